@@ -1,0 +1,1 @@
+"""The nouns: Problem, Method, Run, and what they are made of."""

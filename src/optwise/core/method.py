@@ -1,0 +1,231 @@
+"""How a step is taken, with what is still open to choose."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, Self, TypeAlias
+
+from torch import Tensor
+
+from optwise.core.errors import BadMethod, UnknownName
+from optwise.core.layout import Leaves
+from optwise.core.oracles import Oracle
+from optwise.core.plain import plain
+from optwise.core.schedule import Schedule
+from optwise.core.space import Distribution, Role, Space
+
+# A hyperparameter is a number when closed, a Distribution while open, and a 0-d Tensor inside a batched pass.
+Hyper: TypeAlias = Any
+State: TypeAlias = dict[str, Tensor]
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+_LABELS = frozenset({"schedule", "name"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the abstract steps
+    """A frozen dataclass whose fields are hyperparameters, spelled as in torch.optim.
+
+    An open field holds a :class:`~optwise.core.space.Distribution`. With no hyperparameter given, the method is a
+    question: its default space. As soon as one is given, the others take torch.optim's defaults: ``AdamW()`` is open in
+    three fields, ``AdamW(lr=1e-3)`` in none, ``AdamW(lr=LogUniform(1e-4, 1e-1))`` in one.
+
+    Args:
+        schedule: Factor on ``lr`` over the steps; ``None`` takes the verb's own: constant in ``solve`` and ``predict``,
+            the protocol's in ``compare`` and ``tune``.
+        name: Label, unique within a comparison; ``None`` takes the class name in lower case.
+    """
+
+    schedule: Schedule | None = None
+    name: str | None = None
+
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Library defaults of every hyperparameter."""
+    default_space: ClassVar[Mapping[str, Any]] = {}
+    """Open fields of the question; the other fields take their default."""
+    source: ClassVar[str] = "optwise, own choice"
+    """Where the default space comes from."""
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Closed interval in which each number must lie."""
+    needs: ClassVar[frozenset[Oracle]] = frozenset({Oracle.GRADIENT})
+    gradients_per_step: ClassVar[float] = 1.0
+    """Gradients of the batch one step pays for."""
+
+    def __post_init__(self) -> None:
+        given = [f for f in self.hyperparameters() if getattr(self, f) is not UNSET]
+        fill = self.defaults if given else {**self.defaults, **self.default_space}
+        for f in self.hyperparameters():
+            if getattr(self, f) is UNSET:
+                object.__setattr__(self, f, fill[f])
+        for path, value in _leaves(self):
+            limit = self.limits.get(re.sub(r"\[\d+\]$", "", path))
+            if limit is not None and isinstance(value, int | float) and not limit[0] <= value <= limit[1]:
+                low, high = limit
+                raise BadMethod(f"{type(self).__name__}.{path} is {value}; it must lie in [{low:g}, {high:g}].")
+
+    @classmethod
+    def hyperparameters(cls) -> tuple[str, ...]:
+        """Names of the fields that are hyperparameters, in order."""
+        return tuple(f.name for f in fields(cls) if f.name not in _LABELS)
+
+    @property
+    def label(self) -> str:
+        """The name a comparison prints."""
+        return self.name or type(self).__name__.lower()
+
+    @property
+    def space(self) -> Space:
+        """The open fields by path."""
+        return Space({path: value for path, value in _leaves(self) if isinstance(value, Distribution)})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is left to choose."""
+        return bool(self.space.fields)
+
+    def roles(self, scientific: frozenset[str] = frozenset()) -> dict[str, Role]:
+        """Role of every hyperparameter path: open ones are nuisances unless named as the question's subject."""
+        return {
+            path: Role.SCIENTIFIC
+            if path in scientific
+            else Role.NUISANCE
+            if isinstance(value, Distribution)
+            else Role.FIXED
+            for path, value in _leaves(self)
+        }
+
+    def close(self, point: Mapping[str, Any]) -> Self:
+        """The method with the fields at the paths of ``point`` set.
+
+        Raises:
+            UnknownName: A path that the method does not have.
+        """
+        known = dict(_leaves(self))
+        for path in point:
+            if path not in known:
+                raise UnknownName(f"parameter of {self.label}", path, known)
+        closed: Self = _set(self, "", dict(point))
+        return closed
+
+    def at_defaults(self) -> Self:
+        """The method as its library ships it: default hyperparameters and no schedule."""
+        return replace(self, **self.defaults, schedule=None)
+
+    def values(self) -> dict[str, Any]:
+        """Every closed number, flag or choice by path."""
+        return {path: value for path, value in _leaves(self) if not isinstance(value, Distribution)}
+
+    def describe(self) -> dict[str, Any]:
+        """The method as plain JSON, its label apart: what keys and records are made of."""
+        description: dict[str, Any] = plain(self)
+        del description["name"]
+        return description
+
+    def require_closed(self) -> None:
+        """Raise with the open field and what to do, if there is one."""
+        for path, distribution in self.space.fields.items():
+            raise BadMethod(
+                f"{type(self).__name__}.{path} is still open: {distribution}. "
+                f"Choose a number, or let `tune` or `compare` choose one."
+            )
+
+
+class Rule(Method):
+    """A pure step, written for one row and right under ``torch.func.vmap``: no ``.item()``, no ``if`` on a tensor.
+
+    ``lr`` arrives already multiplied by the schedule's factor.
+    """
+
+    elementwise: ClassVar[bool] = True
+    """Whether the step looks at no shape, so that it may run on the flat row; others are stepped leaf by leaf."""
+
+    @abstractmethod
+    def init(self, w: Tensor) -> State:
+        """State before step 1 for parameters ``w`` of any shape."""
+
+    @abstractmethod
+    def step(self, w: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step from ``w`` with gradient ``g`` of the same shape."""
+
+    def evaluation_weights(self, w: Tensor, state: State) -> Tensor:
+        """The point that is measured: the iterate, unless the rule averages."""
+        return w
+
+
+class Oracles(ABC):
+    """What a :class:`Procedure` may ask of the current batch; every question is counted and timed."""
+
+    factor: float = 1.0
+    """The schedule's factor of the step about to be taken."""
+
+    @abstractmethod
+    def value(self, w: Leaves) -> Tensor:
+        """Loss of the current batch at ``w``."""
+
+    @abstractmethod
+    def value_and_gradient(self, w: Leaves) -> tuple[Tensor, Leaves]:
+        """Loss and gradient of the current batch at ``w``."""
+
+
+class Procedure(Method):
+    """Host-side logic as a generator: line searches, external solvers, any ``torch.optim.Optimizer``.
+
+    The engine calls ``next()``, which takes one step; the clock stops between yields.
+    """
+
+    @abstractmethod
+    def iterate(self, oracles: Oracles, w: Leaves) -> Iterator[tuple[Leaves, Mapping[str, float]]]:
+        """Yield ``(evaluation weights, info)`` after each step, starting from ``w``, for as long as it is asked."""
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Distribution):
+        yield path, value
+        return
+    parts = _parts(value, path)
+    if parts is None:
+        yield path, value
+        return
+    for item, item_path in parts.values():
+        if item is not None:
+            yield from _leaves(item, item_path)
+
+
+def _set(value: Any, path: str, point: Mapping[str, Any]) -> Any:
+    if path in point:
+        return point[path]
+    parts = None if isinstance(value, Distribution) else _parts(value, path)
+    if parts is None:
+        return value
+    changed = {key: _set(item, item_path, point) for key, (item, item_path) in parts.items()}
+    if isinstance(value, tuple):
+        return tuple(changed.values())
+    return changed if isinstance(value, Mapping) else replace(value, **changed)
+
+
+def _parts(value: Any, path: str) -> dict[Any, tuple[Any, str]] | None:
+    """Parts of a composed value with their paths; a mapping's keys stand for themselves, as fields do."""
+    if isinstance(value, tuple):
+        return {i: (item, f"{path}[{i}]") for i, item in enumerate(value)}
+    dot = f"{path}." if path else ""
+    if isinstance(value, Mapping):
+        return {key: (item, f"{dot}{key}") for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "name"}
+        return {n: (item, path if isinstance(item, Mapping) else f"{dot}{n}") for n, item in items.items()}
+    return None
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether ``value`` is a number that can be written to JSON."""
+    return isinstance(value, int | float) and math.isfinite(value)

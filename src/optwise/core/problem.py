@@ -1,0 +1,209 @@
+"""What is minimised: composed of parts, never subclassed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from optwise.core.data import Data
+from optwise.core.errors import BadProblem
+from optwise.core.layout import Leaves
+from optwise.core.metric import OBJECTIVE, Direction, Metric, Target
+from optwise.core.oracles import Oracle
+from optwise.core.plain import digest
+from optwise.core.sampler import Full, Sampler, batch_size
+
+FINGERPRINT_EXAMPLES = 64
+
+
+class Objective(ABC):
+    """The smooth part: one loss per example.
+
+    ``losses`` is what gradients are made of (modules in training mode); ``measure`` is what is reported (evaluation
+    mode). ``buffers`` are a module's own running statistics: they go in and come out.
+    """
+
+    oracles: ClassVar[frozenset[Oracle]] = frozenset({Oracle.VALUE, Oracle.GRADIENT, Oracle.PER_EXAMPLE})
+
+    @abstractmethod
+    def losses(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Leaves]:
+        """Loss of each example [B], and the buffers afterwards."""
+
+    @abstractmethod
+    def measure(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
+        """Every metric for each example [N], by name."""
+
+    @property
+    def unbatchable(self) -> str:
+        """Why trials cannot share a pass, as far as the objective knows; empty where it knows of no reason."""
+        return ""
+
+
+class Penalty(ABC):
+    """A convex term with a proximal map; ``weight`` is already inside."""
+
+    @abstractmethod
+    def value(self, w: Tensor) -> Tensor:
+        """The term at ``w``."""
+
+    @abstractmethod
+    def prox(self, v: Tensor, step: float) -> Tensor:
+        """``argmin_x step * value(x) + 1/2 |x - v|^2``."""
+
+    def conjugate(self, u: Tensor) -> Tensor:
+        """``sup_x <u, x> - value(x)``; only where :attr:`Oracle.CONJUGATE` is declared."""
+        raise BadProblem(f"{type(self).__name__} has no conjugate; a method that needs one cannot use it.")
+
+
+class ConstraintSet(ABC):
+    """A closed set one can project onto."""
+
+    @abstractmethod
+    def project(self, v: Tensor) -> Tensor:
+        """The nearest point of the set."""
+
+    @abstractmethod
+    def contains(self, w: Tensor, tol: float) -> bool:
+        """Whether ``w`` lies in the set up to ``tol``."""
+
+
+class LinearOperator(ABC):
+    """A matrix known by its products."""
+
+    shape: tuple[int, int]
+
+    @abstractmethod
+    def forward(self, w: Tensor) -> Tensor:
+        """``A w``."""
+
+    @abstractmethod
+    def adjoint(self, v: Tensor) -> Tensor:
+        """``A^T v``."""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A known best value, and a point that attains it where one is known."""
+
+    value: float
+    source: str
+    w: Leaves | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything that says what is minimised.
+
+    Args:
+        name: Short name, printed everywhere.
+        objective: The smooth part.
+        start: ``start(seed)`` gives leaves and buffers of a fresh initial point.
+        data: Named splits; ``None`` where nothing is sampled from a data set.
+        sampler: Default sampler.
+        metrics: What is measured, each with its direction.
+        penalty, constraint, operator: Further parts, where there are any.
+        optimum: The known best value.
+        target: Default target, and in ``target_command`` the command that set it.
+        predictor: Value of the main metric for the best constant prediction, the trivial predictor; ``None`` where
+            there is none.
+        reference: How to build this problem again (``digits-mlp``, ``mine.py:problem``); empty where only this
+            process knows.
+    """
+
+    name: str
+    objective: Objective
+    start: Callable[[int], tuple[Leaves, Leaves]]
+    data: Data | None = None
+    sampler: Sampler = field(default_factory=Full)
+    metrics: tuple[Metric, ...] = (Metric(OBJECTIVE),)
+    penalty: Penalty | None = None
+    constraint: ConstraintSet | None = None
+    operator: LinearOperator | None = None
+    optimum: Optimum | None = None
+    target: Target | None = None
+    target_command: str = ""
+    predictor: float | None = None
+    reference: str = ""
+
+    @property
+    def oracles(self) -> frozenset[Oracle]:
+        """What the problem can answer: its parts say."""
+        parts = (
+            (self.penalty, Oracle.PROX),
+            (self.constraint, Oracle.PROJECTION),
+            (self.operator, Oracle.OPERATOR),
+        )
+        return self.objective.oracles | {oracle for part, oracle in parts if part is not None}
+
+    @property
+    def examples(self) -> int:
+        """N: training examples; 1 where there is no data set."""
+        return self.data.train.examples if self.data is not None else 1
+
+    @property
+    def batch_size(self) -> int:
+        """Examples one step pays for under the default sampler."""
+        return batch_size(self.sampler, self.examples)
+
+    @property
+    def main_metric(self) -> str:
+        """Full name of the metric that selects by default: the first, on the validation split where there is one."""
+        name = self.metrics[0].name
+        return name if self.data is None else f"{'valid' if self.data.valid is not None else 'train'}/{name}"
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Full names of all metrics, split by split."""
+        if self.data is None:
+            return tuple(m.name for m in self.metrics)
+        return tuple(f"{split}/{m.name}" for split in self.data.splits for m in self.metrics)
+
+    def direction(self, metric: str) -> Direction:
+        """Which way ``metric`` (a full name) is better."""
+        return next(m.direction for m in self.metrics if m.name == metric.rpartition("/")[2])
+
+    def with_sampler(self, sampler: Sampler) -> Problem:
+        """The same problem, sampled another way."""
+        return replace(self, sampler=sampler)
+
+    def to(self, *, dtype: torch.dtype, device: str = "cpu") -> Problem:
+        """The same problem with data in ``dtype`` on ``device``; starts follow."""
+        start = self.start
+
+        def cast_start(seed: int) -> tuple[Leaves, Leaves]:
+            w, buffers = start(seed)
+            return _cast_leaves(w, dtype, device), _cast_leaves(buffers, dtype, device)
+
+        data = None if self.data is None else self.data.to(dtype=dtype, device=device)
+        return replace(self, data=data, start=cast_start)
+
+    def fingerprint(self) -> str:
+        """Digest of the data bytes, the leaves, and the loss of the first examples at the start of seed 0.
+
+        An edited loss, network or file gives another fingerprint, so that a folder of runs never resumes on it
+        silently.
+        """
+        w, buffers = self.start(0)
+        x, y = None, None
+        if self.data is not None:
+            x = self.data.train.x[:FINGERPRINT_EXAMPLES]
+            y = None if self.data.train.y is None else self.data.train.y[:FINGERPRINT_EXAMPLES]
+        with torch.no_grad():
+            measured = self.objective.measure(w, buffers, x, y)
+        return digest(
+            {
+                "data": None if self.data is None else self.data.fingerprint,
+                "leaves": {name: list(leaf.shape) for name, leaf in w.items()},
+                "metrics": [[m.name, m.direction.value] for m in self.metrics],
+                "measured": {name: float(value.double().mean()) for name, value in measured.items()},
+            }
+        )
+
+
+def _cast_leaves(leaves: Leaves, dtype: torch.dtype, device: str) -> Leaves:
+    return {n: t.to(device=device, dtype=dtype if t.is_floating_point() else t.dtype) for n, t in leaves.items()}

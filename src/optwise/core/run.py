@@ -1,0 +1,194 @@
+"""Everything that was measured in one trial, and how it ended."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from optwise.core.certificate import Certificate
+from optwise.core.errors import BadProtocol, RunFailed
+from optwise.core.finding import Finding
+from optwise.core.layout import Leaves
+from optwise.core.method import Method
+from optwise.core.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Measurement(NamedTuple):
+    """One number: ``split`` is empty where there is no data."""
+
+    step: int
+    split: str
+    metric: str
+    value: float
+
+    @property
+    def name(self) -> str:
+        """Full name, ``valid/loss`` or ``objective``."""
+        return f"{self.split}/{self.metric}" if self.split else self.metric
+
+
+class Phase(Enum):
+    """What a trial is for."""
+
+    EXPLORE = "explore"
+    CONFIRM = "confirm"
+    DEFAULT = "default"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, order=True)
+class TrialName:
+    """The address of a trial: ``digits-mlp/adamw/2/7``; a confirmation is ``.../2/c3``, at defaults ``.../d/c3``.
+
+    Args:
+        problem, method: Names.
+        study: Number of the study, from 0; -1 at library defaults.
+        index: Point of the design, or fresh seed of a confirmation, from 0.
+        confirm: Whether it is a confirmation.
+
+    Example:
+        >>> str(TrialName.parse("digits-mlp/adamw/2/c3")), TrialName.parse("p/m/d/c0").phase.value
+        ('digits-mlp/adamw/2/c3', 'default')
+    """
+
+    problem: str
+    method: str
+    study: int
+    index: int
+    confirm: bool = False
+
+    def __str__(self) -> str:
+        study = "d" if self.study < 0 else str(self.study)
+        return f"{self.problem}/{self.method}/{study}/{'c' if self.confirm else ''}{self.index}"
+
+    @property
+    def phase(self) -> Phase:
+        """What the trial is for."""
+        if self.study < 0:
+            return Phase.DEFAULT
+        return Phase.CONFIRM if self.confirm else Phase.EXPLORE
+
+    @classmethod
+    def parse(cls, text: str) -> TrialName:
+        """Read the address; problem names may hold no slash.
+
+        Raises:
+            BadProtocol: It cannot be read.
+        """
+        match = re.fullmatch(r"([^/]+)/([^/]+)/(\d+|d)/(c?)(\d+)", text)
+        if match is None or (match[3] == "d" and not match[4]):
+            raise BadProtocol(
+                f"Trial {text!r} cannot be read; write problem/method/study/index, as in digits-mlp/adamw/2/7."
+            )
+        return cls(match[1], match[2], -1 if match[3] == "d" else int(match[3]), int(match[5]), bool(match[4]))
+
+
+class Weights(ABC):
+    """A handle to weights: memory, a file, a sharded checkpoint."""
+
+    @abstractmethod
+    def load(self) -> Leaves:
+        """The leaves by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldWeights(Weights):
+    """Weights in memory."""
+
+    leaves: Leaves
+
+    def load(self) -> Leaves:
+        return self.leaves
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run was executed.
+
+    Args:
+        rung: ``solo``, ``vmap`` or ``traced``.
+        rows: Trials that shared the pass.
+        dtype, device: Of the parameters.
+        chunk: Which unit of commit it belonged to.
+        reason: Why this rung, one sentence.
+        retried_solo: Whether the row was run again alone after its chunk failed.
+    """
+
+    rung: str
+    rows: int
+    dtype: str
+    device: str
+    chunk: str = ""
+    reason: str = ""
+    retried_solo: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One trial.
+
+    Args:
+        problem: Name of the problem.
+        method: The closed method.
+        seed: Seed of start and data order.
+        status: How it ended.
+        counts: Steps, examples, example-gradients and further units, each counted.
+        measurements: A long table in order of steps.
+        execution: How it was executed; ``None`` for a predicted run.
+        weights: Handle to the final weights, where they were kept.
+        seconds: Time of the steps alone, where the run had the clock to itself; ``None`` for a batched row.
+        evaluation_seconds: Time spent measuring, apart.
+        findings, certificate: What was found, what is proved.
+        traceback: Text of the exception that ended a crashed run.
+        infeasible: Label: worse than the start or the trivial predictor, or a loss above 1e6 times the start.
+        measured: Whether it was run; theory predicts runs with ``False``.
+    """
+
+    problem: str
+    method: Method
+    seed: int
+    status: Status
+    counts: Mapping[str, float]
+    measurements: tuple[Measurement, ...]
+    execution: Execution | None = None
+    weights: Weights | None = None
+    seconds: float | None = None
+    evaluation_seconds: float | None = None
+    findings: tuple[Finding, ...] = ()
+    certificate: Certificate | None = None
+    traceback: str = ""
+    infeasible: bool = False
+    measured: bool = True
+    name: TrialName | None = field(default=None)
+
+    def curve(self, metric: str) -> list[tuple[int, float]]:
+        """``(step, value)`` of one metric by full name, in order."""
+        return [(m.step, m.value) for m in self.measurements if m.name == metric]
+
+    def state_dict(self) -> Leaves:
+        """The final weights by leaf name, ready for ``module.load_state_dict``.
+
+        Raises:
+            RunFailed: The weights were not kept.
+        """
+        if self.weights is None:
+            raise RunFailed("The weights of this run were not kept; `optwise rerun` makes them again.")
+        return self.weights.load()
+
+    def frame(self) -> pd.DataFrame:
+        """One row a measurement: step, split, metric, value."""
+        import pandas as pd
+
+        return pd.DataFrame(self.measurements, columns=list(Measurement._fields))
+
+    def raise_if_failed(self) -> None:
+        """For scripts: raise :class:`RunFailed` unless the run ended well."""
+        if not self.status.ok:
+            raise RunFailed(f"The run ended: {self.status.value}.")

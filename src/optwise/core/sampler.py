@@ -1,0 +1,219 @@
+"""Which examples a step looks at: samplers turn a key into tables of indices, weights and normalisers."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from optwise.core.errors import BadProtocol
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The batches of several steps of one trial.
+
+    The loss of step ``s`` is ``sum_b weights[s, b] * loss_b / normaliser[s]``, so that short last batches, empty
+    Poisson batches and full passes need no special case.
+
+    Args:
+        indices: Rows of the training split [S, B]; ``None`` where examples are drawn afresh.
+        weights: 0 or 1 [S, B]; 0 pads.
+        normaliser: Divisor [S].
+        examples: How many examples each step looked at [S].
+        fresh: Examples that come from no data set [S, B, ...]; ``None`` where they are indexed.
+    """
+
+    indices: Tensor | None
+    weights: Tensor
+    normaliser: Tensor
+    examples: Tensor
+    fresh: Tensor | None = None
+
+
+@dataclass
+class SamplerState:
+    """Where a trial stands in its own order of examples."""
+
+    generator: torch.Generator
+    rest: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+
+class Sampler(ABC):
+    """Maps (state, weights, key) to the next batches and the new state."""
+
+    needs_weights: ClassVar[bool] = False
+    """Whether a draw looks at the current ``w`` (policies, denoisers); such draws are made one step at a time."""
+
+    @abstractmethod
+    def cap(self, examples: int) -> int:
+        """Width B of a table over a training split of ``examples``."""
+
+    @abstractmethod
+    def take(
+        self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
+    ) -> tuple[Draws, SamplerState]:
+        """The next ``steps`` batches."""
+
+    def init(self, seed: int) -> SamplerState:
+        """The state before step 1 of the trial whose data seed is ``seed``."""
+        return SamplerState(torch.Generator().manual_seed(seed))
+
+
+def _positive(name: str, batch_size: int) -> None:
+    if batch_size < 1:
+        raise BadProtocol(f"{name} with batch size {batch_size} draws nothing; give at least 1.")
+
+
+@dataclass(frozen=True)
+class Full(Sampler):
+    """Every example at every step."""
+
+    def cap(self, examples: int) -> int:
+        return examples
+
+    def take(
+        self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
+    ) -> tuple[Draws, SamplerState]:
+        indices = torch.arange(examples).expand(steps, examples)
+        return _whole(indices), state
+
+
+@dataclass(frozen=True)
+class Shuffled(Sampler):
+    """Epochs in a fresh random order, in batches of ``batch_size``; the last one of an epoch may be shorter.
+
+    Example:
+        >>> draws, _ = Shuffled(4).take(Shuffled(4).init(0), examples=6, steps=2)
+        >>> draws.weights.sum(1).tolist(), draws.normaliser.tolist()
+        ([4.0, 2.0], [4.0, 2.0])
+    """
+
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        _positive("Shuffled", self.batch_size)
+
+    def cap(self, examples: int) -> int:
+        return min(self.batch_size, examples)
+
+    def take(
+        self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
+    ) -> tuple[Draws, SamplerState]:
+        width = self.cap(examples)
+        indices = torch.zeros(steps, width, dtype=torch.int64)
+        counts = torch.empty(steps, dtype=torch.int64)
+        rest = state.rest
+        for s in range(steps):
+            if rest.numel() == 0:
+                rest = torch.randperm(examples, generator=state.generator)
+            batch, rest = rest[:width], rest[width:]
+            indices[s, : batch.numel()] = batch
+            counts[s] = batch.numel()
+        weights = (torch.arange(width) < counts[:, None]).to(torch.float64)
+        return Draws(indices, weights, counts.to(torch.float64), counts), SamplerState(state.generator, rest)
+
+
+@dataclass(frozen=True)
+class WithReplacement(Sampler):
+    """``batch_size`` independent uniform draws at every step."""
+
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        _positive("WithReplacement", self.batch_size)
+
+    def cap(self, examples: int) -> int:
+        return self.batch_size
+
+    def take(
+        self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
+    ) -> tuple[Draws, SamplerState]:
+        return _whole(torch.randint(examples, (steps, self.batch_size), generator=state.generator)), state
+
+
+@dataclass(frozen=True)
+class Poisson(Sampler):
+    """Each example joins a step independently with probability ``rate``; the normaliser is the expected size.
+
+    A batch may be empty. The table is as wide as the mean plus nine standard deviations (a draw beyond it has
+    probability below 1e-15 and raises).
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise BadProtocol(f"Poisson(rate={self.rate:g}) is no probability; give a rate in (0, 1].")
+
+    def cap(self, examples: int) -> int:
+        mean = self.rate * examples
+        return min(examples, math.ceil(mean + 9 * math.sqrt(mean) + 9))
+
+    def take(
+        self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
+    ) -> tuple[Draws, SamplerState]:
+        width = self.cap(examples)
+        joins = torch.rand(steps, examples, generator=state.generator, dtype=torch.float64) < self.rate
+        counts = joins.sum(1)
+        if int(counts.max()) > width:
+            raise OverflowError(f"A Poisson batch of {int(counts.max())} examples is wider than its table of {width}.")
+        indices = torch.argsort(joins.to(torch.int8), dim=1, descending=True, stable=True)[:, :width]
+        weights = (torch.arange(width) < counts[:, None]).to(torch.float64)
+        normaliser = torch.full((steps,), self.rate * examples, dtype=torch.float64)
+        return Draws(indices, weights, normaliser, counts), state
+
+
+@dataclass(frozen=True)
+class Stream(Sampler):
+    """Examples drawn afresh from a source that never repeats: noise, environments, denoising targets.
+
+    Args:
+        draw: ``draw(generator, steps, batch_size, w)`` gives [S, R, ...]: R rows stand for a batch of
+            ``batch_size`` (R = 1 where the source can draw the mean of a batch directly).
+        batch_size: Examples a step pays for.
+        rows: R.
+        weighted: Whether ``draw`` looks at ``w``.
+    """
+
+    draw: Callable[[torch.Generator, int, int, Tensor | None], Tensor] = field(compare=False, repr=False)
+    batch_size: int = 64
+    rows: int = 1
+
+    def __post_init__(self) -> None:
+        _positive("Stream", self.batch_size)
+
+    def cap(self, examples: int) -> int:
+        return self.rows
+
+    def take(
+        self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
+    ) -> tuple[Draws, SamplerState]:
+        fresh = self.draw(state.generator, steps, self.batch_size, w)
+        ones = torch.ones(steps, self.rows, dtype=torch.float64)
+        counts = torch.full((steps,), self.batch_size)
+        return Draws(None, ones, ones.sum(1), counts, fresh), state
+
+
+def _whole(indices: Tensor) -> Draws:
+    steps, width = indices.shape
+    counts = torch.full((steps,), width)
+    return Draws(indices, torch.ones(steps, width, dtype=torch.float64), counts.to(torch.float64), counts)
+
+
+def describe(sampler: Sampler) -> dict[str, Any]:
+    """Name and numbers of a sampler, for records and keys; a stream is named by its batch size alone."""
+    public = {k: v for k, v in vars(sampler).items() if not callable(v)}
+    return {"class": type(sampler).__name__, **public}
+
+
+def batch_size(sampler: Sampler, examples: int) -> int:
+    """Examples a step of ``sampler`` pays for over a split of ``examples``: the expected number for Poisson."""
+    if isinstance(sampler, Poisson):
+        return max(1, round(sampler.rate * examples))
+    return int(getattr(sampler, "batch_size", examples)) if isinstance(sampler, Stream) else sampler.cap(examples)

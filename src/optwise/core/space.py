@@ -1,0 +1,234 @@
+"""Where a hyperparameter may lie: distributions, roles, and the space that an open method spans."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from optwise.core.errors import BadSpace
+
+
+class Role(Enum):
+    """What a hyperparameter is to the question asked: its subject, a nuisance to tune away, or held fixed."""
+
+    SCIENTIFIC = "scientific"
+    NUISANCE = "nuisance"
+    FIXED = "fixed"
+
+
+class Distribution(ABC):
+    """Values of one open field, addressed by their position ``u`` in [0, 1] on the distribution's own scale."""
+
+    @abstractmethod
+    def at(self, u: float) -> Any:
+        """Value at position ``u``."""
+
+    @abstractmethod
+    def position(self, value: Any) -> float:
+        """Position of ``value``: the inverse of :meth:`at`."""
+
+    @property
+    @abstractmethod
+    def log_volume(self) -> float:
+        """Natural log of the size of the range: decades for log scales, width for linear, count for choices."""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether a boundary has a meaning: a choice has none."""
+        return True
+
+
+def _check_range(kind: str, low: float, high: float) -> None:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadSpace(f"{kind}({low}, {high}) is not finite; give two finite ends.")
+    if not low < high:
+        raise BadSpace(f"{kind}({low:g}, {high:g}) is empty: low must lie below high.")
+
+
+@dataclass(frozen=True)
+class LogUniform(Distribution):
+    """Uniform in the logarithm over ``[low, high]``, both above 0.
+
+    Example:
+        >>> round(LogUniform(1e-4, 1e-2).at(0.5), 6), round(LogUniform(1e-4, 1e-2).position(1e-3), 6)
+        (0.001, 0.5)
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_range("LogUniform", self.low, self.high)
+        if self.low <= 0:
+            raise BadSpace(f"LogUniform({self.low:g}, {self.high:g}) needs a low end above 0.")
+
+    def at(self, u: float) -> float:
+        # ends are returned exactly, so that a boundary is a boundary
+        return min(max(self.low * math.exp(u * self.log_volume), self.low), self.high)
+
+    def position(self, value: Any) -> float:
+        return math.log(value / self.low) / self.log_volume if value > 0 else -math.inf
+
+    @property
+    def log_volume(self) -> float:
+        return math.log(self.high / self.low)
+
+
+@dataclass(frozen=True)
+class Uniform(Distribution):
+    """Uniform over ``[low, high]``."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_range("Uniform", self.low, self.high)
+
+    def at(self, u: float) -> float:
+        return self.low + u * (self.high - self.low)
+
+    def position(self, value: Any) -> float:
+        return float((value - self.low) / (self.high - self.low))
+
+    @property
+    def log_volume(self) -> float:
+        return math.log(self.high - self.low)
+
+
+@dataclass(frozen=True)
+class IntUniform(Distribution):
+    """Whole numbers from ``low`` to ``high``, both included."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        _check_range("IntUniform", self.low, self.high)
+
+    def at(self, u: float) -> int:
+        return min(self.low + int(u * (self.high - self.low + 1)), self.high)
+
+    def position(self, value: Any) -> float:
+        return float((value - self.low + 0.5) / (self.high - self.low + 1))
+
+    @property
+    def log_volume(self) -> float:
+        return math.log(self.high - self.low + 1)
+
+
+@dataclass(frozen=True)
+class Choice(Distribution):
+    """One of several values without an order."""
+
+    options: tuple[Any, ...]
+
+    def __init__(self, *options: Any) -> None:
+        values = tuple(options[0]) if len(options) == 1 and isinstance(options[0], (list, tuple)) else options
+        if len(values) < 2:
+            raise BadSpace(f"Choice{values!r} leaves nothing to choose; give at least two options.")
+        object.__setattr__(self, "options", values)
+
+    def at(self, u: float) -> Any:
+        return self.options[min(int(u * len(self.options)), len(self.options) - 1)]
+
+    def position(self, value: Any) -> float:
+        return (self.options.index(value) + 0.5) / len(self.options)
+
+    @property
+    def log_volume(self) -> float:
+        return math.log(len(self.options))
+
+    @property
+    def numeric(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class OneMinus(Distribution):
+    """One minus a draw: ``betas=(OneMinus(LogUniform(4e-3, 0.3)), 0.999)`` searches 1 - beta1 on a log scale.
+
+    Example:
+        >>> round(OneMinus(LogUniform(1e-3, 1e-1)).at(0.5), 6)
+        0.99
+    """
+
+    of: Distribution
+
+    def at(self, u: float) -> float:
+        return 1.0 - float(self.of.at(u))
+
+    def position(self, value: Any) -> float:
+        return self.of.position(1.0 - value)
+
+    @property
+    def log_volume(self) -> float:
+        return self.of.log_volume
+
+
+@dataclass(frozen=True)
+class When(Distribution):
+    """A conditional field: it is searched only where another field has a certain value.
+
+    Args:
+        field: Path of the other open field, as in ``nesterov`` or ``schedule.warmup``.
+        equals: The value under which this field exists.
+        then: Its distribution there.
+        otherwise: The closed value it takes elsewhere.
+    """
+
+    field: str
+    equals: Any
+    then: Distribution
+    otherwise: Any
+
+    def at(self, u: float) -> Any:
+        return self.then.at(u)
+
+    def position(self, value: Any) -> float:
+        return self.then.position(value)
+
+    @property
+    def log_volume(self) -> float:
+        return self.then.log_volume
+
+    @property
+    def numeric(self) -> bool:
+        return self.then.numeric
+
+
+@dataclass(frozen=True)
+class Space:
+    """The open fields of a method, by path, in declaration order.
+
+    Args:
+        fields: Path (``lr``, ``betas[0]``, ``schedule.warmup``) to distribution.
+    """
+
+    fields: Mapping[str, Distribution]
+
+    @property
+    def dimensions(self) -> int:
+        """How many fields are open."""
+        return len(self.fields)
+
+    @property
+    def log_volume(self) -> float:
+        """Sum of the fields' log volumes; the fairness ledger prints it."""
+        return sum(d.log_volume for d in self.fields.values())
+
+    def point(self, u: tuple[float, ...]) -> dict[str, Any]:
+        """Values at a point of the unit cube; conditional fields that do not exist there take their closed value."""
+        values = {path: d.at(v) for (path, d), v in zip(self.fields.items(), u, strict=True)}
+        for path, d in self.fields.items():
+            if isinstance(d, When) and values.get(d.field) != d.equals:
+                values[path] = d.otherwise
+        return values
+
+    def active(self, path: str, point: Mapping[str, Any]) -> bool:
+        """Whether the field exists at ``point``: always, unless it is conditional."""
+        d = self.fields[path]
+        return not isinstance(d, When) or point.get(d.field) == d.equals
