@@ -62,9 +62,9 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
     """Gradients of the batch one step pays for."""
 
     def __post_init__(self) -> None:
-        given = [f for f in self.hyperparameters() if getattr(self, f) is not UNSET]
+        given = [f for f in self.hyperparameter_names() if getattr(self, f) is not UNSET]
         fill = self.defaults if given else {**self.defaults, **self.default_space}
-        for f in self.hyperparameters():
+        for f in self.hyperparameter_names():
             if getattr(self, f) is UNSET:
                 object.__setattr__(self, f, fill[f])
         for path, value in _leaves(self):
@@ -74,7 +74,7 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
                 raise BadMethod(f"{type(self).__name__}.{path} is {value}; it must lie in [{low:g}, {high:g}].")
 
     @classmethod
-    def hyperparameters(cls) -> tuple[str, ...]:
+    def hyperparameter_names(cls) -> tuple[str, ...]:
         """Names of the fields that are hyperparameters, in order."""
         return tuple(f.name for f in fields(cls) if f.name not in _LABELS)
 
