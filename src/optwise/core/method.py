@@ -16,7 +16,7 @@ from optwise.core.layout import Leaves
 from optwise.core.oracles import Oracle
 from optwise.core.plain import plain
 from optwise.core.schedule import Schedule
-from optwise.core.space import Distribution, Role, Space
+from optwise.core.space import Distribution, Role, Space, space_of
 
 # A hyperparameter is a number when closed, a Distribution while open, and a 0-d Tensor inside a batched pass.
 Hyper: TypeAlias = Any
@@ -186,6 +186,26 @@ class Procedure(Method):
     @abstractmethod
     def iterate(self, oracles: Oracles, w: Leaves) -> Iterator[tuple[Leaves, Mapping[str, float]]]:
         """Yield ``(evaluation weights, info)`` after each step, starting from ``w``, for as long as it is asked."""
+
+
+@dataclass(frozen=True)
+class Recorded(Method):
+    """A method read back from a record: enough to score, judge and draw, not to run.
+
+    Args:
+        description: What :meth:`Method.describe` said.
+    """
+
+    description: Mapping[str, Any] = UNSET
+
+    @property
+    def space(self) -> Space:
+        """The open fields by path, as the method itself had them."""
+        return space_of(self.description)
+
+    def describe(self) -> dict[str, Any]:
+        """The record itself."""
+        return dict(self.description)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

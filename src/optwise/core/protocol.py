@@ -10,9 +10,9 @@ import numpy as np
 
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS, Budget
 from optwise.core.errors import BadProtocol, UnknownName
-from optwise.core.method import Method
+from optwise.core.method import Method, Recorded
 from optwise.core.metric import Target
-from optwise.core.plain import digest
+from optwise.core.plain import digest, plain
 from optwise.core.run import TrialName
 
 AXES = (EXAMPLE_GRADIENTS, STEPS, SECONDS)
@@ -96,7 +96,12 @@ class Protocol:
     @property
     def folder_hash(self) -> str:
         """What a folder is about: problems, sampler, budget, evaluations, trials, seeds per study, dtype, base seed."""
-        return digest(
+        return digest(self.folder_part)
+
+    @property
+    def folder_part(self) -> dict[str, Any]:
+        """What a folder is about, as plain JSON: two protocols that agree here may share a folder."""
+        part: dict[str, Any] = plain(
             {
                 "problems": self.problems,
                 "budget": str(self.budget),
@@ -107,13 +112,13 @@ class Protocol:
                 "seed": self.seed,
             }
         )
+        return part
 
     @property
-    def hash(self) -> str:
-        """The whole protocol: what the folder is about, and the question asked of it."""
-        return digest(
+    def question_part(self) -> dict[str, Any]:
+        """What is asked of the folder, as plain JSON."""
+        part: dict[str, Any] = plain(
             {
-                "folder": self.folder_hash,
                 "methods": {name: method.describe() for name, method in self.methods.items()},
                 "studies": self.studies,
                 "targets": {name: None if t is None else str(t) for name, t in self.targets.items()},
@@ -121,9 +126,29 @@ class Protocol:
                 "axis": self.axis,
                 "level": self.level,
                 "margin": self.margin,
+                "resamples": self.resamples,
                 "scientific": self.scientific,
+                "device": self.device,
             }
         )
+        return part
+
+    @property
+    def hash(self) -> str:
+        """The whole protocol: what the folder is about, and the question asked of it."""
+        return digest({"folder": self.folder_hash, "question": self.question_part})
+
+    @classmethod
+    def read(cls, folder_part: Mapping[str, Any], question_part: Mapping[str, Any]) -> Protocol:
+        """The protocol of a record; its methods can be scored and drawn, not run."""
+        question = dict(question_part)
+        methods = {
+            name: Recorded(name=name, description=description) for name, description in question.pop("methods").items()
+        }
+        targets = {name: None if t is None else Target.parse(t) for name, t in question.pop("targets").items()}
+        scientific = {name: tuple(paths) for name, paths in question.pop("scientific").items()}
+        rest = {**folder_part, **question, "budget": Budget.parse(folder_part["budget"])}
+        return cls(methods=methods, targets=targets, scientific=scientific, **rest)
 
     def evaluation_steps(self, steps: int) -> tuple[int, ...]:
         """The steps at which a run of ``steps`` steps is measured, from 0 to ``steps``."""

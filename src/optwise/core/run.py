@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optwise.core.certificate import Certificate
 from optwise.core.errors import BadProtocol, RunFailed
@@ -149,6 +149,9 @@ class Run:
         traceback: Text of the exception that ended a crashed run.
         infeasible: Label: worse than the start or the trivial predictor, or a loss above 1e6 times the start.
         measured: Whether it was run; theory predicts runs with ``False``.
+        name: Its address within a comparison.
+        point: The values chosen for the method's open fields, by path.
+        key: Its content key within a comparison.
     """
 
     problem: str
@@ -166,7 +169,9 @@ class Run:
     traceback: str = ""
     infeasible: bool = False
     measured: bool = True
-    name: TrialName | None = field(default=None)
+    name: TrialName | None = None
+    point: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """``(step, value)`` of one metric by full name, in order."""

@@ -38,10 +38,15 @@ class Draws:
 
 @dataclass
 class SamplerState:
-    """Where a trial stands in its own order of examples."""
+    """Where a trial stands in its own order of examples.
+
+    Args:
+        generator: Of every draw to come.
+        rest: Batches drawn and not yet taken [S, B].
+    """
 
     generator: torch.Generator
-    rest: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    rest: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.int64))
 
 
 class Sampler(ABC):
@@ -106,17 +111,16 @@ class Shuffled(Sampler):
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
     ) -> tuple[Draws, SamplerState]:
         width = self.cap(examples)
-        indices = torch.zeros(steps, width, dtype=torch.int64)
-        counts = torch.empty(steps, dtype=torch.int64)
+        batches = -(-examples // width)  # of one epoch, the last one perhaps short
         rest = state.rest
-        for s in range(steps):
-            if rest.numel() == 0:
-                rest = torch.randperm(examples, generator=state.generator)
-            batch, rest = rest[:width], rest[width:]
-            indices[s, : batch.numel()] = batch
-            counts[s] = batch.numel()
-        weights = (torch.arange(width) < counts[:, None]).to(torch.float64)
-        return Draws(indices, weights, counts.to(torch.float64), counts), SamplerState(state.generator, rest)
+        while rest.shape[0] < steps:
+            order = torch.full((batches * width,), -1, dtype=torch.int64)  # -1 pads
+            order[:examples] = torch.randperm(examples, generator=state.generator)
+            rest = torch.cat([rest.reshape(-1, width), order.reshape(batches, width)])
+        indices, rest = rest[:steps], rest[steps:]
+        weights = (indices >= 0).to(torch.float64)
+        normaliser = weights.sum(1)
+        return Draws(indices.clamp(min=0), weights, normaliser, normaliser.long()), SamplerState(state.generator, rest)
 
 
 @dataclass(frozen=True)

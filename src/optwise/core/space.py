@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -232,3 +232,45 @@ class Space:
         """Whether the field exists at ``point``: always, unless it is conditional."""
         d = self.fields[path]
         return not isinstance(d, When) or point.get(d.field) == d.equals
+
+
+_BY_NAME: Mapping[str, type[Distribution]] = {
+    kind.__name__: kind for kind in (LogUniform, Uniform, IntUniform, Choice, OneMinus, When)
+}
+
+
+def distribution_of(description: Any) -> Distribution | None:
+    """The distribution that :func:`~optwise.core.plain.plain` described; ``None`` where it describes something else.
+
+    Example:
+        >>> from optwise.core.plain import plain
+        >>> distribution_of(plain(OneMinus(LogUniform(0.1, 0.5))))
+        OneMinus(of=LogUniform(low=0.1, high=0.5))
+    """
+    if not isinstance(description, Mapping) or description.get("class") not in _BY_NAME:
+        return None
+    kind = _BY_NAME[description["class"]]
+    if kind is Choice:
+        return Choice(*description["options"])
+    parts = {name: part for name, part in description.items() if name != "class"}
+    return kind(**{name: distribution_of(part) or part for name, part in parts.items()})
+
+
+def space_of(description: Mapping[str, Any]) -> Space:
+    """The open fields of a described method, with the paths the method itself gives them."""
+    return Space(dict(_open_fields(description, "")))
+
+
+def _open_fields(value: Any, path: str) -> Iterator[tuple[str, Distribution]]:
+    distribution = distribution_of(value)
+    if distribution is not None:
+        yield path, distribution
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _open_fields(item, f"{path}[{i}]")
+    elif isinstance(value, Mapping):
+        dot = f"{path}." if path else ""
+        for name, item in value.items():
+            # a mapping's keys stand for themselves; only composed nouns carry their class
+            inner = isinstance(item, Mapping) and "class" not in item
+            yield from _open_fields(item, path if inner else f"{dot}{name}")

@@ -1,0 +1,1 @@
+"""The one loop: T trials at once, T = 1 included."""

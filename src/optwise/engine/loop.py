@@ -1,0 +1,168 @@
+"""The one loop: rows advance together from one evaluation to the next, whatever the rung."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from optwise.core.method import Procedure, Rule
+from optwise.core.problem import Problem
+from optwise.core.run import Execution, Run, TrialName
+from optwise.core.sampler import Draws
+from optwise.core.status import Status
+from optwise.engine.chunks import DTYPES, Chunk, ChunkResult, Trial, failure_status, held
+from optwise.engine.procedures import run_procedure
+from optwise.engine.program import gather, program_of, signature
+from optwise.engine.recorder import Recorder
+from optwise.engine.rungs import row_of, stepper_of
+
+
+class OneThread(AbstractContextManager[None]):
+    """One thread while a chunk runs: one process per core is faster at this size, and numbers depend on neither."""
+
+    def __enter__(self) -> None:
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._threads)
+
+
+def run_chunk(problem: Problem, chunk: Chunk) -> ChunkResult:
+    """Run every trial of a chunk; what goes wrong with one row is that row's status.
+
+    A batched pass that fails for want of memory is split in halves; one that raises is run again row by row, and its
+    rows say so.
+    """
+    started = time.perf_counter()
+    cast = problem.to(dtype=DTYPES[chunk.dtype], device=chunk.device)
+    groups: dict[tuple[tuple[str, str], ...] | str, list[Trial]] = {}
+    for trial in chunk.trials:  # rows that differ in a flag cannot share a pass
+        group = signature(trial.method) if isinstance(trial.method, Rule) else str(trial.name)
+        groups.setdefault(group, []).append(trial)
+    done: dict[TrialName, Run] = {}
+    seconds = 0.0
+    with OneThread():
+        for trials in groups.values():
+            for first in range(0, len(trials), chunk.rows):
+                recorder_seconds = _run_rows(
+                    cast, replace(chunk, trials=tuple(trials[first : first + chunk.rows])), done
+                )
+                seconds += recorder_seconds
+    runs = tuple(done[trial.name] for trial in chunk.trials)
+    return ChunkResult(runs, time.perf_counter() - started, seconds)
+
+
+def _run_rows(problem: Problem, chunk: Chunk, done: dict[TrialName, Run], *, retried: bool = False) -> float:
+    """Run rows that can share a pass; returns the seconds spent measuring."""
+    try:
+        if isinstance(chunk.trials[0].method, Procedure):
+            recorder, runs = run_procedure(problem, chunk.trials[0].method, chunk.trials[0].seed, chunk)
+        else:
+            recorder, runs = _run_rules(problem, chunk)
+    except (MemoryError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        return _recover(problem, chunk, done, error)
+    for trial, run in zip(chunk.trials, runs, strict=True):
+        execution = Execution(
+            chunk.rung, len(chunk.trials), chunk.dtype, chunk.device, chunk.id, chunk.reason, retried_solo=retried
+        )
+        done[trial.name] = replace(run, name=trial.name, execution=execution)
+    return recorder.seconds
+
+
+def _recover(problem: Problem, chunk: Chunk, done: dict[TrialName, Run], error: Exception) -> float:
+    rows = len(chunk.trials)
+    if rows > 1 and failure_status(error) is Status.OUT_OF_MEMORY:
+        halves = (chunk.trials[: rows // 2], chunk.trials[rows // 2 :])
+        return sum(_run_rows(problem, replace(chunk, trials=half), done) for half in halves)
+    if chunk.rung != "solo":
+        solo = [replace(chunk, rung="solo", trials=(trial,)) for trial in chunk.trials]
+        return sum(_run_rows(problem, alone, done, retried=True) for alone in solo)
+    trial = chunk.trials[0]
+    done[trial.name] = Run(
+        problem=problem.name,
+        method=trial.method,
+        seed=trial.seed,
+        status=failure_status(error),
+        counts={},
+        measurements=(),
+        execution=Execution(chunk.rung, 1, chunk.dtype, chunk.device, chunk.id, chunk.reason),
+        traceback="".join(traceback.format_exception(error)),
+        infeasible=True,
+        name=trial.name,
+    )
+    return 0.0
+
+
+def _run_rules(problem: Problem, chunk: Chunk) -> tuple[Recorder, list[Run]]:
+    rules = [trial.method for trial in chunk.trials if isinstance(trial.method, Rule)]
+    seeds = [trial.seed for trial in chunk.trials]
+    program = program_of(problem, rules[0])
+    stepper = stepper_of(chunk.rung, program, rules)
+    factors = _factors(rules, chunk.steps)
+    samplers = [problem.sampler.init(seed) for seed in seeds]
+    recorder = Recorder(problem, chunk.splits, len(rules))
+
+    rows = stepper.start(seeds)
+    rows = recorder.record(0, stepper, rows, range(len(rules)))
+    steps = torch.zeros(len(rules), dtype=torch.int64, device=rows.w.device)
+    examples = torch.zeros_like(steps)
+    for first, last in zip(chunk.evaluation_steps, chunk.evaluation_steps[1:], strict=False):
+        length = 1 if problem.sampler.needs_weights else last - first  # steps whose draws are made at once
+        for k in range(first, last, length):
+            taken = [problem.sampler.take(s, problem.examples, length, rows.w[t]) for t, s in enumerate(samplers)]
+            samplers = [state for _, state in taken]
+            draws = stack_draws([draw for draw, _ in taken], rows.w)
+            for s in range(length):
+                steps += rows.alive  # the step that ends a row was taken too
+                examples += draws.examples[s] * rows.alive
+                rows = stepper.step(rows, factors[k + s], gather(problem, draws, s))
+        live = torch.nonzero(rows.alive).flatten().tolist()
+        if not live:
+            break
+        rows = recorder.record(last, stepper, rows, live)
+    points = {**stepper.measured(rows), **rows.buffers}
+    return recorder, [
+        Run(
+            problem=problem.name,
+            method=rule,
+            seed=seeds[t],
+            status=Status.BUDGET_SPENT if bool(rows.alive[t]) else Status.NOT_FINITE,
+            counts={
+                "steps": float(steps[t]),
+                "examples": float(examples[t]),
+                "example-gradients": float(examples[t]) * rule.gradients_per_step,
+                "evaluations": float(steps[t]) * rule.gradients_per_step,
+            },
+            measurements=tuple(recorder.measurements[t]),
+            weights=held(row_of(points, t), keep=chunk.keep_weights),
+            infeasible=not bool(rows.alive[t]) or recorder.infeasible(t),
+        )
+        for t, rule in enumerate(rules)
+    ]
+
+
+def _factors(rules: Sequence[Rule], steps: int) -> Tensor:
+    """The schedules' factors of every step and row [S, T]."""
+    ones = torch.ones(steps, dtype=torch.float64)
+    columns = [ones if r.schedule is None else torch.from_numpy(r.schedule.factors(steps)) for r in rules]
+    return torch.stack(columns, dim=1)
+
+
+def stack_draws(draws: Sequence[Draws], like: Tensor) -> Draws:
+    """The tables of T trials with a row axis after the step axis; weights are cast as ``like``."""
+    indices = [d.indices for d in draws if d.indices is not None]
+    fresh = [d.fresh for d in draws if d.fresh is not None]
+    return Draws(
+        indices=torch.stack(indices, dim=1).to(like.device) if indices else None,
+        weights=torch.stack([d.weights for d in draws], dim=1).to(like),
+        normaliser=torch.stack([d.normaliser for d in draws], dim=1).to(like),
+        examples=torch.stack([d.examples for d in draws], dim=1).to(like.device),
+        fresh=torch.stack(fresh, dim=1).to(like) if fresh else None,
+    )

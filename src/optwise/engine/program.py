@@ -1,0 +1,160 @@
+"""The step of one method on one problem as a pure function of tensors, for one row and for T rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from optwise.core.layout import Layout, Leaves
+from optwise.core.method import Rule
+from optwise.core.problem import Problem
+from optwise.core.sampler import Draws
+
+Tree = dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """What a step looks at: rows ``x`` and ``y`` (or ``None``), weights [.., B] and their normaliser [..]."""
+
+    x: Tensor | None
+    y: Tensor | None
+    weights: Tensor
+    normaliser: Tensor
+
+
+class Rows(NamedTuple):
+    """Where T trials stand.
+
+    Args:
+        w: Parameters [T, P].
+        state: The rule's state, each leaf [T, ...].
+        buffers: The module's own statistics, each leaf [T, ...].
+        alive: Whether the row is still finite [T].
+        loss: Of the last batch [T].
+    """
+
+    w: Tensor
+    state: Tree
+    buffers: Leaves
+    alive: Tensor
+    loss: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """One rule on one problem.
+
+    Args:
+        problem: Already in the dtype and on the device of the trials.
+        rule: Closed; its numbers are replaced row by row, its flags are shared by all rows.
+        layout: Of the leaves.
+    """
+
+    problem: Problem
+    rule: Rule
+    layout: Layout
+
+    def gradient(self, w: Leaves, buffers: Leaves, batch: Batch) -> tuple[Leaves, tuple[Tensor, Leaves]]:
+        """Gradient, loss and new buffers of one row."""
+        gradients, (loss, new_buffers) = grad_and_value(self._loss, has_aux=True)(w, buffers, batch)
+        return gradients, (loss, new_buffers)
+
+    def _loss(self, w: Leaves, buffers: Leaves, batch: Batch) -> tuple[Tensor, Leaves]:
+        losses, new_buffers = self.problem.objective.losses(w, buffers, batch.x, batch.y)
+        return (losses * batch.weights).sum() / batch.normaliser, new_buffers
+
+    def update(self, numbers: Mapping[str, Any], w: Tensor, g: Tensor, state: Tree) -> tuple[Tensor, Tree]:
+        """One row's step [P]: on the flat row where the rule looks at no shape, else leaf by leaf."""
+        rule = self.rule.close(numbers)
+        if rule.elementwise:
+            return rule.step(w, g, state)
+        leaves, gradients = self.layout.unpack(w), self.layout.unpack(g)
+        stepped = {name: rule.step(leaves[name], gradients[name], state[name]) for name in leaves}
+        return self.layout.pack({name: s[0] for name, s in stepped.items()}), {
+            name: s[1] for name, s in stepped.items()
+        }
+
+    def init_state(self, numbers: Mapping[str, Any], w: Tensor) -> Tree:
+        """One row's state before step 1."""
+        rule = self.rule.close(numbers)
+        if rule.elementwise:
+            return rule.init(w)
+        return {name: rule.init(leaf) for name, leaf in self.layout.unpack(w).items()}
+
+    def evaluation_weights(self, numbers: Mapping[str, Any], w: Tensor, state: Tree) -> Tensor:
+        """The point of one row that is measured."""
+        rule = self.rule.close(numbers)
+        if rule.elementwise:
+            return rule.evaluation_weights(w, state)
+        leaves = self.layout.unpack(w)
+        return self.layout.pack({name: rule.evaluation_weights(leaf, state[name]) for name, leaf in leaves.items()})
+
+    def step_rows(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
+        """One step of T rows; a row that is not finite afterwards keeps its last finite point."""
+        leaves = self.layout.unpack(rows.w)
+        axes = Batch(None if batch.x is None else 0, None if batch.y is None else 0, 0, 0)  # type: ignore[arg-type]
+        gradients, (loss, buffers) = vmap(self.gradient, in_dims=(0, 0, axes))(leaves, rows.buffers, batch)
+        w, state = vmap(self.update)(numbers, rows.w, self.layout.pack(gradients), rows.state)
+        # the largest magnitude is NaN or infinite as soon as one entry is
+        alive = rows.alive & torch.isfinite(torch.linalg.vector_norm(w, torch.inf, dim=1)) & torch.isfinite(loss)
+        return Rows(
+            w=torch.where(alive[:, None], w, rows.w),
+            state=state,
+            buffers={n: torch.where(_like(alive, new), new, rows.buffers[n]) for n, new in buffers.items()},
+            alive=alive,
+            loss=loss,
+        )
+
+    def measured_rows(self, rows: Rows, numbers: Mapping[str, Tensor]) -> Tensor:
+        """The points that are measured [T, P]."""
+        return vmap(self.evaluation_weights)(numbers, rows.w, rows.state)
+
+
+def program_of(problem: Problem, rule: Rule) -> Program:
+    """The program of a closed rule on a problem."""
+    w, _ = problem.start(0)
+    return Program(problem, replace(rule, schedule=None), Layout.of(w))
+
+
+def numbers_of(rules: Sequence[Rule], dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+    """The numeric hyperparameters of T closed rules, by path, each [T]; float64 whatever the parameters are."""
+    bare = [replace(rule, schedule=None).values() for rule in rules]
+    numeric = [path for path, value in bare[0].items() if _is_number(value)]
+    return {path: torch.tensor([values[path] for values in bare], dtype=dtype) for path in numeric}
+
+
+def signature(rule: Rule) -> tuple[tuple[str, str], ...]:
+    """What rows must share to be stepped together: the class and every flag or choice that is not a number."""
+    flags = replace(rule, schedule=None).values()
+    return (
+        ("class", type(rule).__qualname__),
+        *((path, repr(value)) for path, value in flags.items() if not _is_number(value)),
+    )
+
+
+def gather(problem: Problem, draws: Draws, step: int) -> Batch:
+    """The batch of one step of a segment; ``draws`` may carry a row axis after the step axis."""
+    weights, normaliser = draws.weights[step], draws.normaliser[step]
+    if draws.indices is None:
+        return Batch(None if draws.fresh is None else draws.fresh[step], None, weights, normaliser)
+    if problem.data is None:
+        return Batch(None, None, weights, normaliser)
+    train, index = problem.data.train, draws.indices[step]
+    return Batch(_select(train.x, index), None if train.y is None else _select(train.y, index), weights, normaliser)
+
+
+def _select(source: Tensor, index: Tensor) -> Tensor:
+    return source.index_select(0, index.reshape(-1)).reshape(*index.shape, *source.shape[1:])
+
+
+def _like(alive: Tensor, other: Tensor) -> Tensor:
+    return alive.reshape(-1, *([1] * (other.ndim - 1)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
