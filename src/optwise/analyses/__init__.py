@@ -1,0 +1,1 @@
+"""Runs or problems in, numbers and findings out."""
