@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from optwise.core.budget import SECONDS
@@ -48,4 +49,4 @@ def time_to_target(run: Run, target: Target, *, per_step: float) -> float | None
 
 def resolution(evaluation_steps: tuple[int, ...], per_step: float) -> float:
     """The widest gap between evaluations, on the axis: times are known no better than this."""
-    return max(b - a for a, b in zip(evaluation_steps, evaluation_steps[1:], strict=False)) * per_step
+    return max(b - a for a, b in itertools.pairwise(evaluation_steps)) * per_step

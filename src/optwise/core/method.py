@@ -69,9 +69,12 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
                 object.__setattr__(self, f, fill[f])
         for path, value in _leaves(self):
             limit = self.limits.get(re.sub(r"\[\d+\]$", "", path))
-            if limit is not None and isinstance(value, int | float) and not limit[0] <= value <= limit[1]:
-                low, high = limit
-                raise BadMethod(f"{type(self).__name__}.{path} is {value}; it must lie in [{low:g}, {high:g}].")
+            if limit is None or isinstance(value, Distribution | Tensor):
+                continue
+            if not isinstance(value, int | float):
+                raise BadMethod(f"{type(self).__name__}.{path} is {value!r}; it must be a number or a distribution.")
+            if not limit[0] <= value <= limit[1]:
+                raise BadMethod(f"{type(self).__name__}.{path} is {value}; it must lie in {_interval(*limit)}.")
 
     @classmethod
     def hyperparameter_names(cls) -> tuple[str, ...]:
@@ -87,6 +90,11 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
     def space(self) -> Space:
         """The open fields by path."""
         return Space({path: value for path, value in _leaves(self) if isinstance(value, Distribution)})
+
+    @property
+    def borrowed_space(self) -> bool:
+        """Whether the ranges were derived from defaults rather than chosen for this method."""
+        return False
 
     @property
     def is_open(self) -> bool:
@@ -138,6 +146,11 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
                 f"{type(self).__name__}.{path} is still open: {distribution}. "
                 f"Choose a number, or let `tune` or `compare` choose one."
             )
+
+
+def _interval(low: float, high: float) -> str:
+    whole = math.nextafter(high, math.inf)  # an open end is written as the number just below it
+    return f"[{low:g}, {whole:g})" if whole == round(whole) and high != round(high) else f"[{low:g}, {high:g}]"
 
 
 class Rule(Method):
@@ -244,8 +257,3 @@ def _parts(value: Any, path: str) -> dict[Any, tuple[Any, str]] | None:
         items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "name"}
         return {n: (item, path if isinstance(item, Mapping) else f"{dot}{n}") for n, item in items.items()}
     return None
-
-
-def is_finite_number(value: Any) -> bool:
-    """Whether ``value`` is a number that can be written to JSON."""
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -60,7 +60,7 @@ class Target:
             raise BadProtocol(f"Target value {self.value} for {self.metric!r} is not finite; give a number.")
 
     def __str__(self) -> str:
-        return f"{self.metric}{'<=' if self.direction is Direction.MIN else '>='}{self.value:g}"
+        return f"{self.metric}{'<=' if self.direction is Direction.MIN else '>='}{self.value:.12g}"
 
     @classmethod
     def parse(cls, text: str) -> Target:

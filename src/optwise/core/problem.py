@@ -39,6 +39,11 @@ class Objective(ABC):
         """Every metric for each example [N], by name."""
 
     @property
+    def coupled(self) -> bool:
+        """Whether the examples of a training batch see each other (batch normalisation), so that none may be padding."""
+        return False
+
+    @property
     def unbatchable(self) -> str:
         """Why trials cannot share a pass, as far as the objective knows; empty where it knows of no reason."""
         return ""
@@ -183,24 +188,30 @@ class Problem:
         return replace(self, data=data, start=cast_start)
 
     def fingerprint(self) -> str:
-        """Digest of the data bytes, the leaves, and the loss of the first examples at the start of seed 0.
+        """Digest of the data bytes, the leaves, the first draw, and the losses of the first batch at the start of seed 0.
 
-        An edited loss, network or file gives another fingerprint, so that a folder of runs never resumes on it
+        An edited loss, network, noise or file gives another fingerprint, so that a folder of runs never resumes on it
         silently.
         """
         w, buffers = self.start(0)
-        x, y = None, None
-        if self.data is not None:
-            x = self.data.train.x[:FINGERPRINT_EXAMPLES]
-            y = None if self.data.train.y is None else self.data.train.y[:FINGERPRINT_EXAMPLES]
-        with torch.no_grad():
-            measured = self.objective.measure(w, buffers, x, y)
+        row = torch.cat([leaf.reshape(-1) for leaf in w.values()])
+        draws, _ = self.sampler.take(self.sampler.init(0), self.examples, 1, row)
+        x, y = None if draws.fresh is None else draws.fresh[0].to(row), None
+        if self.data is not None and draws.indices is not None:
+            first = draws.indices[0][:FINGERPRINT_EXAMPLES]
+            x, y = self.data.train.x[first], None if self.data.train.y is None else self.data.train.y[first]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            losses, _ = self.objective.losses(w, buffers, x, y)
+            measured = self.objective.measure(w, buffers, *((x, y) if self.data is not None else (None, None)))
         return digest(
             {
                 "data": None if self.data is None else self.data.fingerprint,
                 "leaves": {name: list(leaf.shape) for name, leaf in w.items()},
                 "metrics": [[m.name, m.direction.value] for m in self.metrics],
-                "measured": {name: float(value.double().mean()) for name, value in measured.items()},
+                # five digits: the same on every machine, and no edit of a loss hides below them
+                "losses": f"{float(losses.double().mean()):.5g}",
+                "measured": {name: f"{float(value.double().mean()):.5g}" for name, value in measured.items()},
             }
         )
 

@@ -79,7 +79,7 @@ class Protocol:
     scientific: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for word in ("studies", "trials", "seeds"):
+        for word in ("studies", "trials", "seeds", "resamples"):
             if getattr(self, word) < 1:
                 raise BadProtocol(f"{word} is {getattr(self, word)}; a comparison needs at least 1.")
         if self.evaluations < 2:

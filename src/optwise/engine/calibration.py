@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 from optwise.core.method import Method, Procedure, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import TrialName
+from optwise.core.sampler import Poisson
 from optwise.engine.chunks import DTYPES, Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk, stack_draws
 from optwise.engine.program import Batch, Rows, gather, program_of
@@ -64,9 +65,9 @@ def choose_rung(problem: Problem, rules: Sequence[Rule], *, most_rows: int, dtyp
         dtype: Of the trials.
         workers: Processes that will run at once and share the memory.
     """
-    blocked = problem.objective.unbatchable
+    blocked = unbatchable(problem)
     if blocked:
-        return RungChoice("solo", 1, f"solo: the module {blocked}", {})
+        return RungChoice("solo", 1, f"solo: {blocked}", {})
     cast = problem.to(dtype=DTYPES[dtype])
     with OneThread():
         try:
@@ -97,6 +98,17 @@ def choose_rung(problem: Problem, rules: Sequence[Rule], *, most_rows: int, dtyp
     )
     name: RungName = "solo" if rung == "solo" else "traced" if rung == "traced" else "vmap"
     return RungChoice(name, rows, reason, timings, row_bytes)
+
+
+def unbatchable(problem: Problem) -> str:
+    """Why trials of this problem cannot share a pass, as far as its parts know; empty where they know of no reason."""
+    if problem.objective.unbatchable:
+        return f"the module {problem.objective.unbatchable}"
+    width = problem.sampler.cap(problem.examples)
+    padded = isinstance(problem.sampler, Poisson) or problem.examples % width != 0
+    if problem.objective.coupled and problem.data is not None and padded:
+        return "examples of a batch see each other, and batches of unequal size would be padded"
+    return ""
 
 
 def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "traced") -> str:

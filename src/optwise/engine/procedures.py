@@ -14,7 +14,7 @@ from optwise.core.problem import Problem
 from optwise.core.run import Run
 from optwise.core.status import Status
 from optwise.engine.chunks import Chunk, failure_status, held
-from optwise.engine.program import Batch, Rows, gather
+from optwise.engine.program import Batch, Rows, gather, unpadded
 from optwise.engine.recorder import Recorder
 from optwise.engine.rungs import Stepper, stack_trees
 
@@ -85,7 +85,7 @@ def run_procedure(problem: Problem, method: Procedure, seed: int, chunk: Chunk) 
         for k in range(chunk.steps):
             packed = Layout.of(last).pack(last)
             draws, sampler = problem.sampler.take(sampler, problem.examples, 1, packed)
-            batch = gather(problem, draws, 0)
+            batch = unpadded(gather(problem, draws, 0))
             oracles.batch = Batch(batch.x, batch.y, batch.weights.to(packed), batch.normaliser.to(packed))
             oracles.examples = int(draws.examples[0])
             oracles.factor = 1.0 if factors is None else float(factors[k])

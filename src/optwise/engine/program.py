@@ -148,6 +148,15 @@ def gather(problem: Problem, draws: Draws, step: int) -> Batch:
     return Batch(_select(train.x, index), None if train.y is None else _select(train.y, index), weights, normaliser)
 
 
+def unpadded(batch: Batch) -> Batch:
+    """One row's batch without its padding, as a plain loop sees it; an empty batch keeps its padded rows."""
+    examples = int(batch.weights.count_nonzero())
+    if examples in (0, batch.weights.shape[-1]):
+        return batch
+    x, y = (None if part is None else part[:examples] for part in batch[:2])
+    return Batch(x, y, batch.weights[:examples], batch.normaliser)
+
+
 def _select(source: Tensor, index: Tensor) -> Tensor:
     return source.index_select(0, index.reshape(-1)).reshape(*index.shape, *source.shape[1:])
 

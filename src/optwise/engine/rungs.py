@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from optwise.core.layout import Leaves
-from optwise.engine.program import Batch, Program, Rows, Tree, numbers_of
+from optwise.engine.program import Batch, Program, Rows, Tree, numbers_of, unpadded
 
 RungName = Literal["solo", "vmap", "traced"]
 
@@ -131,7 +131,7 @@ class Solo(Stepper):
         w, state, buffers, alive = rows.w[t], row_of(rows.state, t), row_of(rows.buffers, t), rows.alive[t]
         if not alive:
             return w, state, buffers, alive, rows.loss[t]
-        own = Batch(*(None if part is None else part[t] for part in batch))  # type: ignore[arg-type]
+        own = unpadded(Batch(*(None if part is None else part[t] for part in batch)))  # type: ignore[arg-type]
         leaves = {n: leaf.requires_grad_() for n, leaf in self.program.layout.unpack(w.detach()).items()}
         losses, new_buffers = self.program.problem.objective.losses(leaves, buffers, own.x, own.y)
         loss = (losses * own.weights).sum() / own.normaliser

@@ -182,10 +182,13 @@ def _drawn_sums(ordered: tuple[int, ...], size: int) -> IntArray:
 def _low_end(a: FloatArray, b: FloatArray, *, level: float) -> float:
     """Lowest shift of b at which the test does not yet find a too high; -inf where there is none.
 
-    Between two neighbouring pairwise differences the order of a and b + shift does not change, so it is enough to walk
-    over the differences and the gaps between them.
+    Between two neighbouring pairwise differences the order of a and b + shift does not change, so the differences and
+    the gaps between them are all there is to try. A bisection finds the first one kept, ties or not: as b moves up, no
+    split's rank sum moves by more than that of a falls, so the share as extreme as a can only grow.
     """
-    shifts, place = _distinct_differences(a, b)
+    differences = np.subtract.outer(a, b)  # [n_a, n_b], -inf where b is +inf
+    shifts, place = np.unique(differences, return_inverse=True)
+    place = place.reshape(differences.shape)
     within_a, within_b = _doubled_midranks(a), _doubled_midranks(b)
     pool = a.size + b.size
 
@@ -198,18 +201,7 @@ def _low_end(a: FloatArray, b: FloatArray, *, level: float) -> float:
             return True
         return not reaches_level(_share_as_extreme(np.concatenate([ranks_a, ranks_b]), a.size, deviation), level)
 
-    start = 1 if np.isneginf(shifts[0]) else -1
-    walk = range(start, 2 * shifts.size)
-    # ties can make p rise and fall a little, so the first kept place and no bisection where the walk is short
-    position = next(filter(kept, walk)) if pool <= EXACT_POOL else walk[bisect_left(walk, True, key=kept)]
-    return -np.inf if position == start else float(shifts[position // 2])
-
-
-def _distinct_differences(a: FloatArray, b: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Pairwise differences in rising order, each once, and the place of every pair among them."""
-    differences = np.subtract.outer(a, b)  # [n_a, n_b], -inf where b is +inf
-    ordered, place = np.unique(differences, return_inverse=True)
-    # log 2 - log 1 and log 4 - log 2 are one tie, whatever their last bits say
-    rounding = 8 * np.finfo(np.float64).eps * max(np.abs(a).max(), np.abs(b[np.isfinite(b)]).max(initial=0.0))
-    fresh = np.concatenate([[True], np.diff(ordered) > rounding])
-    return ordered[fresh], (np.cumsum(fresh) - 1)[place.reshape(differences.shape)]
+    lowest = 1 if np.isneginf(shifts[0]) else -1
+    positions = range(lowest, 2 * shifts.size)
+    position = positions[bisect_left(positions, True, key=kept)]
+    return -np.inf if position == lowest else float(shifts[position // 2])

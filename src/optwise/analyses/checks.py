@@ -1,0 +1,97 @@
+"""All check rules that a comparison is judged by: those of one method, and those across the methods of one problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optwise.analyses.boundary_check import boundary
+from optwise.analyses.curve_checks import late_variance, misses, overfitting, still_improving, target_hair, too_long
+from optwise.analyses.fairness_checks import equal_budget, inclusion, winner_stability
+from optwise.analyses.ranking import BETTER, FASTER
+from optwise.analyses.search_checks import borrowed_space, density, feasible, infeasible_share
+from optwise.analyses.subject import Subject
+from optwise.core.finding import Finding
+from optwise.core.metric import Direction, Target
+from optwise.core.run import Run
+from optwise.core.space import Space
+
+MARGIN = 0.02
+"""Relative margin of equivalence, where the protocol names no other. Source: optwise, own choice."""
+
+
+def method_checks(
+    subject: Subject,
+    *,
+    space: Space,
+    search: Sequence[Run],
+    confirm: Sequence[Run],
+    evaluation_steps: Sequence[int],
+    needs_horizon: bool = False,
+    borrowed: bool = False,
+    margin: float = MARGIN,
+    gap: float | None = None,
+) -> list[Finding]:
+    """Every rule that concerns one method on one problem, passes included.
+
+    Args:
+        subject: The method, its metric and its target.
+        space: Its open fields; empty for a closed method, whose search is then empty too.
+        search: Explore trials of all its studies, with names and points.
+        confirm: Confirmations of its selected points; runs at library defaults are no part of them.
+        evaluation_steps: When runs were measured, the end last.
+        needs_horizon: Whether its schedule decays towards the end of the run.
+        borrowed: Whether its space was made for another method.
+        margin: Relative margin of equivalence.
+        gap: Distance to the next method in the metric, where it is known.
+    """
+    is_open = bool(space.fields)
+    found = [
+        feasible(subject, search if is_open else confirm),
+        borrowed_space(subject, borrowed=borrowed) if is_open else None,
+        infeasible_share(subject, search),
+        *boundary(subject, space, search, confirm),
+        density(subject, space, search, confirm),
+        late_variance(subject, confirm, evaluation_steps, margin=margin, gap=gap),
+        still_improving(subject, confirm, evaluation_steps, needs_horizon=needs_horizon),
+        too_long(subject, confirm, evaluation_steps),
+        overfitting(subject, confirm, evaluation_steps),
+        misses(subject, confirm),
+        target_hair(subject, confirm),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def problem_checks(
+    problem: str,
+    *,
+    metric: str,
+    direction: Direction,
+    target: Target | None,
+    classes: Mapping[str, str],
+    search: Mapping[str, Sequence[Run]],
+    verdicts: Sequence[Mapping[str, Any]],
+    winner_shares: Mapping[str, float],
+    per_step: Mapping[str, float] | None = None,
+) -> list[Finding]:
+    """Every rule that concerns several methods on one problem, passes included.
+
+    Args:
+        problem: Name.
+        metric: The metric that selects.
+        direction: Which way it is better.
+        target: Where time counts, the value to reach.
+        classes: Method name to the name of its class.
+        search: Method to its explore trials.
+        verdicts: As in the results document.
+        winner_shares: Method to the share of resampled sets of studies that it wins.
+        per_step: Method to units of the axis that a step costs it.
+    """
+    subjects = {name: Subject(problem, name, metric, direction, target) for name in search}
+    claims = [v for v in verdicts if v["words"] in (FASTER, BETTER) and {v["a"], v["b"]} <= set(subjects)]
+    found = [
+        *inclusion(problem, classes, verdicts),
+        *(equal_budget(subjects[v["a"]], subjects[v["b"]], search, per_step=per_step) for v in claims),
+        winner_stability(problem, winner_shares),
+    ]
+    return [finding for finding in found if finding is not None]

@@ -1,0 +1,41 @@
+"""Which point a study selects, by a named rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from optwise.analyses.outcomes import best_value, steps_to_target
+from optwise.core.metric import Direction, Target
+from optwise.core.run import Run
+
+
+def selection_rule(metric: str, target: Target | None) -> str:
+    """The rule in words: it is printed in every table and kept with every selection."""
+    if target is None:
+        return f"best {metric} over the evaluations of a trial"
+    return f"earliest evaluation with {target}, misses by best {metric}"
+
+
+def select(search: Sequence[Run], *, metric: str, direction: Direction, target: Target | None) -> int | None:
+    """Index of the point a study selects; ``None`` where no trial was feasible.
+
+    With a target, the earliest trial to reach it; where several reach it at the same evaluation, or none does, the one
+    with the best value of ``metric``. Infeasible trials are never selected; what remains tied goes to the lower index.
+
+    Args:
+        search: The trials of one study of one method, each with its name.
+        metric: Full name, on the validation split where there is one.
+        direction: Which way it is better.
+        target: A metric value, or ``None``.
+    """
+    best: tuple[float, float, int] | None = None
+    for run in search:
+        if run.infeasible or not run.status.ok or run.name is None:
+            continue
+        value = best_value(run, metric, direction) * direction.sign
+        step = None if target is None else steps_to_target(run, target)
+        candidate = (math.inf if step is None else float(step), value, run.name.index)
+        if math.isfinite(value) and (best is None or candidate < best):
+            best = candidate
+    return None if best is None else best[2]

@@ -1,0 +1,39 @@
+"""Problems by family: functions that return a Problem, and the names under which a user may type them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from optwise.core.problem import Problem
+from optwise.problems.classification import digits_cnn, digits_mlp, digits_softmax
+from optwise.problems.linear import breast_cancer_logistic, diabetes_least_squares, synthetic_least_squares
+from optwise.problems.losses import half_squared_error
+from optwise.problems.modules import from_module
+from optwise.problems.quadratics import harmonic_nqm, nqm
+from optwise.problems.valleys import rosenbrock
+
+PROBLEMS: Mapping[str, Callable[..., Problem]] = {
+    "digits-softmax": digits_softmax,
+    "digits-mlp": digits_mlp,
+    "digits-cnn": digits_cnn,
+    "breast-cancer-logistic": breast_cancer_logistic,
+    "diabetes-least-squares": diabetes_least_squares,
+    "least-squares": synthetic_least_squares,
+    "nqm": harmonic_nqm,
+    "rosenbrock": rosenbrock,
+}
+"""Catalogue name to function; its parameters are what may follow the name, as in ``nqm:d=100``."""
+
+__all__ = [
+    "PROBLEMS",
+    "breast_cancer_logistic",
+    "diabetes_least_squares",
+    "digits_cnn",
+    "digits_mlp",
+    "digits_softmax",
+    "from_module",
+    "half_squared_error",
+    "nqm",
+    "rosenbrock",
+    "synthetic_least_squares",
+]

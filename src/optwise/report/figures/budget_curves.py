@@ -1,0 +1,76 @@
+"""Budget curves: what a search of k trials would have found, in closed form over the pooled trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from optwise.core.metric import Direction
+from optwise.core.run import Run
+from optwise.numerics.statistics import best_of_k
+from optwise.report.drawing import RULE, Chart, inline, method_colour
+from optwise.report.readings import address, best_value, spans_decades
+
+POINTS = 60  # k drawn per method at most
+
+
+def budget_rows(runs: Sequence[Run], metric: str, direction: Direction) -> pd.DataFrame:
+    """Best of k random ones of a method's trials, for k from 1 to all: method, k, median, low, high (quartiles).
+
+    Infeasible trials and those that diverged count as the worst; NaN where that share found nothing feasible.
+    """
+    columns = ["method", "k", "median", "low", "high"]
+    blocks = []
+    for method in dict.fromkeys(address(run).method for run in runs):
+        values = [best_value(run, metric, direction) for run in runs if address(run).method == method]
+        curve = best_of_k(np.array(values) * direction.sign)
+        quartiles = np.stack([curve.median, curve.q25, curve.q75]) * direction.sign
+        median, low, high = np.where(np.isfinite(quartiles), quartiles, np.nan)
+        blocks.append(pd.DataFrame({"method": method, "k": curve.k, "median": median, "low": low, "high": high}))
+    return pd.concat(blocks, ignore_index=True)[columns] if blocks else pd.DataFrame(columns=columns)
+
+
+def drawn_points(trials: int) -> list[int]:
+    """The k that are drawn: all of a few, evenly spaced on a log scale of many.
+
+    Example:
+        >>> drawn_points(4), len(drawn_points(5000)) <= POINTS
+        ([1, 2, 3, 4], True)
+    """
+    return np.unique(np.rint(np.geomspace(1, trials, POINTS)).astype(int)).tolist()
+
+
+def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], trials: int) -> Chart | None:
+    """Draw the budget curves; ``None`` where no trial was feasible. ``trials``: what one study of the protocol ran."""
+    found = rows.dropna(subset=["median"])
+    if found.empty:
+        return None
+    kept = pd.concat([block[block["k"].isin(drawn_points(int(block["k"].max())))] for _, block in found.groupby("method", sort=False)])
+    present = [method for method in methods if method in set(kept["method"])]
+    shades = method_colour(present, methods)
+    values = [*kept["median"], *kept["low"].dropna(), *kept["high"].dropna()]
+    kind = "log" if spans_decades(values) else "linear"
+    vertical = alt.Scale(type=kind, zero=False, domain=[min(values), max(values)] if min(values) < max(values) else alt.Undefined)
+    x = alt.X("k:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(title="trials k (random ones of all studies)", format="d"))
+    title = alt.Axis(title=f"best {metric} of k trials", format="~g", tickCount=6)
+    chart = alt.Chart(inline(kept))
+    band = chart.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_area(opacity=0.14)
+    line = chart.mark_line(strokeWidth=2.4)
+    rule = alt.Chart(alt.InlineData(values=[{"k": trials, "text": f"one study: {trials}"}]))
+    tips = [
+        alt.Tooltip("method:N"),
+        alt.Tooltip("k:Q", title="trials"),
+        *(alt.Tooltip(f"{name}:Q", format=".5g") for name in ("median", "low", "high")),
+    ]
+    return alt.layer(
+        rule.mark_rule(color=RULE, strokeDash=[2, 2]).encode(x=x),
+        rule.mark_text(align="left", baseline="top", dx=4, color=RULE, fontSize=11).encode(
+            x=x, y=alt.value(2), text="text:N"
+        ),
+        band.encode(x=x, y=alt.Y("low:Q", scale=vertical, axis=title), y2="high:Q", color=shades),
+        line.encode(x=x, y=alt.Y("median:Q", scale=vertical, axis=title), color=shades),
+        chart.mark_point(filled=True, size=60, opacity=0).encode(x=x, y=alt.Y("median:Q", scale=vertical, axis=title), tooltip=tips),
+    ).properties(width="container", height=300)

@@ -1,0 +1,66 @@
+"""Target sensitivity: does the answer hang on the target that was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from optwise.core.metric import Direction, Target
+from optwise.report.drawing import RULE, Chart, inline, method_colour
+from optwise.report.readings import spans_decades
+from optwise.report.words import axis_title
+
+
+def sensitivity_rows(sweep: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> pd.DataFrame:
+    """One row a target and method: target, method, time; NaN where over half of the runs miss."""
+    rows = [(entry["target"], method, entry[method]) for method in methods for entry in sweep if method in entry]
+    frame = pd.DataFrame(rows, columns=["target", "method", "time"])
+    return frame.astype({"target": "float64", "time": "float64"})
+
+
+def fastest(rows: pd.DataFrame, direction: Direction) -> list[tuple[float, str | None]]:
+    """The method with the earliest median at each target, from the easiest to the hardest; ``None`` for a tie or none."""
+    found: list[tuple[float, str | None]] = []
+    for target, block in rows.groupby("target"):
+        best = block[block["time"] == block["time"].min()]
+        found.append((float(str(target)), str(best["method"].iloc[0]) if len(best) == 1 else None))
+    return sorted(found, key=lambda pair: -pair[0] * direction.sign)
+
+
+def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[str], axis: str) -> Chart | None:
+    """Draw median times as the target sweeps, harder to the right; ``None`` where no target was ever reached."""
+    times = rows["time"].dropna().tolist()
+    if not times:
+        return None
+    present = [method for method in methods if method in set(rows.loc[rows["time"].notna(), "method"])]
+    shades = method_colour(present, methods)
+    x = alt.X(
+        "target:Q",
+        scale=alt.Scale(reverse=target.direction is Direction.MIN, zero=False, nice=False),
+        axis=alt.Axis(title=f"target {target.metric}, harder to the right", format="~g", tickCount=6),
+    )
+    y = alt.Y(
+        "time:Q",
+        scale=alt.Scale(type="log" if spans_decades(times) else "linear", zero=False),
+        axis=alt.Axis(title=f"median {axis_title(axis)}", format="~s", tickCount=5),
+    )
+    tips = [
+        alt.Tooltip("method:N"),
+        alt.Tooltip("target:Q", format=".5~g"),
+        alt.Tooltip("time:Q", title=axis, format=".5~s"),
+    ]
+    chart = alt.Chart(inline(rows[rows["method"].isin(present)]))
+    rule = alt.Chart(alt.InlineData(values=[{"target": target.value, "text": "target"}]))
+    return alt.layer(
+        rule.mark_rule(color=RULE, strokeDash=[2, 2]).encode(x=x),
+        rule.mark_text(align="left", baseline="top", dx=4, color=RULE, fontSize=11).encode(
+            x=x, y=alt.value(2), text="text:N"
+        ),
+        chart.mark_line(strokeWidth=2, invalid="break-paths-show-domains").encode(x=x, y=y, color=shades),
+        chart.transform_filter("isValid(datum.time)")
+        .mark_point(filled=True, size=42)
+        .encode(x=x, y=y, color=shades, tooltip=tips),
+    ).properties(width="container", height=280)

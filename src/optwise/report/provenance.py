@@ -1,0 +1,106 @@
+"""What stands around the results: how they were made, what a verdict means, and how to make them again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from optwise.core.protocol import Protocol
+from optwise.report.readings import Document
+from optwise.report.words import budget_words, escape, number, percent, plural
+
+
+def how_line(protocol: Protocol) -> str:
+    """One line on how the verdict was reached: plain text.
+
+    Studies, trials, seeds, budget, axis, level.
+    """
+    return (
+        f"{plural(len(protocol.methods), 'method')}, each in {plural(protocol.studies, 'study')} of "
+        f"{plural(protocol.trials, 'trial')}, confirmed on {plural(protocol.seeds, 'fresh seed')} per study; "
+        f"{budget_words(protocol.budget)} per run, counted in {protocol.axis}; level {percent(protocol.level)}, "
+        f"margin {percent(protocol.margin)}."
+    )
+
+
+def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
+    """One line on a problem: its size, its batch, its target and where that comes from."""
+    about = document["protocol"]["problems"].get(problem) or {}
+    splits = ", ".join(f"{number(n)} {name}" for name, n in (about.get("splits") or {}).items())
+    parts = [
+        f"{number(about['parameters'])} parameters" if about.get("parameters") else "",
+        f"examples: {splits}" if splits else "",
+        f"batch {about['batch_size']}" if about.get("batch_size") else "",
+        f"{protocol.dtype} on {protocol.device}",
+    ]
+    target = protocol.targets.get(problem)
+    goal = f"Target {target}" if target is not None else f"No target: judged by best {document['protocol']['metric'][problem]}"
+    command = about.get("target_command")
+    origin = f", set by {command}" if target is not None and command else ""
+    return f"{'; '.join(part for part in parts if part)}. {goal}{origin}."
+
+
+def meaning(protocol: Protocol) -> str:
+    """What a verdict means and does not, in three sentences."""
+    return (
+        f"“Faster” or “better” means: on this split, with this budget, these search spaces and {protocol.trials} trials a "
+        "search, whole repeated searches of one method beat whole searches of the other more often than chance allows at "
+        f"level {percent(protocol.level)}, after correcting for all pairs of the problem. “Not separated” does not mean "
+        "equal: the data could not tell, and only “equivalent within margin” claims that a difference is at most "
+        f"{percent(protocol.margin)}. No verdict carries over to other data, budgets, spaces or machines, and a warning "
+        "beside one says what might have tilted it."
+    )
+
+
+def commands(protocol: Protocol) -> str:
+    """The commands that continue or repeat what the page shows; DIR is the folder the page lies in."""
+    problem, method = next(iter(protocol.problems)), next(iter(protocol.methods))
+    references = [str(about.get("reference") or name) for name, about in protocol.problems.items()]
+    run = ["optwise", "compare", *references, "--methods", ",".join(protocol.methods)]
+    run += ["--studies", str(protocol.studies), "--trials", str(protocol.trials), "--seeds", str(protocol.seeds)]
+    run += ["--budget", str(protocol.budget), "--axis", protocol.axis, "--out", "DIR"]
+    trial = shlex.quote(f"{problem}/{method}/0/c0")
+    return "\n".join(
+        [
+            "# resume, or add studies and methods: what was run is kept",
+            " ".join(shlex.quote(word) for word in run),
+            "# draw this page again",
+            "optwise report DIR",
+            "# the same runs under another target: nothing is run again",
+            "optwise score DIR --target 'METRIC<=VALUE'",
+            "# one trial again, by the name that hovering shows",
+            f"optwise rerun DIR {trial}",
+            "optwise export DIR --to parquet",
+        ]
+    )
+
+
+def provenance(document: Document, protocol: Protocol) -> str:
+    """Hashes, seeds, versions, machine and commands, as HTML."""
+    about = document["protocol"]
+    rows = {
+        "protocol": about["hash"],
+        "folder": about["folder_hash"],
+        "base seed": str(about.get("seed", protocol.seed)),
+        "bootstrap": f"{number(about.get('resamples'))} resamples, for bands and medians only",
+        "evaluations": f"{about.get('evaluations')} per run, off the clock",
+        **{str(name).replace("_", " "): value for name, value in document["environment"].items() if value is not None},
+        **{f"data of {name}": p.get("fingerprint") for name, p in about["problems"].items() if p.get("fingerprint")},
+    }
+    facts = "".join(f"<dt>{escape(name)}</dt><dd>{_code(value)}</dd>" for name, value in rows.items())
+    described = json.dumps(_described(about.get("methods") or {}), indent=1, sort_keys=True, ensure_ascii=False, default=str)
+    return (
+        f"<dl>{facts}</dl>\n<pre>{escape(commands(protocol))}</pre>\n"
+        f"<details><summary>Methods, their spaces and schedules</summary><pre>{escape(described)}</pre></details>"
+    )
+
+
+def _code(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping | list) else str(value)
+    return f"<code>{escape(text)}</code>"
+
+
+def _described(methods: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): description for name, description in methods.items()}

@@ -1,0 +1,100 @@
+"""What figures read off runs: which ones, their best values, what a step costs, quantiles that count every run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
+from optwise.core.metric import Direction
+from optwise.core.protocol import Protocol
+from optwise.core.run import Phase, Run, TrialName
+from optwise.core.status import Status
+
+Document: TypeAlias = Mapping[str, Any]
+Floats: TypeAlias = NDArray[np.float64]
+
+
+def address(run: Run) -> TrialName:
+    """The run's address; figures are drawn of comparisons only, where every run has one."""
+    if run.name is None:
+        raise ValueError(f"a run of {run.problem} has no address; the report draws runs of a comparison")
+    return run.name
+
+
+def chosen(runs: Sequence[Run], problem: str, phase: Phase, methods: Sequence[str]) -> list[Run]:
+    """Runs of one problem and phase, ordered by method, study and index."""
+    place = {method: i for i, method in enumerate(methods)}
+    found = [
+        run
+        for run in runs
+        if address(run).problem == problem and address(run).phase is phase and address(run).method in place
+    ]
+    return sorted(found, key=lambda run: (place[address(run).method], address(run).study, address(run).index))
+
+
+def direction_of(protocol: Protocol, problem: str, metric: str) -> Direction:
+    """Which way a metric is better: the target says so for its own; of the rest only an accuracy is to be large."""
+    target = protocol.targets.get(problem)
+    if target is not None and target.metric == metric:
+        return target.direction
+    return Direction.MAX if metric.rpartition("/")[2] == "accuracy" else Direction.MIN
+
+
+def metric_names(runs: Sequence[Run], first: str) -> list[str]:
+    """Every metric that was measured, the selection metric first; what was never measured finitely is left out."""
+    names = dict.fromkeys(m.name for run in runs for m in run.measurements if math.isfinite(m.value))
+    return sorted(names, key=lambda name: name != first)
+
+
+def best_value(run: Run, metric: str, direction: Direction) -> float:
+    """Best finite value after the start; the worst possible infinity for a run without one, or labelled infeasible."""
+    worst = math.inf * direction.sign
+    if run.infeasible:
+        return worst
+    values = [value for step, value in run.curve(metric) if step > 0 and math.isfinite(value)]
+    return (min if direction is Direction.MIN else max)(values, default=worst)
+
+
+def diverged(run: Run) -> bool:
+    """Whether the run ended before its budget without an answer."""
+    return not run.status.ok and run.status is not Status.STALLED
+
+
+def per_step(runs: Sequence[Run], document: Document, problem: str, method: str) -> dict[str, float | None]:
+    """What one step of a method costs on each axis; ``None`` where nobody measured it."""
+    own = [run for run in runs if address(run).problem == problem and address(run).method == method]
+    taken = sum(run.counts.get(STEPS, 0.0) for run in own)
+    gradients = sum(run.counts.get(EXAMPLE_GRADIENTS, 0.0) for run in own)
+    execution = document["problems"][problem]["methods"].get(method, {}).get("execution") or {}
+    return {
+        STEPS: 1.0,
+        EXAMPLE_GRADIENTS: gradients / taken if taken and gradients else None,
+        SECONDS: execution.get("step_seconds"),
+    }
+
+
+def quantiles(values: Floats, direction: Direction, shares: Sequence[float]) -> Floats:
+    """Quantiles of each column of ``values`` [n, k], where NaN is a run that ended and counts as the worst.
+
+    Each is one of the values (the least that a share does not exceed), NaN where that share has ended: [shares, k].
+
+    Example:
+        >>> quantiles(np.array([[1.0], [2.0], [np.nan]]), Direction.MIN, (0.5, 0.75))
+        array([[ 2.],
+               [nan]])
+    """
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values * direction.sign), axis=0)
+    places = [max(math.ceil(share * len(ordered) - 1e-9), 1) - 1 for share in shares]
+    found = ordered[places] * direction.sign
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def spans_decades(values: Sequence[float], *, ratio: float = 5.0) -> bool:
+    """Whether a log scale is possible and worth it: all positive, and the largest ``ratio`` times the smallest."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= ratio

@@ -1,0 +1,134 @@
+"""Numbers, intervals, units and escaped text: how every table and caption spells them."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable
+
+from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS, Budget
+from optwise.core.protocol import Protocol
+
+NOTHING = "–"
+_AXIS_TITLES = {STEPS: "steps", EXAMPLE_GRADIENTS: "example-gradients", SECONDS: "seconds (steps × solo step time)"}
+
+
+def escape(text: object) -> str:
+    """Text for HTML, quotes included."""
+    return html.escape(str(text), quote=True)
+
+
+def number(value: float | None, *, digits: int = 3) -> str:
+    """A number to ``digits`` significant digits; a dash where there is none.
+
+    Example:
+        >>> number(12832.0), number(0.11849), number(3.2e-7), number(None), number(2500000.0)
+        ('12,800', '0.118', '3.2e-7', '–', '2.5e6')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    if not -4 < magnitude < 6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{mantissa}e{int(exponent)}"
+    places = digits - 1 - magnitude
+    rounded = round(value, places)
+    text = f"{rounded:,.{max(places, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text and rounded == int(rounded) else text
+
+
+def with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """A number and its interval; an open end is a dash.
+
+    Example:
+        >>> with_interval(0.9, 0.85, None)
+        '0.900 [0.850, –]'
+    """
+    if value is None and low is None and high is None:
+        return NOTHING
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def probability(p: float | None) -> str:
+    """A p value; very small ones only by their bound.
+
+    Example:
+        >>> probability(0.0134), probability(1e-5)
+        ('0.013', '<0.001')
+    """
+    if p is None or not math.isfinite(p):
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, whole where it is.
+
+    Example:
+        >>> percent(0.95), percent(0.025)
+        ('95 %', '2.5 %')
+    """
+    return NOTHING if share is None else f"{100 * share:.3g} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit that suits them.
+
+    Example:
+        >>> duration(0.000042), duration(8.13), duration(200)
+        ('42 µs', '8.13 s', '3.33 min')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence lists them.
+
+    Example:
+        >>> listed(["adam", "sgd", "adamw"])
+        'adam, sgd and adamw'
+    """
+    *first, last = list(words) or [NOTHING]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and its noun.
+
+    Example:
+        >>> plural(1, "seed"), plural(4, "seed"), plural(6, "study")
+        ('1 seed', '4 seeds', '6 studies')
+    """
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
+
+
+def budget_words(budget: Budget) -> str:
+    """A budget with a space before its unit.
+
+    Example:
+        >>> budget_words(Budget(1000, "steps"))
+        '1,000 steps'
+    """
+    return f"{budget.amount:,g} {budget.unit}" if budget.amount != int(budget.amount) else (
+        f"{int(budget.amount):,} {budget.unit}"
+    )
+
+
+def basis(protocol: Protocol) -> str:
+    """What every caption ends with: seeds and budget."""
+    seeds = f"{plural(protocol.studies, 'study')} × {plural(protocol.seeds, 'confirmation seed')} per method"
+    return f"{seeds}, {budget_words(protocol.budget)} per run."
+
+
+def axis_title(axis: str) -> str:
+    """An axis with its unit."""
+    return _AXIS_TITLES.get(axis, axis)

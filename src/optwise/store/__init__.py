@@ -1,0 +1,1 @@
+"""Runs to disk and back: one folder, one SQLite file, one writer."""

@@ -1,0 +1,212 @@
+"""The main job: a fair, tuned comparison, from a question to a folder with a verdict and a page."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from optwise.report.page import page
+
+from optwise.core.method import Procedure
+from optwise.core.plain import plain
+from optwise.core.problem import Problem
+from optwise.core.protocol import Protocol
+from optwise.core.run import HeldWeights, Phase, Run
+from optwise.methods import Torch
+from optwise.store.disks import network_disk
+from optwise.store.documents import replacing, write_json
+from optwise.store.folder import Folder
+from optwise.verbs.asking import FOLDERS, Asked, Question, Settings, ask
+from optwise.verbs.checking import inspect
+from optwise.verbs.executing import Progress, Silent, Work, versions, work
+from optwise.verbs.recalling import recall, revealed
+from optwise.verbs.scoring import HORIZON, score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESULTS = "results.json"
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a comparison found, and where it lies.
+
+    Args:
+        folder: With ``study.db``, ``results.json`` and ``report.html``.
+        document: The results, as in ``results.json``.
+        protocol: What was asked.
+        runs: Every trial of the protocol.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+    protocol: Protocol
+    runs: tuple[Run, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        return str(self.document["verdict"])
+
+    @property
+    def best(self) -> Run:
+        """A confirmation of the leading method on the first problem: the seed with the median best value.
+
+        Its ``state_dict()`` holds the final weights.
+        """
+        problem = next(iter(self.protocol.problems))
+        leading = self.document["problems"][problem]["leader"]
+        from optwise.analyses.outcomes import best_value
+        from optwise.core.metric import Direction
+
+        metric = self.protocol.metrics[problem]
+        direction = Direction(self.protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
+        runs = sorted(
+            (
+                run
+                for run in self.runs
+                if run.name is not None
+                and (run.name.problem, run.name.method, run.name.phase) == (problem, leading, Phase.CONFIRM)
+            ),
+            key=lambda run: best_value(run, metric, direction) * direction.sign,
+        )
+        chosen = runs[(len(runs) - 1) // 2]
+        with Folder.existing(self.folder) as folder:
+            return replace(chosen, weights=HeldWeights(folder.weights(chosen.key)))
+
+    def frame(self) -> pd.DataFrame:
+        """One row a measurement."""
+        with Folder.existing(self.folder) as folder:
+            return folder.frame(keys={run.key for run in self.runs})
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the page, to ``path`` where given, and return where it is."""
+        file = self.folder / PAGE if path is None else Path(path)
+        write_page(file, self.document, self.protocol, self.runs)
+        return file
+
+
+def compare(
+    problems: Problem | Sequence[Problem],
+    methods: Asked = None,
+    *,
+    out: Path | str | None = None,
+    reveal_test: bool = False,
+    progress: Progress | None = None,
+    **settings: Unpack[Settings],
+) -> Comparison:
+    """Tune and compare methods fairly; end with a verdict and one HTML page.
+
+    What the folder holds already is not run again: the same call resumes a killed comparison, and a call with more
+    methods or studies adds only what is missing.
+
+    Args:
+        problems: One or several.
+        methods: Methods, classes of methods, or ``torch.optim.Optimizer`` classes; ``None`` takes the default five.
+        out: The folder; ``runs/PROBLEM-HASH8`` by default.
+        reveal_test: Look at the test split once, and put on record that it was done.
+        progress: Who is told how far the work is.
+        settings: See :class:`~optwise.verbs.asking.Settings`.
+
+    Raises:
+        CallerError: Anything the caller can mend, before any work starts.
+    """
+    question = ask(problems, methods, **settings)
+    inspect(question)
+    protocol = question.protocol
+    path = Path(out) if out is not None else default_folder(protocol)
+    told = progress or Silent()
+    with Folder.open(path, folder_hash=protocol.folder_hash, protocol=protocol.folder_part) as folder:
+        disk = network_disk(path)
+        if disk is not None:
+            told.note(
+                f"{path} is on a network disk ({disk}); a database there may be slow or lock, a local disk is safer"
+            )
+        done = work(question, folder, told)
+        keys = sorted(done.trials)
+        notes = _notes(done, keys)
+        runs = recall(folder, set(keys))
+        folder.record_protocol(
+            protocol.hash, {"folder": protocol.folder_part, "question": protocol.question_part, "notes": notes}
+        )
+        if reveal_test:
+            runs = revealed(folder, protocol, runs)
+        document = score(protocol, notes, runs)
+        reveals = folder.reveals()
+    document["environment"] = environment(question, disk, reveals[0][0] if reveals else None)
+    write_json(path / RESULTS, document)
+    comparison = Comparison(path, document, protocol, tuple(runs))
+    comparison.report()
+    return comparison
+
+
+def write_page(file: Path, document: Mapping[str, Any], protocol: Protocol, runs: Sequence[Run]) -> None:
+    """Write the page, whole or not at all."""
+    with replacing(file) as temporary:
+        temporary.write_text(page(dict(document), protocol, runs), encoding="utf-8")
+
+
+def default_folder(protocol: Protocol) -> Path:
+    """``runs/PROBLEM-HASH8``, several problems joined by a plus sign."""
+    names = "+".join(name.replace(":", "-").replace("=", "").replace(",", "-") for name in protocol.problems)
+    return Path(FOLDERS) / f"{names[:60]}-{protocol.folder_hash[:8]}"
+
+
+def environment(question: Question, disk: str | None, reveal: str | None) -> dict[str, Any]:
+    """Where the comparison ran."""
+    return {
+        **versions(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "workers": question.workers,
+        "executor": question.executor,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "network_disk": disk,
+        "revealed": reveal,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        if models:
+            return models[0]
+    return platform.processor() or platform.machine()
+
+
+def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
+    """What a later score or page needs to know besides the protocol, as plain JSON."""
+    question = done.question
+    methods = {
+        name: {
+            "class": type(method).__name__ if not isinstance(method, Torch) else method.optimizer.__name__,
+            "source": method.source,
+            "borrowed_space": method.borrowed_space,
+            "defaults": plain(method.at_defaults().values()),
+            HORIZON: method.schedule is not None and method.schedule.needs_horizon,
+            "procedure": isinstance(method, Procedure),
+        }
+        for name, method in question.protocol.methods.items()
+    }
+    plans = {
+        f"{problem}/{name}": {
+            **plain(vars(planned) | {"choice": dict(vars(planned.choice))}),
+            "gradients_per_step": question.protocol.methods[name].gradients_per_step,
+        }
+        for (problem, name), planned in done.plans.items()
+    }
+    return {
+        "methods": methods,
+        "plans": plans,
+        "keys": list(keys),
+        "target_commands": {name: problem.target_command for name, problem in question.problems.items()},
+    }

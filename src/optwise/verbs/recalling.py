@@ -1,0 +1,61 @@
+"""Stored trials as Runs: what scoring, judging and drawing read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from optwise.core.method import Recorded
+from optwise.core.protocol import Protocol
+from optwise.core.run import Execution, Measurement, Run
+from optwise.store.folder import Folder
+from optwise.store.records import Curves, Trial
+
+
+def recall(folder: Folder, keys: Collection[str] | None = None) -> list[Run]:
+    """The stored runs, in the order of their addresses; only those of ``keys`` where given."""
+    return [run_of(trial) for trial in folder.trials(keys=keys)]
+
+
+def run_of(trial: Trial) -> Run:
+    """A stored trial as a Run; its method is a record."""
+    return Run(
+        problem=trial.name.problem,
+        method=Recorded(name=trial.name.method, description=trial.method),
+        seed=trial.seed,
+        status=trial.status,
+        counts=trial.counts,
+        measurements=measurements(trial.curves),
+        execution=Execution(**trial.execution) if trial.execution else None,
+        seconds=trial.seconds,
+        evaluation_seconds=trial.evaluation_seconds,
+        findings=trial.findings,
+        certificate=trial.certificate,
+        traceback=trial.traceback,
+        infeasible=trial.infeasible,
+        name=trial.name,
+        point=trial.point,
+        key=trial.key,
+    )
+
+
+def measurements(curves: Curves) -> tuple[Measurement, ...]:
+    """Curves as one long table, metric by metric."""
+    rows = []
+    for name, (steps, values) in curves.items():
+        split, _, metric = name.rpartition("/")
+        rows += [Measurement(int(k), split, metric, float(v)) for k, v in zip(steps, values, strict=True)]
+    return tuple(rows)
+
+
+def latest_protocol(folder: Folder) -> tuple[Protocol, dict[str, Any]]:
+    """The protocol asked last of a folder, and the notes that were recorded with it."""
+    document = list(folder.protocols().values())[-1]
+    return Protocol.read(document["folder"], document["question"]), document["notes"]
+
+
+def revealed(folder: Folder, protocol: Protocol, runs: Sequence[Run]) -> list[Run]:
+    """The runs with their test curves, which this puts on record as looked at."""
+    sealed = folder.reveal(protocol.hash)
+    return [replace(run, measurements=run.measurements + measurements(sealed.get(run.key, {}))) for run in runs]
