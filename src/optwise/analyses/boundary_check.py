@@ -97,10 +97,10 @@ def _judge(
         value = (on_edge or top)[0]
         beyond = [run for run in trials if (position(run.point) > value if upper else position(run.point) < value)]
         old, new = (axis.high, axis.wider[1]) if upper else (axis.low, axis.wider[0])
+        which = "the best trial" if edge.best else f"the best trial on the {edge.word} edge"
         evidence = (
-            f"{axis.name}: the best trial{'' if edge.best else f' on the {edge.word} edge'} lies at "
-            f"{axis.scale.at(value):.3g}, position {value:.2f} {where}; {edge.top} of the best {len(top)} trials and {edge.selected} of "
-            f"{edge.studies} selected settings lie on the {edge.word} edge"
+            f"{axis.name}: {which} lies at {axis.scale.at(value):.3g}, position {value:.2f} {where}; {edge.top} of the "
+            f"best {len(top)} trials and {edge.selected} of {edge.studies} selected points are on the {edge.word} edge"
         )
         if beyond and not any(map(subject.feasible, beyond)):
             grade = Grade.WARN

@@ -9,7 +9,7 @@ from optwise.analyses.boundary_check import boundary
 from optwise.analyses.curve_checks import late_variance, misses, overfitting, still_improving, target_hair, too_long
 from optwise.analyses.fairness_checks import equal_budget, inclusion, winner_stability
 from optwise.analyses.ranking import BETTER, FASTER
-from optwise.analyses.search_checks import borrowed_space, density, feasible, infeasible_share
+from optwise.analyses.search_checks import density, feasible, infeasible_share, space_borrowed
 from optwise.analyses.subject import Subject
 from optwise.core.finding import Finding
 from optwise.core.metric import Direction, Target
@@ -39,23 +39,23 @@ def method_checks(
         space: Its open fields; empty for a closed method, whose search is then empty too.
         search: Explore trials of all its studies, with names and points.
         confirm: Confirmations of its selected points; runs at library defaults are no part of them.
-        evaluation_steps: When runs were measured, the end last.
+        evaluation_steps: When whole runs were measured, the end last.
         needs_horizon: Whether its schedule decays towards the end of the run.
         borrowed: Whether its space was made for another method.
         margin: Relative margin of equivalence.
         gap: Distance to the next method in the metric, where it is known.
     """
-    is_open = bool(space.fields)
+    is_open, steps = bool(space.fields), evaluation_steps[-1]
     found = [
         feasible(subject, search if is_open else confirm),
-        borrowed_space(subject, borrowed=borrowed) if is_open else None,
+        space_borrowed(subject, borrowed=borrowed) if is_open else None,
         infeasible_share(subject, search),
         *boundary(subject, space, search, confirm),
         density(subject, space, search, confirm),
-        late_variance(subject, confirm, evaluation_steps, margin=margin, gap=gap),
-        still_improving(subject, confirm, evaluation_steps, needs_horizon=needs_horizon),
-        too_long(subject, confirm, evaluation_steps),
-        overfitting(subject, confirm, evaluation_steps),
+        late_variance(subject, confirm, steps, margin=margin, gap=gap),
+        still_improving(subject, confirm, steps, needs_horizon=needs_horizon),
+        too_long(subject, confirm, steps),
+        overfitting(subject, confirm, steps, margin=margin),
         misses(subject, confirm),
         target_hair(subject, confirm),
     ]
@@ -80,8 +80,8 @@ def problem_checks(
         problem: Name.
         metric: The metric that selects.
         direction: Which way it is better.
-        target: Where time counts, the value to reach.
-        classes: Method name to the name of its class.
+        target: Where time counts, the value to reach: searches are then compared by time too.
+        classes: Method to the name of its class.
         search: Method to its explore trials.
         verdicts: As in the results document.
         winner_shares: Method to the share of resampled sets of studies that it wins.

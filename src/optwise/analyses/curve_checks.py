@@ -51,20 +51,23 @@ def late_variance(
         margin: Relative margin of equivalence, of the typical late level.
         gap: Distance to the next method in the metric; it takes the margin's place where it is known.
     """
-    # a run that ended early is counted, never dropped: nothing is known to be quiet about it
+    # a run that ended early is counted, never dropped: it did not settle
     tails = [_tail(subject.curve(run), steps) if run.status.ok else [math.inf] for run in confirm]
-    noises = [_noise(tail) for tail in tails if tail]
-    if not noises:
+    tails = [tail for tail in tails if tail]
+    if not tails:
         return None
+    noises = [_noise(tail) for tail in tails]
     noise = float(np.median(noises))
-    allowed = abs(gap) if gap is not None else margin * float(np.median([abs(np.mean(tail)) for tail in tails if tail]))
-    warn = noise > allowed or not math.isfinite(noise)
+    levels = [abs(float(np.mean(tail))) for tail, one in zip(tails, noises, strict=True) if math.isfinite(one)]
+    allowed = abs(gap) if gap is not None else margin * float(np.median(levels or [0.0]))
+    warn = noise > allowed
+    varies = f"varies by {noise:.3g}" if math.isfinite(noise) else "does not settle"
     against = "the gap to the next method" if gap is not None else f"{margin:.0%} of its level"
     return Finding(
         check="late-variance",
         grade=Grade.WARN if warn else Grade.PASS,
-        evidence=f"Late in its runs {subject.metric} of {subject.method} varies by {noise:.3g} (median standard "
-        f"deviation over {len(noises)} runs), {'more' if warn else 'not more'} than {against}, {allowed:.3g}.",
+        evidence=f"Late in its runs {subject.metric} of {subject.method} {varies} (median standard "
+        f"deviation over {len(tails)} runs), {'more' if warn else 'not more'} than {against}, {allowed:.3g}.",
         subject=str(subject),
         value=noise if math.isfinite(noise) else None,
         interval=median_interval(noises),
@@ -76,9 +79,7 @@ def late_variance(
     )
 
 
-def still_improving(
-    subject: Subject, confirm: Sequence[Run], steps: int, *, needs_horizon: bool
-) -> Finding | None:
+def still_improving(subject: Subject, confirm: Sequence[Run], steps: int, *, needs_horizon: bool) -> Finding | None:
     """Do most runs have their best evaluation in the last quarter?
 
     Under a schedule that decays towards its horizon they should, so this is then a pass that says so.
@@ -109,22 +110,23 @@ def too_long(subject: Subject, confirm: Sequence[Run], steps: int) -> Finding | 
     )
 
 
-def overfitting(subject: Subject, confirm: Sequence[Run], steps: int) -> Finding | None:
+def overfitting(subject: Subject, confirm: Sequence[Run], steps: int, *, margin: float) -> Finding | None:
     """Does validation end worse than its best by more than late noise, while train improves, in most runs?
 
-    Asked only of a metric on the validation split that is measured on train too.
+    Asked only of a metric on the validation split that is measured on train too. A decayed learning rate leaves hardly
+    any late noise, so the loss must also exceed ``margin``, relative to the best: less is equivalent.
     """
     split, _, metric = subject.metric.partition("/")
     trained = [run for run in confirm if run.curve(f"train/{metric}")]
     if split != "valid" or not trained:
         return None
-    bad = sum(_overfits(subject, run, f"train/{metric}", steps) for run in trained)
+    bad = sum(_overfits(subject, run, f"train/{metric}", steps, margin=margin) for run in trained)
     warn = bad > MOST * len(trained)
     return Finding(
         check="overfitting",
         grade=Grade.WARN if warn else Grade.PASS,
         evidence=f"In {bad} of {len(trained)} runs of {subject.method} {subject.metric} ends worse than its best by "
-        f"more than {OVERFITTING_NOISES:g} times its late noise while train/{metric} improves.",
+        f"more than {margin:.0%} and {OVERFITTING_NOISES:g} times its late noise while train/{metric} improves.",
         subject=str(subject),
         value=bad / len(trained),
         interval=share_interval(bad, len(trained)),
@@ -172,7 +174,9 @@ def target_hair(subject: Subject, confirm: Sequence[Run], *, in_a_row: int = 1) 
     fell = []
     for run in confirm:
         reached = [target.reached_by(value) for _, value in run.curve(target.metric)]
-        hit, *after = [*itertools.dropwhile(lambda hit: not hit, reached), False][: 1 + in_a_row]
+        since = list(itertools.dropwhile(lambda hit: not hit, reached))[: 1 + in_a_row]
+        if len(since) > 1 or (since and not run.status.ok):  # to diverge right after the hit is to fall back
+            fell.append(len(since) == 1 or not all(since))
     if not fell:
         return None
     warn = sum(fell) > HAIR * len(fell)
@@ -238,11 +242,11 @@ def _noise(tail: Sequence[float]) -> float:
     return float(np.std(tail, ddof=1))
 
 
-def _overfits(subject: Subject, run: Run, train: str, steps: int) -> bool:
+def _overfits(subject: Subject, run: Run, train: str, steps: int, *, margin: float) -> bool:
     curve = subject.curve(run)
     best, tail = _best(curve), _tail(curve, steps)
     if best is None or len(tail) < 2 or not all(map(math.isfinite, tail)):
         return False
     fitted = [value * subject.direction.sign for step, value in run.curve(train) if step >= best[0]]
-    worse = float(np.mean(tail)) - best[1] > OVERFITTING_NOISES * _noise(tail)
-    return worse and fitted[-1] < fitted[0]
+    allowed = max(OVERFITTING_NOISES * _noise(tail), margin * abs(best[1]))
+    return float(np.mean(tail)) - best[1] > allowed and fitted[-1] < fitted[0]

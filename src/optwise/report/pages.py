@@ -27,6 +27,9 @@ from optwise.report.tables import (
 from optwise.report.words import escape
 
 
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
+
+
 def page(document: Document, protocol: Protocol, runs: Sequence[Run]) -> str:
     """The report as one HTML file that makes no request.
 
@@ -48,7 +51,8 @@ def page(document: Document, protocol: Protocol, runs: Sequence[Run]) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>optwise: {escape(', '.join(document['problems']))}</title>\n<style>{_packaged('page.css')}</style></head>\n"
+        f"<title>optwise: {escape(', '.join(document['problems']))}</title>\n"
+        f"<style>{_packaged('page.css')}</style></head>\n"
     )
     body = (
         '<body><main>\n<header><p class="eyebrow">optwise comparison · '
@@ -72,15 +76,17 @@ def _problem(document: Document, protocol: Protocol, problem: str, drawn: Sequen
     def shown(kind: str) -> str:
         return "".join(_figure(figure, protocol) for figure in own if figure.anchor.startswith(place(kind)))
 
-    budget = '<p class="note">Medians over confirmation runs with bootstrap intervals, best first; the order alone is no verdict.</p>'
+    order = "Medians over confirmation runs with bootstrap intervals, best first; the order alone is no verdict."
+    verdicts = document["problems"][problem]["verdicts"]
+    pairs = pairs_table(document, protocol, problem) if verdicts else "<p>There is one method, hence no pair.</p>"
     return f"""<section>
 <h2 id="{place("top")}">{escape(problem)}</h2>
 <p class="how">{escape(problem_line(document, protocol, problem))}</p>
 <h3 id="{place("table")}">Results</h3>
 {results_table(document, protocol, problem)}
-{budget}
+<p class="note">{order}</p>
 <h3 id="{place("verdicts")}">Verdicts, pair by pair</h3>
-{_or_nothing(document["problems"][problem]["verdicts"], pairs_table(document, protocol, problem), "There is one method, hence no pair.")}
+{pairs}
 {shown("pairs")}
 <h3 id="{place("ledger")}">Fairness ledger: what each method was given</h3>
 {ledger_table(document, protocol, problem)}
@@ -91,10 +97,6 @@ def _problem(document: Document, protocol: Protocol, problem: str, drawn: Sequen
 <p class="note">{escape(summary_of_checks(document, problem))}.</p>
 <div class="checks">{checks_table(document, protocol, problem, anchors)}</div>
 </section>"""
-
-
-def _or_nothing(rows: Sequence[object], table: str, otherwise: str) -> str:
-    return table if rows else f"<p>{otherwise}</p>"
 
 
 def _figure(figure: Figure, protocol: Protocol) -> str:
@@ -110,7 +112,8 @@ def _figure(figure: Figure, protocol: Protocol) -> str:
     choice = ""
     if len(hosts) > 1 and not figure.together:
         options = "".join(
-            f'<option value="{figure.anchor}-chart{i}">{escape(label)}</option>' for i, label in enumerate(figure.panels)
+            f'<option value="{figure.anchor}-chart{i}">{escape(label)}</option>'
+            for i, label in enumerate(figure.panels)
         )
         choice = (
             f'<label class="choose">metric <select data-panels="{figure.anchor}-panels" autocomplete="off">{options}'
@@ -129,7 +132,13 @@ def _contents(document: Document, drawn: Iterable[Figure]) -> str:
     drawn = list(drawn)
     links = [(anchor(document, problem, "top"), problem) for problem in document["problems"]]
     if len(links) == 1:
-        kinds = {"table": "results", "verdicts": "pairs", "ledger": "ledger", "curves": "curves", "budget": "budget curves"}
+        kinds = {
+            "table": "results",
+            "verdicts": "pairs",
+            "ledger": "ledger",
+            "curves": "curves",
+            "budget": "budget curves",
+        }
         kinds |= {"sensitivity": "target", "checks": "checks"}
         problem = next(iter(document["problems"]))
         known = {figure.anchor for figure in drawn}
@@ -156,7 +165,7 @@ def _policy(scripts: Iterable[str]) -> str:
 
 @cache
 def _bundle() -> str:
-    bundle: str = vl_convert.javascript_bundle(vl_version=SCHEMA)
+    bundle: str = vl_convert.javascript_bundle(snippet=_SNIPPET, vl_version=SCHEMA)
     return bundle
 
 

@@ -36,7 +36,11 @@ def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
         f"{protocol.dtype} on {protocol.device}",
     ]
     target = protocol.targets.get(problem)
-    goal = f"Target {target}" if target is not None else f"No target: judged by best {document['protocol']['metric'][problem]}"
+    goal = (
+        f"Target {target}"
+        if target is not None
+        else f"No target: judged by best {document['protocol']['metric'][problem]}"
+    )
     command = about.get("target_command")
     origin = f", set by {command}" if target is not None and command else ""
     return f"{'; '.join(part for part in parts if part)}. {goal}{origin}."
@@ -90,7 +94,9 @@ def provenance(document: Document, protocol: Protocol) -> str:
         **{f"data of {name}": p.get("fingerprint") for name, p in about["problems"].items() if p.get("fingerprint")},
     }
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{_code(value)}</dd>" for name, value in rows.items())
-    described = json.dumps(_described(about.get("methods") or {}), indent=1, sort_keys=True, ensure_ascii=False, default=str)
+    described = json.dumps(
+        _described(about.get("methods") or {}), indent=1, sort_keys=True, ensure_ascii=False, default=str
+    )
     return (
         f"<dl>{facts}</dl>\n<pre>{escape(commands(protocol))}</pre>\n"
         f"<details><summary>Methods, their spaces and schedules</summary><pre>{escape(described)}</pre></details>"

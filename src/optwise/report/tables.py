@@ -11,6 +11,7 @@ from optwise.report.gallery import anchor
 from optwise.report.readings import Document, direction_of
 from optwise.report.words import (
     NOTHING,
+    TIMES,
     duration,
     escape,
     listed,
@@ -36,10 +37,9 @@ def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numeric_from: i
     """A table in a container of its own that scrolls; cells are HTML, columns from ``numeric_from`` on are numbers."""
 
     def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f"<{tag}{' class="num"' if i >= numeric_from else ''}{' scope="col"' if tag == 'th' else ''}>{cell}</{tag}>"
-            for i, cell in enumerate(row)
-        )
+        scope = ' scope="col"' if tag == "th" else ""
+        kinds = (' class="num"' if i >= numeric_from else "" for i in range(len(row)))
+        return "".join(f"<{tag}{kind}{scope}>{cell}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
@@ -103,7 +103,7 @@ def results_table(document: Document, protocol: Protocol, problem: str) -> str:
         cells = [method_name(row["method"], palette)]
         if timed:
             cells += _time_cells(row["time"])
-        cells.append(NOTHING if row["relative"] is None else f"{row['relative']:.2f}×")
+        cells.append(NOTHING if row["relative"] is None else f"{row['relative']:.2f}{TIMES}")
         cells.append(_interval(row["value"]))
         default = row["default_time"] if timed else row["default_value"]
         cells.append("not reached" if timed and default and default["median"] is None else _interval(default))
@@ -127,7 +127,7 @@ def pairs_table(document: Document, protocol: Protocol, problem: str) -> str:
         joint = {"faster": "faster than", "better": "better than"}.get(v["words"], "and")
         tail = "" if v["words"] in ("faster", "better") else f' <b class="word">{escape(v["words"])}</b>'
         word = f'<b class="word">{joint}</b>' if not tail else joint
-        because = f'<br><small>because {escape(v["because"])}</small>' if v.get("because") else ""
+        because = f"<br><small>because {escape(v['because'])}</small>" if v.get("because") else ""
         needed = f"<br><small>{v['studies_needed']} studies could tell</small>" if v.get("studies_needed") else ""
         body.append(
             [
@@ -161,13 +161,17 @@ def ledger_table(document: Document, protocol: Protocol, problem: str) -> str:
         failures = sum(count for status, count in search["statuses"].items() if status == "not finite")
         crashed = sum(n for s, n in search["statuses"].items() if s in ("crashed", "out of memory", "interrupted"))
         spent = ", ".join(f"{number(amount)} {unit}" for unit, amount in (search.get("budget") or {}).items())
-        batched = f"{execution.get('rung', NOTHING)}, {plural(execution['rows'], 'row')}" if execution.get("rows") else NOTHING
+        batched = (
+            f"{execution.get('rung', NOTHING)}, {plural(execution['rows'], 'row')}"
+            if execution.get("rows")
+            else NOTHING
+        )
         body.append(
             [
                 method_name(name, palette),
                 str(search["dimensions"]),
                 number(search["log_volume"]),
-                f"{search['studies']} × {search['trials'] // max(search['studies'], 1)}",
+                f"{search['studies']} {TIMES} {search['trials'] // max(search['studies'], 1)}",
                 f"{failures} diverged, {crashed} crashed, {search['infeasible']} infeasible",
                 escape(spent) or NOTHING,
                 duration(search.get("seconds")),
@@ -181,7 +185,7 @@ def ledger_table(document: Document, protocol: Protocol, problem: str) -> str:
         "method",
         "open fields",
         "log volume",
-        "studies × trials",
+        f"studies {TIMES} trials",
         "failures",
         "spent",
         "search took",
@@ -259,7 +263,7 @@ def _check(
     source = check.get("source") or ""
     return [
         f'<span class="badge {status}">{status}</span>',
-        method_name(method, palette) if method in palette else escape(method or NOTHING),
+        method_name(str(method), palette) if method in palette else escape(method or NOTHING),
         f'<span title="{escape(source)}">{escape(str(check["check"]).replace("-", " "))}</span>',
         escape(check["evidence"]),
         escape(check.get("advice") or ""),

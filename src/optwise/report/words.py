@@ -9,8 +9,13 @@ from collections.abc import Iterable
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS, Budget
 from optwise.core.protocol import Protocol
 
-NOTHING = "–"
-_AXIS_TITLES = {STEPS: "steps", EXAMPLE_GRADIENTS: "example-gradients", SECONDS: "seconds (steps × solo step time)"}
+NOTHING = "\N{EN DASH}"
+TIMES = "\N{MULTIPLICATION SIGN}"
+_AXIS_TITLES = {
+    STEPS: "steps",
+    EXAMPLE_GRADIENTS: "example-gradients",
+    SECONDS: f"seconds (steps {TIMES} solo step time)",
+}
 
 
 def escape(text: object) -> str:
@@ -118,14 +123,16 @@ def budget_words(budget: Budget) -> str:
         >>> budget_words(Budget(1000, "steps"))
         '1,000 steps'
     """
-    return f"{budget.amount:,g} {budget.unit}" if budget.amount != int(budget.amount) else (
-        f"{int(budget.amount):,} {budget.unit}"
+    return (
+        f"{budget.amount:,g} {budget.unit}"
+        if budget.amount != int(budget.amount)
+        else (f"{int(budget.amount):,} {budget.unit}")
     )
 
 
 def basis(protocol: Protocol) -> str:
     """What every caption ends with: seeds and budget."""
-    seeds = f"{plural(protocol.studies, 'study')} × {plural(protocol.seeds, 'confirmation seed')} per method"
+    seeds = f"{plural(protocol.studies, 'study')} {TIMES} {plural(protocol.seeds, 'confirmation seed')} per method"
     return f"{seeds}, {budget_words(protocol.budget)} per run."
 
 

@@ -35,10 +35,8 @@ class CheckReport:
     def text(self) -> str:
         """The same in lines."""
         d = self.document
-        lines = [
-            f"{d['trials']} trials of {d['budget']}, about {d['predicted_seconds']:.0f} s "
-             f"on {d['workers']} workers ({d['executor']})"
-        ]
+        cost = f"about {d['predicted_seconds']:.0f} s on {d['workers']} workers ({d['executor']})"
+        lines = [f"{d['trials']} trials of {d['budget']}, {cost}"]
         for name, problem in d["problems"].items():
             lines.append(
                 f"{name}: {problem['parameters']} parameters, {problem['examples']} training examples, "

@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from optwise.report.page import page
-
 from optwise.core.method import Procedure
 from optwise.core.plain import plain
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
 from optwise.core.run import HeldWeights, Phase, Run
 from optwise.methods import Torch
+from optwise.report import page
 from optwise.store.disks import network_disk
 from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder

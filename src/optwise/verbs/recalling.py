@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from optwise.core.errors import BadFolder
 from optwise.core.method import Recorded
 from optwise.core.protocol import Protocol
 from optwise.core.run import Execution, Measurement, Run
@@ -50,8 +51,11 @@ def measurements(curves: Curves) -> tuple[Measurement, ...]:
 
 
 def latest_protocol(folder: Folder) -> tuple[Protocol, dict[str, Any]]:
-    """The protocol asked last of a folder, and the notes that were recorded with it."""
-    document = list(folder.protocols().values())[-1]
+    """The protocol answered last in a folder, and the notes that were recorded with it."""
+    recorded = list(folder.protocols().values())
+    if not recorded:
+        raise BadFolder(f"{folder.path} holds no finished comparison; run its `optwise compare` again, it resumes.")
+    document = recorded[-1]
     return Protocol.read(document["folder"], document["question"]), document["notes"]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from optwise.core.metric import Direction
 from optwise.core.run import Run
 from optwise.core.space import Distribution, LogUniform, OneMinus, Space, When
-from optwise.report.drawing import CROSS, INK, RULE, Chart, inline
+from optwise.report.drawing import CROSS, INK, RULE, Chart, inline, value_scale
 from optwise.report.readings import address, best_value, spans_decades
 
 EDGE = 0.1  # share of the range at each end in which a best setting asks for a wider one
@@ -41,7 +41,9 @@ def edges(distribution: Distribution) -> list[tuple[float, float]]:
     """The outer tenths of a numeric range, on the axis that is drawn, low one first; none of a choice."""
     if not distribution.numeric:
         return []
-    low, inner_low, inner_high, high = (drawn_value(distribution, distribution.at(u)) for u in (0.0, EDGE, 1 - EDGE, 1.0))
+    low, inner_low, inner_high, high = (
+        drawn_value(distribution, distribution.at(u)) for u in (0.0, EDGE, 1 - EDGE, 1.0)
+    )
     return [(low, inner_low), (inner_high, high)]
 
 
@@ -99,11 +101,11 @@ def axis_chart(
         return None
     low, high = domain or (0.0, 1.0)
     worst = high if direction is Direction.MIN else low
-    kind = "log" if spans_decades([low, high]) else "linear"
     y_axis = alt.Axis(title=f"best {metric}", format="~g", tickCount=5)
-    y_scale = alt.Scale(type=kind, domain=[low, high], nice=False, zero=False)
+    y_scale = value_scale([low, high], domain=[low, high])
     numeric = distribution.numeric
-    x_axis = alt.Axis(title=axis_name(path, distribution), tickCount=5, **({"format": "~g"} if numeric else {"labelAngle": 0}))
+    title = axis_name(path, distribution)
+    x_axis = alt.Axis(title=title, tickCount=5, format="~g") if numeric else alt.Axis(title=title, labelAngle=0)
     zones = edges(distribution)
     x_scale = (
         alt.Scale(type="log" if is_log(distribution) else "linear", domain=[zones[0][0], zones[-1][1]], nice=False)
@@ -113,10 +115,11 @@ def axis_chart(
     x = alt.X(f"setting:{'Q' if numeric else 'N'}", scale=x_scale, axis=x_axis)
     y = alt.Y("shown:Q", scale=y_scale, axis=y_axis)
     shown = rows.assign(shown=rows["value"].fillna(worst), infeasible=rows["value"].isna())
+    form = {"format": ".5~g"} if numeric else {}
     tips = [
-        alt.Tooltip("trial:N"),
-        alt.Tooltip(f"setting:{'Q' if numeric else 'N'}", title=axis_name(path, distribution), **({"format": ".5~g"} if numeric else {})),
-        alt.Tooltip("value:Q", title=metric, format=".5g"),
+        {"field": "trial", "type": "nominal"},
+        {"field": "setting", "type": "quantitative" if numeric else "nominal", "title": title, **form},
+        {"field": "value", "type": "quantitative", "title": metric, "format": ".5g"},
     ]
     layers: list[alt.Chart] = []
     if zones:

@@ -11,8 +11,8 @@ import pandas as pd
 from optwise.core.metric import Direction
 from optwise.core.run import Run
 from optwise.numerics.statistics import best_of_k
-from optwise.report.drawing import RULE, Chart, inline, method_colour
-from optwise.report.readings import address, best_value, spans_decades
+from optwise.report.drawing import RULE, Chart, inline, method_colour, value_scale
+from optwise.report.readings import address, best_value
 
 POINTS = 60  # k drawn per method at most
 
@@ -40,7 +40,7 @@ def drawn_points(trials: int) -> list[int]:
         >>> drawn_points(4), len(drawn_points(5000)) <= POINTS
         ([1, 2, 3, 4], True)
     """
-    return np.unique(np.rint(np.geomspace(1, trials, POINTS)).astype(int)).tolist()
+    return [int(k) for k in np.unique(np.rint(np.geomspace(1, trials, POINTS)))]
 
 
 def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], trials: int) -> Chart | None:
@@ -48,13 +48,21 @@ def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], tri
     found = rows.dropna(subset=["median"])
     if found.empty:
         return None
-    kept = pd.concat([block[block["k"].isin(drawn_points(int(block["k"].max())))] for _, block in found.groupby("method", sort=False)])
+    kept = pd.concat(
+        [
+            block[block["k"].isin(drawn_points(int(block["k"].max())))]
+            for _, block in found.groupby("method", sort=False)
+        ]
+    )
     present = [method for method in methods if method in set(kept["method"])]
     shades = method_colour(present, methods)
     values = [*kept["median"], *kept["low"].dropna(), *kept["high"].dropna()]
-    kind = "log" if spans_decades(values) else "linear"
-    vertical = alt.Scale(type=kind, zero=False, domain=[min(values), max(values)] if min(values) < max(values) else alt.Undefined)
-    x = alt.X("k:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(title="trials k (random ones of all studies)", format="d"))
+    vertical = value_scale(values, domain=(min(values), max(values)) if min(values) < max(values) else None)
+    x = alt.X(
+        "k:Q",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(title="trials k (random ones of all studies)", format="d"),
+    )
     title = alt.Axis(title=f"best {metric} of k trials", format="~g", tickCount=6)
     chart = alt.Chart(inline(kept))
     band = chart.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_area(opacity=0.14)
@@ -72,5 +80,7 @@ def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], tri
         ),
         band.encode(x=x, y=alt.Y("low:Q", scale=vertical, axis=title), y2="high:Q", color=shades),
         line.encode(x=x, y=alt.Y("median:Q", scale=vertical, axis=title), color=shades),
-        chart.mark_point(filled=True, size=60, opacity=0).encode(x=x, y=alt.Y("median:Q", scale=vertical, axis=title), tooltip=tips),
+        chart.mark_point(filled=True, size=60, opacity=0).encode(
+            x=x, y=alt.Y("median:Q", scale=vertical, axis=title), tooltip=tips
+        ),
     ).properties(width="container", height=300)

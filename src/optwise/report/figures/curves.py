@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -12,8 +13,8 @@ import pandas as pd
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.metric import Direction
 from optwise.core.run import Run
-from optwise.report.drawing import CROSS, RULE, Chart, inline, method_colour
-from optwise.report.readings import address, diverged, quantiles, spans_decades
+from optwise.report.drawing import CROSS, RULE, Chart, inline, method_colour, value_scale
+from optwise.report.readings import address, diverged, quantiles
 from optwise.report.words import axis_title
 
 QUARTILES = (0.5, 0.25, 0.75)
@@ -107,21 +108,21 @@ def curve_chart(
     axes = [a for a in (EXAMPLE_GRADIENTS, STEPS, SECONDS) if all(costs[m].get(a) is not None for m in present)]
     shown = axis if axis in axes else STEPS
 
-    pick = alt.param(
-        name="axis", value=shown, bind=alt.binding_select(options=axes, name="horizontal axis ")
-    )
+    pick = alt.param(name="axis", value=shown, bind=alt.binding_select(options=axes, name="horizontal axis "))
     held = alt.selection_point(name="method", fields=["method"], bind="legend", toggle="true")
-    near = alt.selection_point(name="near", on="pointerover", clear="pointerout", nearest=True, fields=["trial", "step"])
+    near = alt.selection_point(
+        name="near", on="pointerover", clear="pointerout", nearest=True, fields=["trial", "step"]
+    )
     shades = method_colour(present, methods)
     x = alt.X("x:Q", axis=alt.Axis(title=None, format="~s", tickCount=6), scale=alt.Scale(nice=False))
-    kind = "log" if spans_decades(list(domain)) and min(everything["value"]) > 0 else "linear"
-    scale = alt.Scale(type=kind, domain=list(domain), nice=kind == "linear", zero=False)
+    drawn = [*domain, min(everything["value"])]  # one value that is not positive rules a log scale out
+    scale = value_scale(drawn, domain=domain)
     vertical = alt.Axis(title=metric, tickCount=6, format="~g")
 
     def y(name: str) -> alt.Y:
         return alt.Y(f"{name}:Q", scale=scale, axis=vertical)
 
-    def dimmed(full: float) -> alt.When:
+    def dimmed(full: float) -> Any:
         return alt.when(held).then(alt.value(full)).otherwise(alt.value(full / 12))
 
     def placed(frame: pd.DataFrame, fields: Sequence[str]) -> alt.Chart:
@@ -220,8 +221,7 @@ def packed(
     keys = ["method", "trial"] if "trial" in frame else ["method"]
     rows = []
     for key, block in frame.groupby(keys, sort=False):
-        own = dict(zip(keys, key, strict=True))
+        own: dict[str, Any] = dict(zip(keys, key, strict=True))
         lists = {name: block[name].tolist() for name in ("step", *fields)}
         rows.append({**own, **lists, **{axis: costs[own["method"]][axis] for axis in axes}})
     return pd.DataFrame(rows)
-

@@ -26,7 +26,10 @@ def forest_rows(verdicts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         {
             "pair": f"{v['a']} / {v['b']}",
             "words": v["words"],
-            **{name: _positive(v.get(key)) for name, key in (("ratio", "ratio"), ("low", "ratio_low"), ("high", "ratio_high"))},
+            **{
+                name: _positive(v.get(key))
+                for name, key in (("ratio", "ratio"), ("low", "ratio_low"), ("high", "ratio_high"))
+            },
         }
         for v in verdicts
     ]
@@ -56,9 +59,13 @@ def forest_chart(rows: pd.DataFrame, *, margin: float, level: float, what: str) 
         return None
     low, high = ratio_domain(known, margin)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    title = alt.Axis(title=f"ratio of {what}, first over second ({100 * level:.3g} % interval)", format="~g", tickCount=6)
+    title = alt.Axis(
+        title=f"ratio of {what}, first over second ({100 * level:.3g} % interval)", format="~g", tickCount=6
+    )
     x = alt.X("ratio:Q", scale=scale, axis=title)
-    y = alt.Y("pair:N", sort=known["pair"].tolist(), axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8))
+    y = alt.Y(
+        "pair:N", sort=known["pair"].tolist(), axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8)
+    )
     words = [word for word in WORDS if word in set(known["words"])]
     colour = alt.Color(
         "words:N",
@@ -86,7 +93,9 @@ def forest_chart(rows: pd.DataFrame, *, margin: float, level: float, what: str) 
     return alt.layer(
         band.mark_rect(color="#009E73", opacity=0.18).encode(x=alt.X("from:Q", scale=scale, axis=title), x2="to:Q"),
         band.mark_rule(color=RULE).encode(x=alt.X("one:Q", scale=scale, axis=title)),
-        chart.mark_rule(strokeWidth=2).encode(x=alt.X("start:Q", scale=scale, axis=title), x2="end:Q", y=y, color=colour),
+        chart.mark_rule(strokeWidth=2).encode(
+            x=alt.X("start:Q", scale=scale, axis=title), x2="end:Q", y=y, color=colour
+        ),
         *arrows,
         chart.mark_point(filled=True, size=70, stroke=INK, strokeWidth=0.5, opacity=1).encode(
             x=x, y=y, color=colour, tooltip=tips

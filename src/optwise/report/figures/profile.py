@@ -27,9 +27,19 @@ def profile_chart(rows: pd.DataFrame, *, methods: Sequence[str]) -> Chart | None
     if rows.empty:
         return None
     present = [method for method in methods if method in set(rows["method"])]
-    x = alt.X("tau:Q", scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(title="factor of the fastest method's time", format="~g"))
-    y = alt.Y("rho:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="share of problems", format="%", tickCount=5))
-    tips = [alt.Tooltip("method:N"), alt.Tooltip("tau:Q", title="factor", format=".4~g"), alt.Tooltip("rho:Q", title="share", format=".1%")]
+    x = alt.X(
+        "tau:Q",
+        scale=alt.Scale(zero=False, nice=False),
+        axis=alt.Axis(title="factor of the fastest method's time", format="~g"),
+    )
+    y = alt.Y(
+        "rho:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="share of problems", format="%", tickCount=5)
+    )
+    tips = [
+        alt.Tooltip("method:N"),
+        alt.Tooltip("tau:Q", title="factor", format=".4~g"),
+        alt.Tooltip("rho:Q", title="share", format=".1%"),
+    ]
     chart = alt.Chart(inline(rows))
     shades = method_colour(present, methods)
     return alt.layer(

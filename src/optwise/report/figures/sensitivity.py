@@ -9,8 +9,7 @@ import altair as alt
 import pandas as pd
 
 from optwise.core.metric import Direction, Target
-from optwise.report.drawing import RULE, Chart, inline, method_colour
-from optwise.report.readings import spans_decades
+from optwise.report.drawing import RULE, Chart, inline, method_colour, value_scale
 from optwise.report.words import axis_title
 
 
@@ -22,7 +21,7 @@ def sensitivity_rows(sweep: Sequence[Mapping[str, Any]], methods: Sequence[str])
 
 
 def fastest(rows: pd.DataFrame, direction: Direction) -> list[tuple[float, str | None]]:
-    """The method with the earliest median at each target, from the easiest to the hardest; ``None`` for a tie or none."""
+    """The method with the earliest median at each target, easiest target first; ``None`` for a tie."""
     found: list[tuple[float, str | None]] = []
     for target, block in rows.groupby("target"):
         best = block[block["time"] == block["time"].min()]
@@ -44,7 +43,7 @@ def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[s
     )
     y = alt.Y(
         "time:Q",
-        scale=alt.Scale(type="log" if spans_decades(times) else "linear", zero=False),
+        scale=value_scale(times),
         axis=alt.Axis(title=f"median {axis_title(axis)}", format="~s", tickCount=5),
     )
     tips = [

@@ -1,0 +1,70 @@
+"""The command that names what there is: ``list``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from optwise.cli import options
+from optwise.cli.printing import show, show_json
+from optwise.core.errors import UnknownName
+
+KINDS = ("problems", "methods")
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="problems|methods", help="What to list.", show_default=False)],
+    json: options.Json = False,
+) -> None:
+    """List the problems or the methods that have a name.
+
+    Example: optwise list problems
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind", kind, KINDS)
+    entries = _problems() if kind == "problems" else _methods()
+    if json:
+        show_json({kind: entries})
+        return
+    width = max(len(name) for name in entries)
+    for name, entry in entries.items():
+        said = ", ".join(f"{key}={value}" for key, value in (entry.get("parameters") or entry["space"]).items())
+        show(f"{name:{width}}  {entry['summary']}" + (f"\n{'':{width}}  {said}" if said else ""))
+    if kind == "methods":
+        from optwise.methods import SCHEDULES
+
+        show(f"\nSchedules: {', '.join(SCHEDULES)}.")
+
+
+def _problems() -> dict[str, dict[str, Any]]:
+    from optwise.core.plain import plain
+    from optwise.problems import PROBLEMS
+
+    return {
+        name: {
+            "summary": _summary(factory),
+            "parameters": {n: plain(p.default) for n, p in inspect.signature(factory).parameters.items()},
+        }
+        for name, factory in PROBLEMS.items()
+    }
+
+
+def _methods() -> dict[str, dict[str, Any]]:
+    from optwise.core.plain import plain
+    from optwise.methods import METHODS
+
+    return {
+        name: {
+            "summary": _summary(cls),
+            "space": {path: str(d) for path, d in cls().space.fields.items()},
+            "defaults": plain(cls.defaults),
+            "source": cls.source,
+        }
+        for name, cls in METHODS.items()
+    }
+
+
+def _summary(documented: object) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n")[0]

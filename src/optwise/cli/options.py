@@ -1,0 +1,89 @@
+"""The arguments and flags that commands share; a flag that is not given leaves the verb its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# The defaults that --help prints. They live in core and verbs, which load torch; a test holds these equal to them.
+METHODS = "sgd,momentum,adagrad,adam,adamw"
+STUDIES, TRIALS, SEEDS, EVALUATIONS, RESAMPLES = 6, 16, 4, 21, 10_000
+BUDGET, AXIS, DTYPE, DEVICE, SCHEDULE = "1000steps", "example-gradients", "float32", "cpu", "warmup-cosine:warmup=0.05"
+LEVEL, MARGIN, SEED = 0.95, 0.02, 0
+
+
+def _flag(name: str, text: str, default: object = None, *, metavar: str | None = None) -> typer.models.OptionInfo:
+    info: typer.models.OptionInfo = typer.Option(
+        name, help=text, metavar=metavar, show_default=False if default is None else str(default)
+    )
+    return info
+
+
+Problems = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PROBLEM... | STUDY.toml",
+        help="Names as in digits-mlp or nqm:d=100, mine.py:NAME, or one study file, which the flags override.",
+        show_default=False,
+    ),
+]
+Methods = Annotated[
+    list[str] | None,
+    _flag(
+        "--methods",
+        "Parted by commas: adamw, adamw:lr=1e-3, adamw:lr=1e-4..1e-1,name=mine, mine.py:MyOptimizer.",
+        METHODS,
+        metavar="A,B",
+    ),
+]
+Studies = Annotated[
+    int | None,
+    _flag("--studies", "Independent searches of each method; more where so many methods need them.", STUDIES),
+]
+Trials = Annotated[int | None, _flag("--trials", "Points of each search.", TRIALS)]
+Seeds = Annotated[int | None, _flag("--seeds", "Fresh seeds that confirm what a search selects.", SEEDS)]
+Budget = Annotated[
+    str | None,
+    _flag(
+        "--budget",
+        "Of each trial: 1000steps, 2e5examples, 1e6example-gradients, 500evaluations, 30seconds.",
+        BUDGET,
+        metavar="AMOUNT",
+    ),
+]
+Evaluations = Annotated[
+    int | None, _flag("--evaluations", "Evenly spaced measurements, start and end included.", EVALUATIONS)
+]
+Target = Annotated[
+    str | None,
+    _flag(
+        "--target",
+        "What counts as reached: 'valid/loss<=0.25'; default takes each problem's own, none compares best values.",
+        "default",
+        metavar="METRIC<=VALUE",
+    ),
+]
+Metric = Annotated[
+    str | None, _flag("--metric", "What selects and is compared, valid/loss where there is one.", metavar="METRIC")
+]
+Axis = Annotated[
+    str | None, _flag("--axis", "What time is counted in: example-gradients, steps or seconds.", AXIS, metavar="AXIS")
+]
+Level = Annotated[float | None, _flag("--level", "Of tests and intervals.", LEVEL)]
+Margin = Annotated[float | None, _flag("--margin", "Relative margin of equivalence.", MARGIN)]
+Resamples = Annotated[int | None, _flag("--resamples", "Of bootstrap bands.", RESAMPLES)]
+BatchSize = Annotated[int | None, _flag("--batch-size", "Examples a step looks at; by default the problem's own.")]
+Dtype = Annotated[str | None, _flag("--dtype", "float32 or float64.", DTYPE, metavar="DTYPE")]
+Device = Annotated[str | None, _flag("--device", "Where parameters live: cpu, cuda.", DEVICE, metavar="DEVICE")]
+Workers = Annotated[int | None, _flag("--workers", "Processes at once; by default one for each core.")]
+Executor = Annotated[str | None, _flag("--executor", "Where trials run: local or processes.", metavar="NAME")]
+Seed = Annotated[int | None, _flag("--seed", "Base of every other seed.", SEED)]
+Schedule = Annotated[
+    str | None,
+    _flag("--schedule", "Of the learning rate, for methods that name none.", SCHEDULE, metavar="SCHEDULE"),
+]
+Out = Annotated[Path | None, _flag("--out", "The folder; by default runs/PROBLEM-HASH8.", metavar="DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a comparison.", show_default=False)]

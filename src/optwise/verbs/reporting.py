@@ -1,0 +1,54 @@
+"""The page and the tables of a folder, made again from what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optwise.store.export import export_frame
+from optwise.store.folder import Folder
+from optwise.verbs.comparing import PAGE, write_page
+from optwise.verbs.recalling import latest_protocol, recall, revealed
+from optwise.verbs.rescoring import read_results
+
+SUFFIXES = {"csv": "csv", "parquet": "parquet"}
+
+
+def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
+    """Write ``report.html`` again from ``results.json`` and the stored trials.
+
+    Args:
+        folder: Of a finished comparison.
+        out: Another file.
+
+    Raises:
+        BadFolder: The folder holds no results.
+    """
+    document = read_results(folder)
+    with Folder.existing(folder) as opened:
+        protocol, notes = latest_protocol(opened)
+        runs = recall(opened, set(notes["keys"]))
+        if opened.reveals():
+            runs = revealed(opened, protocol, runs)
+    file = Path(folder) / PAGE if out is None else Path(out)
+    write_page(file, document, protocol, runs)
+    return file
+
+
+def export(folder: Path | str, fmt: str, out: Path | str | None = None) -> Path:
+    """Write every measurement of the last protocol as one long table; the test split only where it was revealed.
+
+    Args:
+        folder: Of a comparison.
+        fmt: ``csv`` or ``parquet``.
+        out: The file; ``measurements.FORMAT`` in the folder by default.
+
+    Raises:
+        UnknownName: Another format.
+    """
+    with Folder.existing(folder) as opened:
+        protocol, notes = latest_protocol(opened)
+        shown = opened.reveal(protocol.hash) if opened.reveals() else None
+        frame = opened.frame(keys=set(notes["keys"]), revealed=shown)
+    file = Path(folder) / f"measurements.{SUFFIXES.get(fmt, fmt)}" if out is None else Path(out)
+    export_frame(frame, file, fmt)
+    return file

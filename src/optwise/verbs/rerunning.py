@@ -1,0 +1,176 @@
+"""One stored trial run again, alone, and held against its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optwise.core.errors import BadFolder, UnknownName
+from optwise.core.method import Method, Rule
+from optwise.core.problem import Problem
+from optwise.core.protocol import Protocol
+from optwise.core.run import Run, TrialName
+from optwise.engine.chunks import Chunk, Trial
+from optwise.engine.loop import run_chunk
+from optwise.store.folder import Folder
+from optwise.verbs.recalling import latest_protocol, recall
+
+TOLERANCE = 1e-4
+"""Relative; float32 trajectories that are not chaotic agree this well between rungs."""
+
+
+@dataclass(frozen=True)
+class RerunReport:
+    """A trial beside its record.
+
+    Args:
+        same: Whether every stored number came out within tolerance.
+        document: Both curves and the largest relative difference.
+        run: The new run, weights included.
+    """
+
+    same: bool
+    document: dict[str, Any]
+    run: Run
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        d = self.document
+        if d["largest_difference"] is None:
+            return f"{d['trial']} ran again ({d['status']}); the record holds no curve to compare with."
+        verdict = "the same as its record" if self.same else "different from its record"
+        exact = (
+            " bit for bit"
+            if d["largest_difference"] == 0
+            else f" (largest relative difference {d['largest_difference']:.1e})"
+        )
+        chaos = (
+            "" if self.same else "; at high learning rates rounding alone is amplified, see the step where they part"
+        )
+        return f"{d['trial']} is {verdict}{exact}, run as {d['rung']} against {d['stored_rung']}{chaos}."
+
+
+def rerun(
+    folder: Path | str,
+    trial: str,
+    *,
+    load_problem: Callable[[str], Problem],
+    load_method: Callable[[Mapping[str, Any]], Method],
+) -> RerunReport:
+    """Run a stored trial again in the company it had, and compare the curves.
+
+    Args:
+        folder: Of the comparison.
+        trial: Its address, ``problem/method/study/index``.
+        load_problem: Builds a problem from its reference.
+        load_method: Builds a closed method from its description.
+
+    Raises:
+        BadFolder: The problem cannot be built from the record, or is another one now.
+        UnknownName: No such trial.
+    """
+    name = TrialName.parse(trial)
+    with Folder.existing(folder) as opened:
+        protocol, notes = latest_protocol(opened)
+        runs = recall(opened, set(notes["keys"]))
+        chunks = opened.chunks()
+    stored = next((run for run in runs if run.name == name), None)
+    if stored is None:
+        raise UnknownName("trial", trial, [str(run.name) for run in runs][:8])
+    problem = _problem(protocol, name.problem, load_problem)
+    company = next((c.keys for c in chunks if stored.key in c.keys), (stored.key,))
+    own = [run for run in runs if run.key in company] if stored.execution and stored.execution.rows > 1 else [stored]
+    plan = notes["plans"][f"{name.problem}/{name.method}"]
+    again = _run(protocol, problem, own, plan, load_method)
+    run = again[[r.key for r in own].index(stored.key)]
+    return _report(stored, run)
+
+
+def _problem(protocol: Protocol, name: str, load_problem: Callable[[str], Problem]) -> Problem:
+    described = protocol.problems[name]
+    if not described["reference"]:
+        raise BadFolder(f"{name} was built in a script and cannot be built from the record; run the trial from Python.")
+    problem = load_problem(described["reference"])
+    if problem.fingerprint() != described["fingerprint"]:
+        sampled = "or its sampler was replaced" if described["sampler"] else ""
+        raise BadFolder(
+            f"{name} is not what the folder ran: its data, network or loss was edited {sampled}".rstrip() + "."
+        )
+    return problem
+
+
+def _run(
+    protocol: Protocol,
+    problem: Problem,
+    runs: list[Run],
+    plan: Mapping[str, Any],
+    load_method: Callable[[Mapping[str, Any]], Method],
+) -> tuple[Run, ...]:
+    trials = []
+    for run in runs:
+        assert run.name is not None
+        trials.append(Trial(run.name, run.key, load_method(run.method.describe()), run.seed))
+    steps = int(plan["steps"])
+    solo = runs[0].execution is None or runs[0].execution.rung == "solo" or not isinstance(trials[0].method, Rule)
+    chunk = Chunk(
+        id="rerun",
+        rung="solo" if solo else plan["choice"]["rung"],
+        rows=1 if solo else int(plan["choice"]["rows"]),
+        steps=steps,
+        evaluation_steps=protocol.evaluation_steps(steps),
+        dtype=protocol.dtype,
+        device=protocol.device,
+        trials=tuple(trials),
+        keep_weights=True,
+        reason="rerun",
+    )
+    return run_chunk(problem, chunk).runs
+
+
+def _report(stored: Run, run: Run) -> RerunReport:
+    curves = {m.name: stored.curve(m.name) for m in stored.measurements}
+    largest: float | None = None
+    parted: int | None = None
+    for metric, curve in curves.items():
+        new = dict(run.curve(metric))
+        for step, value in curve:
+            other = new.get(step, np.nan)
+            if value == other or (np.isnan(value) and np.isnan(other)):
+                difference = 0.0
+            else:
+                difference = abs(value - other) / max(abs(value), 1e-12)
+            difference = float("inf") if np.isnan(difference) else float(difference)
+            largest = difference if largest is None else max(largest, difference)
+            if difference > TOLERANCE and (parted is None or step < parted):
+                parted = step
+    same = largest is None or (largest <= TOLERANCE and run.status is stored.status)
+    document = {
+        "trial": str(stored.name),
+        "same": same,
+        "largest_difference": None if largest is None or np.isinf(largest) else largest,
+        "parted_at_step": parted,
+        "status": run.status.value,
+        "stored_status": stored.status.value,
+        "rung": run.execution.rung if run.execution else None,
+        "stored_rung": stored.execution.rung if stored.execution else None,
+        "seed": stored.seed,
+        "point": dict(stored.point),
+        "curves": {
+            metric: {
+                "steps": [k for k, _ in curve],
+                "stored": [_plain(v) for _, v in curve],
+                "again": [_plain(v) for _, v in run.curve(metric)],
+            }
+            for metric, curve in curves.items()
+        },
+    }
+    return RerunReport(same, document, run)
+
+
+def _plain(value: float) -> float | None:
+    return value if np.isfinite(value) else None
