@@ -6,7 +6,6 @@ Nothing is imported before it is asked for, so that ``optwise --help`` loads nei
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,51 +46,88 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_HOMES: Mapping[str, tuple[str, ...]] = {
-    "core.budget": ("Budget", "Evaluations", "ExampleGradients", "Examples", "Seconds", "Steps"),
-    "core.certificate": ("Certificate",),
-    "core.data": ("Data", "Split"),
-    "core.errors": ("CallerError", "OptwiseError", "RunFailed"),
-    "core.finding": ("Finding",),
-    "core.method": ("Method", "Procedure", "Rule"),
-    "core.metric": ("AtLeast", "AtMost", "Direction", "Metric", "Target"),
-    "core.problem": ("Problem",),
-    "core.run": ("Run",),
-    "core.sampler": ("Full", "Poisson", "Shuffled", "Stream", "WithReplacement"),
-    "core.space": ("Choice", "IntUniform", "LogUniform", "OneMinus", "Uniform", "When"),
-    "core.status": ("Status",),
-    "methods": (
-        *("SGD", "Adagrad", "Adam", "AdamW", "Momentum", "NAdamW", "Nesterov", "RMSProp", "Torch"),
-        *("Constant", "Exponential", "InverseSqrt", "StepDecay"),
-        *("WarmupCosine", "WarmupLinear", "WarmupStableDecay"),
-    ),
-    "verbs.checking": ("check",),
-    "verbs.comparing": ("compare",),
-    "verbs.targeting": ("set_target",),
-}
-_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
-_ROOMS = ("methods", "problems")
-
-__all__ = [  # noqa: PLE0604 - the names are texts, from the one table above
-    *_HOME_OF,
-    *_ROOMS,
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "AtLeast",
+    "AtMost",
+    "Budget",
+    "CallerError",
+    "Certificate",
+    "Choice",
+    "Constant",
+    "Data",
+    "Direction",
+    "Evaluations",
+    "ExampleGradients",
+    "Examples",
+    "Exponential",
+    "Finding",
+    "Full",
+    "IntUniform",
+    "InverseSqrt",
+    "LogUniform",
+    "Method",
+    "Metric",
+    "Momentum",
+    "NAdamW",
+    "Nesterov",
+    "OneMinus",
+    "OptwiseError",
+    "Poisson",
+    "Problem",
+    "Procedure",
+    "RMSProp",
+    "Rule",
+    "Run",
+    "RunFailed",
+    "Seconds",
+    "Shuffled",
+    "Split",
+    "Status",
+    "StepDecay",
+    "Steps",
+    "Stream",
+    "Target",
+    "Torch",
+    "Uniform",
+    "WarmupCosine",
+    "WarmupLinear",
+    "WarmupStableDecay",
+    "When",
+    "WithReplacement",
     "__version__",
+    "check",
+    "compare",
+    "methods",
+    "problems",
+    "set_target",
 ]
+
+_HOMES = (
+    *("core.budget", "core.certificate", "core.data", "core.errors", "core.finding", "core.method", "core.metric"),
+    *("core.problem", "core.run", "core.sampler", "core.space", "core.status", "methods"),
+    *("verbs.checking", "verbs.comparing", "verbs.targeting"),
+)
+_ROOMS = ("methods", "problems")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        found = getattr(importlib.import_module(_HOME_OF[name]), name)
-    elif name in _ROOMS:
-        found = importlib.import_module(f"{__name__}.{name}")
-    elif name == "__version__":
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "__version__":
         from importlib.metadata import version
 
-        found = version(__name__)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+        return version(__name__)
+    if name in __all__:
+        for home in _HOMES:
+            module = importlib.import_module(f"{__name__}.{home}")
+            if hasattr(module, name):
+                globals()[name] = found = getattr(module, name)
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

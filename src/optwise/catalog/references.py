@@ -68,9 +68,7 @@ def _values(text: str, written: str, error: type[CallerError]) -> dict[str, str]
     for part in filter(None, written.split(",")):
         name, sign, value = (piece.strip() for piece in part.partition("="))
         if not (name and sign and value):
-            raise error(
-                f"{part!r} in {text!r} cannot be read; write name=value, as in {text.partition(':')[0]}:lr=0.1."
-            )
+            raise error(f"{part!r} in {text!r} cannot be read; write name=value, parted by commas.")
         if name in values:
             raise error(f"{name} is given twice in {text!r}; keep one.")
         values[name] = value

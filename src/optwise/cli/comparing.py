@@ -14,6 +14,7 @@ from optwise.cli.questions import Question, read_question
 
 def check(
     problems: options.Problems,
+    *,
     methods: options.Methods = None,
     studies: options.Studies = None,
     trials: options.Trials = None,
@@ -47,6 +48,7 @@ def check(
 
 def compare(
     problems: options.Problems,
+    *,
     methods: options.Methods = None,
     studies: options.Studies = None,
     trials: options.Trials = None,
@@ -75,7 +77,7 @@ def compare(
 ) -> None:
     """Tune and compare methods; end with a verdict and one HTML page. The same command resumes what was interrupted.
 
-    Example: optwise compare digits-mlp --methods momentum,adamw,mine.py:MyOptimizer
+    Example: optwise compare digits-mlp --methods momentum,adamw
     """
     begin = time.monotonic()
     flags = {n: v for n, v in locals().items() if n not in ("problems", "methods", "dry_run", "json", "begin")}
@@ -86,12 +88,12 @@ def compare(
         _check(question, json_only=json)
         return
     from optwise.cli.progress import progress_for
+    from optwise.verbs.comparing import PAGE
     from optwise.verbs.comparing import compare as run_comparison
 
     with stdout_for(json_only=json), progress_for(question) as progress:
         comparison = run_comparison(question.problems, question.methods, progress=progress, **question.settings)
-        page = comparison.report()
-    took = f"Took {time.monotonic() - begin:.1f} s of wall clock."
+    page, took = comparison.folder / PAGE, f"Took {time.monotonic() - begin:.1f} s of wall clock."
     if json:
         show_json(comparison.document)
         say(f"{took}\n{page}")

@@ -30,7 +30,9 @@ def list_names(
         return
     width = max(len(name) for name in entries)
     for name, entry in entries.items():
-        said = ", ".join(f"{key}={value}" for key, value in (entry.get("parameters") or entry["space"]).items())
+        said = ", ".join(
+            f"{key}={value}" for key, value in entry["space" if "space" in entry else "parameters"].items()
+        )
         show(f"{name:{width}}  {entry['summary']}" + (f"\n{'':{width}}  {said}" if said else ""))
     if kind == "methods":
         from optwise.methods import SCHEDULES
@@ -67,4 +69,4 @@ def _methods() -> dict[str, dict[str, Any]]:
 
 
 def _summary(documented: object) -> str:
-    return (inspect.getdoc(documented) or "").partition("\n")[0]
+    return (inspect.getdoc(documented) or "").partition("\n")[0].replace("``", "")

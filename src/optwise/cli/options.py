@@ -14,10 +14,10 @@ BUDGET, AXIS, DTYPE, DEVICE, SCHEDULE = "1000steps", "example-gradients", "float
 LEVEL, MARGIN, SEED = 0.95, 0.02, 0
 
 
-def _flag(name: str, text: str, default: object = None, *, metavar: str | None = None) -> typer.models.OptionInfo:
-    info: typer.models.OptionInfo = typer.Option(
-        name, help=text, metavar=metavar, show_default=False if default is None else str(default)
-    )
+def flag(name: str, text: str, default: object = None, *, metavar: str | None = None) -> typer.models.OptionInfo:
+    """A flag that prints the default it leaves to the verb."""
+    told = text if default is None else f"{text} [default: {default}]"
+    info: typer.models.OptionInfo = typer.Option(name, help=told, metavar=metavar, show_default=False)
     return info
 
 
@@ -31,7 +31,7 @@ Problems = Annotated[
 ]
 Methods = Annotated[
     list[str] | None,
-    _flag(
+    flag(
         "--methods",
         "Parted by commas: adamw, adamw:lr=1e-3, adamw:lr=1e-4..1e-1,name=mine, mine.py:MyOptimizer.",
         METHODS,
@@ -40,13 +40,13 @@ Methods = Annotated[
 ]
 Studies = Annotated[
     int | None,
-    _flag("--studies", "Independent searches of each method; more where so many methods need them.", STUDIES),
+    flag("--studies", "Independent searches of each method; more where so many methods need them.", STUDIES),
 ]
-Trials = Annotated[int | None, _flag("--trials", "Points of each search.", TRIALS)]
-Seeds = Annotated[int | None, _flag("--seeds", "Fresh seeds that confirm what a search selects.", SEEDS)]
+Trials = Annotated[int | None, flag("--trials", "Points of each search.", TRIALS)]
+Seeds = Annotated[int | None, flag("--seeds", "Fresh seeds that confirm what a search selects.", SEEDS)]
 Budget = Annotated[
     str | None,
-    _flag(
+    flag(
         "--budget",
         "Of each trial: 1000steps, 2e5examples, 1e6example-gradients, 500evaluations, 30seconds.",
         BUDGET,
@@ -54,11 +54,11 @@ Budget = Annotated[
     ),
 ]
 Evaluations = Annotated[
-    int | None, _flag("--evaluations", "Evenly spaced measurements, start and end included.", EVALUATIONS)
+    int | None, flag("--evaluations", "Evenly spaced measurements, start and end included.", EVALUATIONS)
 ]
 Target = Annotated[
     str | None,
-    _flag(
+    flag(
         "--target",
         "What counts as reached: 'valid/loss<=0.25'; default takes each problem's own, none compares best values.",
         "default",
@@ -66,24 +66,24 @@ Target = Annotated[
     ),
 ]
 Metric = Annotated[
-    str | None, _flag("--metric", "What selects and is compared, valid/loss where there is one.", metavar="METRIC")
+    str | None, flag("--metric", "What selects and is compared, valid/loss where there is one.", metavar="METRIC")
 ]
 Axis = Annotated[
-    str | None, _flag("--axis", "What time is counted in: example-gradients, steps or seconds.", AXIS, metavar="AXIS")
+    str | None, flag("--axis", "What time is counted in: example-gradients, steps or seconds.", AXIS, metavar="AXIS")
 ]
-Level = Annotated[float | None, _flag("--level", "Of tests and intervals.", LEVEL)]
-Margin = Annotated[float | None, _flag("--margin", "Relative margin of equivalence.", MARGIN)]
-Resamples = Annotated[int | None, _flag("--resamples", "Of bootstrap bands.", RESAMPLES)]
-BatchSize = Annotated[int | None, _flag("--batch-size", "Examples a step looks at; by default the problem's own.")]
-Dtype = Annotated[str | None, _flag("--dtype", "float32 or float64.", DTYPE, metavar="DTYPE")]
-Device = Annotated[str | None, _flag("--device", "Where parameters live: cpu, cuda.", DEVICE, metavar="DEVICE")]
-Workers = Annotated[int | None, _flag("--workers", "Processes at once; by default one for each core.")]
-Executor = Annotated[str | None, _flag("--executor", "Where trials run: local or processes.", metavar="NAME")]
-Seed = Annotated[int | None, _flag("--seed", "Base of every other seed.", SEED)]
+Level = Annotated[float | None, flag("--level", "Of tests and intervals.", LEVEL)]
+Margin = Annotated[float | None, flag("--margin", "Relative margin of equivalence.", MARGIN)]
+Resamples = Annotated[int | None, flag("--resamples", "Of bootstrap bands.", RESAMPLES)]
+BatchSize = Annotated[int | None, flag("--batch-size", "Examples a step looks at; by default the problem's own.")]
+Dtype = Annotated[str | None, flag("--dtype", "float32 or float64.", DTYPE, metavar="DTYPE")]
+Device = Annotated[str | None, flag("--device", "Where parameters live: cpu, cuda.", DEVICE, metavar="DEVICE")]
+Workers = Annotated[int | None, flag("--workers", "Processes at once; by default one for each core.")]
+Executor = Annotated[str | None, flag("--executor", "Where trials run: local or processes.", metavar="NAME")]
+Seed = Annotated[int | None, flag("--seed", "Base of every other seed.", SEED)]
 Schedule = Annotated[
     str | None,
-    _flag("--schedule", "Of the learning rate, for methods that name none.", SCHEDULE, metavar="SCHEDULE"),
+    flag("--schedule", "Of the learning rate, for methods that name none.", SCHEDULE, metavar="SCHEDULE"),
 ]
-Out = Annotated[Path | None, _flag("--out", "The folder; by default runs/PROBLEM-HASH8.", metavar="DIR")]
+Out = Annotated[Path | None, flag("--out", "The folder; by default runs/PROBLEM-HASH8.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a comparison.", show_default=False)]

@@ -30,7 +30,7 @@ def show_verdict(document: Mapping[str, Any]) -> None:
     """A results document as the terminal prints it."""
     from rich.console import Console
 
-    from optwise.report.terminal import terminal
+    from optwise.report import terminal
 
     console = Console(markup=False, highlight=False)
     with console.capture() as captured:

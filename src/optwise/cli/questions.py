@@ -45,7 +45,9 @@ def read_question(words: Sequence[str], methods: Sequence[str] | None, flags: Ma
     said: dict[str, Any] = {}
     if any(word.endswith(".toml") for word in words):
         if len(words) > 1:
-            raise BadProtocol(f"A study file stands alone, but {len(words)} names were given; add problems to the file.")
+            raise BadProtocol(
+                f"A study file stands alone, but {len(words)} names were given; add problems to the file."
+            )
         said = load_study(words[0])
         words = said.pop("problems", [])
         if not words:

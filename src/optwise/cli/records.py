@@ -27,15 +27,8 @@ def report(
 
 
 def score(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR | TABLE.csv",
-            help="The folder of a comparison, or a table with columns submission, workload, study, trial, step, "
-            "time_s, val.",
-            show_default=False,
-        ),
-    ],
+    folder: options.Folder,
+    *,
     target: Annotated[str | None, typer.Option(metavar="METRIC<=VALUE", help="Another target.")] = None,
     metric: Annotated[str | None, typer.Option(metavar="METRIC", help="Another metric.")] = None,
     axis: Annotated[str | None, typer.Option(metavar="AXIS", help="Count time in something else.")] = None,
@@ -51,28 +44,18 @@ def score(
     Example: optwise score runs/demo --target 'valid/loss<=0.2'
     """
     from optwise.core.budget import Budget
-    from optwise.core.errors import BadProtocol
     from optwise.core.metric import Target
-
-    wanted = None if target is None else Target.parse(target)
-    changes: dict[str, Any] = {"metric": metric, "axis": axis, "level": level, "margin": margin}
-    changes["budget"] = None if budget is None else Budget.parse(budget)
-    given = {name: value for name, value in changes.items() if value is not None}
-    if path.suffix == ".csv":
-        from optwise.verbs.scoring import score_table
-
-        if given or wanted is None:
-            raise BadProtocol("A table is scored by --target alone; give it, and no other flag.")
-        show_json(score_table(path, target=wanted))
-        return
     from optwise.verbs.rescoring import rescore
 
-    document = rescore(path, **(given if wanted is None else {"target": wanted, **given}))
+    said: dict[str, Any] = {"metric": metric, "axis": axis, "level": level, "margin": margin}
+    said["target"] = None if target is None else Target.parse(target)
+    said["budget"] = None if budget is None else Budget.parse(budget)
+    document = rescore(folder, **{name: value for name, value in said.items() if value is not None})
     if json:
         show_json(document)
     else:
         show_verdict(document)
-        show(str(path / document["file"]))
+        show(str(folder / document["file"]))
 
 
 def rerun(

@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from optwise.cli import options
+from optwise.cli.options import flag
 from optwise.cli.printing import show, show_json, stdout_for
+from optwise.core.errors import BadProtocol
 
 TRIALS, RERUNS, BUDGET = 32, 20, "750steps"
 
 
 def target(
-    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="digits-mlp, mine.py:NAME.", show_default=False)],
-    methods: Annotated[
-        list[str], typer.Option("--methods", metavar="A,B", help="The reference methods.", show_default=False)
+    problem: Annotated[
+        str, typer.Argument(metavar="PROBLEM", help="As in digits-mlp or mine.py:NAME.", show_default=False)
     ],
-    trials: Annotated[
-        int | None, typer.Option(help="Points of each method's search.", show_default=str(TRIALS))
-    ] = None,
-    reruns: Annotated[
-        int | None, typer.Option(help="Fresh seeds of the best point of each.", show_default=str(RERUNS))
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(metavar="AMOUNT", help="Of each trial.", show_default=BUDGET)
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Base of the reference seeds, apart from those of every comparison.")
-    ] = None,
+    *,
+    methods: options.Methods = None,
+    trials: Annotated[int | None, flag("--trials", "Points of the one search of each method.", TRIALS)] = None,
+    reruns: Annotated[int | None, flag("--reruns", "Fresh seeds of the best point found.", RERUNS)] = None,
+    budget: Annotated[str | None, flag("--budget", "Of each trial.", BUDGET, metavar="AMOUNT")] = None,
+    metric: Annotated[str | None, flag("--metric", "By default the problem's own.", metavar="METRIC")] = None,
+    batch_size: options.BatchSize = None,
+    dtype: options.Dtype = None,
+    device: options.Device = None,
     workers: options.Workers = None,
+    seed: options.Seed = None,
+    schedule: options.Schedule = None,
     json: options.Json = False,
 ) -> None:
     """Set a target from reference runs with seeds of their own, and print it.
 
     Example: optwise target digits-mlp --methods momentum,adamw
     """
-    flags = {"trials": trials, "reruns": reruns, "budget": budget, "seed": seed, "workers": workers}
+    if problem.endswith(".toml"):
+        raise BadProtocol(f"A target belongs to one problem, and {problem} is a study file; name the problem.")
+    said: dict[str, Any] = {"trials": trials, "reruns": reruns, "budget": budget, "metric": metric, "device": device}
+    said |= {"batch_size": batch_size, "dtype": dtype, "workers": workers, "seed": seed, "schedule": schedule}
     with stdout_for(json_only=json):
-        from optwise.catalog import load_methods, load_problem
         from optwise.cli.progress import progress_on
+        from optwise.cli.questions import read_question
         from optwise.verbs.targeting import set_target
 
-        chosen = load_problem(problem)
-        with progress_on([chosen], chosen.main_metric) as progress:
-            report = set_target(
-                chosen,
-                load_methods(methods),
-                progress=progress,
-                **{name: value for name, value in flags.items() if value is not None},
-            )
+        question = read_question([problem], methods, said)
+        with progress_on(question.problems, metric) as progress:
+            report = set_target(question.problems[0], question.methods, progress=progress, **question.settings)
     if json:
         show_json(report.document)
     else:

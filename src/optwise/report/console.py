@@ -33,13 +33,15 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         f"{about['studies']} studies x {about['trials']} trials, {about['seeds']} seeds, {about['budget']}, "
         f"axis {about['axis']}, level {percent(about['level'])}"
     )
-    yield Panel(Text(document["verdict"], style="bold"), title="verdict", subtitle=Text(how), title_align="left")
+    yield Panel(Text(document["verdict"], style="bold"), title="verdict", title_align="left")
+    yield Text(how, style="dim")
     for problem, result in document["problems"].items():
         yield Text(f"\n{problem}", style="bold underline")
         target = about["target"].get(problem)
         yield Text(f"target {target}" if target else f"no target: best {about['metric'][problem]}", style="dim")
         yield _results(document, problem)
         if result["verdicts"]:
+            yield Text()
             yield _pairs(document, problem)
         yield from _warnings(document, problem)
 
@@ -77,7 +79,7 @@ def _results(document: Document, problem: str) -> Table:
 
 
 def _pairs(document: Document, problem: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title="", title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("pair", overflow="fold")
     table.add_column("verdict", overflow="fold")
     table.add_column("ratio", justify="right")

@@ -25,6 +25,7 @@ PALETTE = (
     *("#882255", "#999933", "#332288", "#8C8C8C", "#7A4419"),
 )
 INK, RULE, GRID = "#1b1f24", "#5b6570", "#e7eaee"
+NO_PREFIX_ON_ZERO = "datum.value == 0 ? '0' : datum.label"  # d3 would write 0k
 CROSS = "M-1,-1L1,1M-1,1L1,-1"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SCHEMA = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
@@ -102,7 +103,7 @@ def method_colour(present: Sequence[str], methods: Sequence[str], *, symbol: str
     """
     palette = colours(methods)
     scale = alt.Scale(domain=list(present), range=[palette[method] for method in present])
-    return alt.Color("method:N", scale=scale, legend=alt.Legend(symbolType=symbol))
+    return alt.Color("method:N", scale=scale, legend=alt.Legend(symbolType=symbol, symbolOpacity=1))
 
 
 def value_scale(values: Sequence[float], *, domain: Sequence[float] | None = None) -> alt.Scale:

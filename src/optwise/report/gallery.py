@@ -18,7 +18,7 @@ from optwise.report.figures.forest import forest_chart, forest_rows
 from optwise.report.figures.profile import profile_chart, profile_rows
 from optwise.report.figures.sensitivity import fastest, sensitivity_chart, sensitivity_rows
 from optwise.report.readings import Document, chosen, direction_of, metric_names, per_step
-from optwise.report.words import basis, listed, number, percent, plural, with_interval
+from optwise.report.words import basis, goal_words, listed, number, percent, plural, with_interval
 
 
 def figures(document: Document, protocol: Protocol, runs: Sequence[Run]) -> list[Figure]:
@@ -70,7 +70,7 @@ def _forest(document: Document, protocol: Protocol, problem: str) -> Iterator[Fi
     axis = next((v["axis"] for v in verdicts if v.get("axis")), None)
     rows = forest_rows(verdicts)
     metric = document["protocol"]["metric"][problem]
-    chart = forest_chart(rows, margin=protocol.margin, level=protocol.level, what=axis or metric)
+    chart = forest_chart(rows, margin=protocol.margin, what=axis or metric)
     if chart is None:
         return
     claims = sum(v["words"] in ("faster", "better") for v in verdicts)
@@ -78,8 +78,8 @@ def _forest(document: Document, protocol: Protocol, problem: str) -> Iterator[Fi
         anchor=anchor(document, problem, "pairs"),
         question="How large are the differences between methods?",
         answer=f"{claims} of {plural(len(verdicts), 'pair')} are separated at level {percent(protocol.level)}.",
-        key=f"Dot: ratio of the first method to the second. Line: its {percent(protocol.level)} interval, with an arrow "
-        f"where misses leave an end open. Green band: equivalence within {percent(protocol.margin)}.",
+        key=f"Dot: ratio of the first method to the second. Line: its {percent(protocol.level)} interval, with an "
+        f"arrow where misses leave an end open. Green band: equivalence within {percent(protocol.margin)}.",
         panels={"ratios": chart},
     )
 
@@ -131,15 +131,16 @@ def _first(document: Document, protocol: Protocol, problem: str, target: Target 
         sign = direction_of(protocol, problem, document["protocol"]["metric"][problem]).sign
         best = min(known, key=lambda name: sign * known[name]["median"])
         value = known[best]
-        return f"{best} has the best median: {value['metric']} {with_interval(value['median'], value['low'], value['high'])}."
+        interval = with_interval(value["median"], value["low"], value["high"])
+        return f"{best} has the best median: {value['metric']} {interval}."
     ordered = times(document, problem)
     if not ordered:
-        return f"No method reaches {target} in half of its runs."
+        return f"No method reaches {goal_words(target)} in half of its runs."
     first, *rest = ordered
     time = ordered[first]
     second = f"; next is {rest[0]} at {number(ordered[rest[0]]['median'])}" if rest else ""
     return (
-        f"{first} at the median: {target} after {with_interval(time['median'], time['low'], time['high'])} "
+        f"{first} at the median: {goal_words(target)} after {with_interval(time['median'], time['low'], time['high'])} "
         f"{time['axis']}{second}. The pairs say which differences are separated."
     )
 

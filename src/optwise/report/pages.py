@@ -26,7 +26,6 @@ from optwise.report.tables import (
 )
 from optwise.report.words import escape
 
-
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
@@ -86,15 +85,15 @@ def _problem(document: Document, protocol: Protocol, problem: str, drawn: Sequen
 {results_table(document, protocol, problem)}
 <p class="note">{order}</p>
 <h3 id="{place("verdicts")}">Verdicts, pair by pair</h3>
-{pairs}
+<div class="pairs">{pairs}</div>
 {shown("pairs")}
 <h3 id="{place("ledger")}">Fairness ledger: what each method was given</h3>
-{ledger_table(document, protocol, problem)}
+<div class="ledger">{ledger_table(document, protocol, problem)}</div>
 {shown("curves")}{shown("budget")}{shown("axes")}
 <details><summary>The settings each study selected</summary>{selected_table(document, protocol, problem)}</details>
 {shown("sensitivity")}
 <h3 id="{place("checks")}">Checks</h3>
-<p class="note">{escape(summary_of_checks(document, problem))}.</p>
+<p class="note">{escape(summary_of_checks(document, problem))}</p>
 <div class="checks">{checks_table(document, protocol, problem, anchors)}</div>
 </section>"""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from optwise.core.protocol import Protocol
 from optwise.report.readings import Document
-from optwise.report.words import budget_words, escape, number, percent, plural
+from optwise.report.words import budget_words, escape, goal_words, number, percent, plural
 
 
 def how_line(protocol: Protocol) -> str:
@@ -28,16 +28,16 @@ def how_line(protocol: Protocol) -> str:
 def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
     """One line on a problem: its size, its batch, its target and where that comes from."""
     about = document["protocol"]["problems"].get(problem) or {}
-    splits = ", ".join(f"{number(n)} {name}" for name, n in (about.get("splits") or {}).items())
+    splits = ", ".join(f"{n:,} {name}" for name, n in (about.get("splits") or {}).items())
     parts = [
-        f"{number(about['parameters'])} parameters" if about.get("parameters") else "",
+        f"{about['parameters']:,} parameters" if about.get("parameters") else "",
         f"examples: {splits}" if splits else "",
         f"batch {about['batch_size']}" if about.get("batch_size") else "",
         f"{protocol.dtype} on {protocol.device}",
     ]
     target = protocol.targets.get(problem)
     goal = (
-        f"Target {target}"
+        f"Target {goal_words(target)}"
         if target is not None
         else f"No target: judged by best {document['protocol']['metric'][problem]}"
     )
@@ -48,13 +48,14 @@ def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
 
 def meaning(protocol: Protocol) -> str:
     """What a verdict means and does not, in three sentences."""
+    level, margin = percent(protocol.level), percent(protocol.margin)
     return (
-        f"“Faster” or “better” means: on this split, with this budget, these search spaces and {protocol.trials} trials a "
-        "search, whole repeated searches of one method beat whole searches of the other more often than chance allows at "
-        f"level {percent(protocol.level)}, after correcting for all pairs of the problem. “Not separated” does not mean "
+        f"“Faster” or “better” means: on this split, with this budget, these spaces and {protocol.trials} trials a "
+        "search, whole repeated searches of one method beat whole searches of the other more often than chance "
+        f"allows at level {level}, after correcting for all pairs of the problem. “Not separated” does not mean "
         "equal: the data could not tell, and only “equivalent within margin” claims that a difference is at most "
-        f"{percent(protocol.margin)}. No verdict carries over to other data, budgets, spaces or machines, and a warning "
-        "beside one says what might have tilted it."
+        f"{margin}. No verdict carries over to other data, budgets, spaces or machines, and a warning beside one "
+        "says what might have tilted it."
     )
 
 
@@ -64,12 +65,17 @@ def commands(protocol: Protocol) -> str:
     references = [str(about.get("reference") or name) for name, about in protocol.problems.items()]
     run = ["optwise", "compare", *references, "--methods", ",".join(protocol.methods)]
     run += ["--studies", str(protocol.studies), "--trials", str(protocol.trials), "--seeds", str(protocol.seeds)]
-    run += ["--budget", str(protocol.budget), "--axis", protocol.axis, "--out", "DIR"]
+    run += ["--budget", str(protocol.budget), "--axis", protocol.axis]
+    goals = {str(target) for target in protocol.targets.values() if target is not None}
+    run += ["--target", *goals] if len(goals) == 1 else []
+    run += ["--dtype", protocol.dtype, "--out", "DIR"]
     trial = shlex.quote(f"{problem}/{method}/0/c0")
     return "\n".join(
         [
-            "# resume, or add studies and methods: what was run is kept",
-            " ".join(shlex.quote(word) for word in run),
+            "# resume, or add studies and methods: what was run is kept (a study file works as well)",
+            " ".join(shlex.quote(word) for word in run)
+            .replace(" --studies", " \\\n    --studies")
+            .replace(" --axis", " \\\n    --axis"),
             "# draw this page again",
             "optwise report DIR",
             "# the same runs under another target: nothing is run again",

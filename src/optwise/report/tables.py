@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from optwise.core.budget import EXAMPLE_GRADIENTS, STEPS
 from optwise.core.protocol import Protocol
 from optwise.report.drawing import colours
 from optwise.report.gallery import anchor
@@ -14,6 +15,7 @@ from optwise.report.words import (
     TIMES,
     duration,
     escape,
+    goal_words,
     listed,
     number,
     percent,
@@ -30,15 +32,16 @@ _SHOWN = {
     **dict.fromkeys(("borrowed-space",), "ledger"),
     **dict.fromkeys(("inclusion",), "table"),
 }
+_CRASHES = ("crashed", "out of memory", "interrupted")
 _PLACES = ("axes", "curves", "budget", "ledger", "pairs", "sensitivity", "table")
 
 
-def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numeric_from: int = 1) -> str:
-    """A table in a container of its own that scrolls; cells are HTML, columns from ``numeric_from`` on are numbers."""
+def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> str:
+    """A table in a container of its own that scrolls; cells are HTML, columns not in ``text`` are numbers."""
 
     def cells(tag: str, row: Sequence[str]) -> str:
         scope = ' scope="col"' if tag == "th" else ""
-        kinds = (' class="num"' if i >= numeric_from else "" for i in range(len(row)))
+        kinds = ("" if i in text else ' class="num"' for i in range(len(row)))
         return "".join(f"<{tag}{kind}{scope}>{cell}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
@@ -96,7 +99,9 @@ def results_table(document: Document, protocol: Protocol, problem: str) -> str:
     target, metric = protocol.targets.get(problem), document["protocol"]["metric"][problem]
     axis = next((row["time"]["axis"] for row in rows if row["time"] is not None), protocol.axis)
     tests = list(dict.fromkeys(name for row in rows for name in row["test"] or {}))
-    timed = [f"{escape(axis)} to {escape(target)}", "misses", "restricted mean"] if target is not None else []
+    timed = (
+        [f"{escape(axis)} to {escape(goal_words(target))}", "misses", "restricted mean"] if target is not None else []
+    )
     heads = ["method", *timed, "relative to best", f"best {escape(metric)}", "at library defaults"]
     body = []
     for row in rows:
@@ -158,43 +163,33 @@ def ledger_table(document: Document, protocol: Protocol, problem: str) -> str:
     body = []
     for name, method in document["problems"][problem]["methods"].items():
         search, execution = method["search"], method.get("execution") or {}
-        failures = sum(count for status, count in search["statuses"].items() if status == "not finite")
-        crashed = sum(n for s, n in search["statuses"].items() if s in ("crashed", "out of memory", "interrupted"))
-        spent = ", ".join(f"{number(amount)} {unit}" for unit, amount in (search.get("budget") or {}).items())
-        batched = (
-            f"{execution.get('rung', NOTHING)}, {plural(execution['rows'], 'row')}"
-            if execution.get("rows")
-            else NOTHING
-        )
+        ended, spent = search["statuses"], search.get("budget") or {}
+        timed, reason = escape(execution.get("step_timed") or ""), escape(execution.get("reason") or "")
+        rung = f"{execution['rung']}, {plural(execution['rows'], 'row')}" if execution.get("rung") else NOTHING
+        source = escape(search.get("source") or NOTHING)
         body.append(
             [
                 method_name(name, palette),
                 str(search["dimensions"]),
                 number(search["log_volume"]),
-                f"{search['studies']} {TIMES} {search['trials'] // max(search['studies'], 1)}",
-                f"{failures} diverged, {crashed} crashed, {search['infeasible']} infeasible",
-                escape(spent) or NOTHING,
+                f"{search['studies']} {TIMES} {search['trials'] // max(search['studies'], 1)}"
+                if search["trials"]
+                else "closed",
+                str(ended.get("not finite", 0)),
+                str(sum(ended.get(word, 0) for word in _CRASHES)),
+                str(search["infeasible"]),
+                *(number(spent.get(unit)) for unit in (STEPS, EXAMPLE_GRADIENTS)),
                 duration(search.get("seconds")),
-                f'<span title="{escape(execution.get("step_timed") or "")}">{duration(execution.get("step_seconds"))}</span>',
-                f'<span title="{escape(execution.get("reason") or "")}">{escape(batched)}</span>',
-                "borrowed" if search.get("borrowed_space") else "own",
-                escape(search.get("source") or NOTHING),
+                f'<span title="{timed}">{duration(execution.get("step_seconds"))}</span>',
+                f'<span title="{reason}">{escape(rung)}</span>',
+                f"<b>borrowed</b>; {source}" if search.get("borrowed_space") else source,
             ]
         )
     heads = [
-        "method",
-        "open fields",
-        "log volume",
-        f"studies {TIMES} trials",
-        "failures",
-        "spent",
-        "search took",
-        "one step, solo",
-        "ran as",
-        "space",
-        "source of the space",
+        *("method", "open fields", "log volume", f"studies {TIMES} trials", "diverged", "crashed", "infeasible"),
+        *("steps", "example-gradients", "search took", "one step, solo", "ran as", "search space"),
     ]
-    return grid(heads, body)
+    return grid(heads, body, text=(0, 12))
 
 
 def selected_table(document: Document, protocol: Protocol, problem: str) -> str:
@@ -216,7 +211,7 @@ def selected_table(document: Document, protocol: Protocol, problem: str) -> str:
                     number(pick["time"]),
                 ]
             )
-    return grid(["method", "study / trial", "settings", "search value", "search time"], body, numeric_from=3)
+    return grid(["method", "study / trial", "settings", "search value", "search time"], body, text=(0, 1, 2))
 
 
 def checks_table(document: Document, protocol: Protocol, problem: str, anchors: Iterable[str]) -> str:
@@ -230,13 +225,12 @@ def checks_table(document: Document, protocol: Protocol, problem: str, anchors: 
     heads = ["", "method", "check", "evidence", "advice", ""]
     parts = []
     if open_rows:
-        parts.append(grid(heads, open_rows, numeric_from=9))
+        parts.append(grid(heads, open_rows, text=range(6)))
     else:
         parts.append("<p>No check is open.</p>")
     if passed:
-        parts.append(
-            f"<details><summary>{plural(len(passed), 'check')} passed</summary>{grid(heads, passed, numeric_from=9)}</details>"
-        )
+        summary = f"<summary>{plural(len(passed), 'check')} passed</summary>"
+        parts.append(f"<details>{summary}{grid(heads, passed, text=range(6))}</details>")
     return "\n".join(parts)
 
 
@@ -274,7 +268,8 @@ def _check(
 def summary_of_checks(document: Document, problem: str) -> str:
     """How the checks ended, as a sentence."""
     statuses = [c["status"] for c in document["problems"][problem]["checks"]]
-    return listed(f"{statuses.count(status)} {status}" for status in ("fail", "warn", "pass"))
+    words = {"fail": "failed", "warn": "with a warning", "pass": "passed"}
+    return f"{listed(f'{statuses.count(status)} {said}' for status, said in words.items())}."
 
 
 def _interval(value: Mapping[str, Any] | None) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS, Budget
+from optwise.core.metric import Direction, Target
 from optwise.core.protocol import Protocol
 
 NOTHING = "\N{EN DASH}"
@@ -134,6 +135,17 @@ def basis(protocol: Protocol) -> str:
     """What every caption ends with: seeds and budget."""
     seeds = f"{plural(protocol.studies, 'study')} {TIMES} {plural(protocol.seeds, 'confirmation seed')} per method"
     return f"{seeds}, {budget_words(protocol.budget)} per run."
+
+
+def goal_words(target: Target) -> str:
+    """A target with its sign of comparison.
+
+    Example:
+        >>> goal_words(Target.parse("valid/loss<=0.12"))
+        'valid/loss ≤ 0.12'
+    """
+    sign = "≤" if target.direction is Direction.MIN else "≥"
+    return f"{target.metric} {sign} {target.value:.6g}"
 
 
 def axis_title(axis: str) -> str:

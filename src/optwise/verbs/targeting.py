@@ -1,7 +1,8 @@
-"""A target from reference runs of their own: tune, rerun the best, take the median of what it reached."""
+"""A target from reference runs of their own: tune, rerun the best, take what nine reruns in ten reach."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -32,6 +33,10 @@ REFERENCE_RERUNS = 20
 REFERENCE_BUDGET = "750steps"
 """Three quarters of the default budget: a comparison has 4/3 of what its target was set with, as in AlgoPerf."""
 
+REACHED_BY = 0.9
+"""Share of the reruns that must reach the target. AlgoPerf takes the median; a target that the best reference misses
+every second time leaves most studies of 16 trials without a hit, and nothing to time."""
+
 
 @dataclass(frozen=True)
 class TargetReport:
@@ -50,7 +55,7 @@ class TargetReport:
         """In words."""
         d = self.document
         return (
-            f"{d['problem']}: {self.target}, the median of {d['reruns']} reruns of {d['method']} "
+            f"{d['problem']}: {self.target}, reached by {REACHED_BY:.0%} of {d['reruns']} reruns of {d['method']} "
             f"at {_point(d['point'])} (best of {d['trials']} trials each of {', '.join(d['methods'])}, {d['budget']})."
         )
 
@@ -63,7 +68,9 @@ def set_target(
     progress: Progress | None = None,
     **settings: Unpack[Settings],
 ) -> TargetReport:
-    """Set a target by reference runs: one study of each method, the best configuration rerun, the median reached.
+    """Set a target by reference runs: one study of each method, the best configuration rerun on fresh seeds.
+
+    The target is the value that 90 % of the reruns reach, rounded to three digits towards the easier side.
 
     Args:
         problem: One problem.
@@ -111,12 +118,12 @@ def set_target(
     finally:
         executor.close()
         told.done()
-    target = Target(metric, _easier(float(np.median(values)), direction), direction)
+    target = Target(metric, _easier(_reached(values, direction), direction), direction)
     document = {
         "problem": own.reference or name,
         "target": str(target),
         "method": label,
-        "point": dict(best.point),
+        "point": {path: best.method.values()[path] for path in protocol.methods[label].space.fields},
         "methods": list(protocol.methods),
         "trials": protocol.trials,
         "reruns": reruns,
@@ -202,6 +209,12 @@ def _reruns(question: Question, best: Run, label: str, like: Chunk, reruns: int)
         replace(like, id=f"{TAG}/{label}/rerun/{part.start}", trials=tuple(trials[i] for i in part))
         for part in even_split(reruns, max(like.rows, 4))
     ]
+
+
+def _reached(values: Sequence[float], direction: Direction) -> float:
+    """The value that a share of at least :data:`REACHED_BY` of the reruns reach."""
+    ranked = sorted(values, key=lambda v: v * direction.sign)
+    return ranked[math.ceil(REACHED_BY * len(ranked)) - 1]
 
 
 def _easier(value: float, direction: Direction) -> float:

@@ -13,8 +13,8 @@ import pandas as pd
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.metric import Direction
 from optwise.core.run import Run
-from optwise.report.drawing import CROSS, RULE, Chart, inline, method_colour, value_scale
-from optwise.report.readings import address, diverged, quantiles
+from optwise.report.drawing import CROSS, NO_PREFIX_ON_ZERO, RULE, Chart, inline, method_colour, value_scale
+from optwise.report.readings import address, diverged, quantiles, spans_decades
 from optwise.report.words import axis_title
 
 QUARTILES = (0.5, 0.25, 0.75)
@@ -59,19 +59,21 @@ def end_rows(runs: Sequence[Run], metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "trial", "step", "value", "status"])
 
 
-def value_domain(rows: pd.DataFrame, extra: Sequence[float], direction: Direction) -> tuple[float, float] | None:
+def value_domain(rows: pd.DataFrame, target: float | None, direction: Direction) -> tuple[float, float] | None:
     """Range of values to draw: what is worse than every start is off the chart, so that one explosion hides nothing.
 
-    ``None`` without a finite value.
+    A target is within it unless it is further away than the values span. ``None`` without a finite value.
     """
     values = [float(v) for v in rows["value"] if math.isfinite(v)]
     if not values:
         return None
     starts = [float(v) for v in rows.loc[rows["step"] == rows["step"].min(), "value"]]
-    if direction is Direction.MIN:
-        low, high = min([*values, *extra]), max([*starts, *extra])
-    else:
-        low, high = min([*starts, *extra]), max([*values, *extra])
+    low, high = (min(values), max(starts)) if direction is Direction.MIN else (min(starts), max(values))
+    if low >= high:  # nothing got better than the starts: all there is
+        low, high = min(values), max(values)
+    if target is not None and low - (high - low) <= target <= high + (high - low):
+        decades = spans_decades([low, high]) and not low * low / high <= target
+        low, high = low if decades else min(low, target), max(high, target)
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
@@ -101,9 +103,10 @@ def curve_chart(
     rows, ends = run_rows(runs, metric), end_rows(runs, metric)
     reference = band_rows(defaults, metric, direction)
     everything = pd.concat([rows, run_rows(defaults, metric)], ignore_index=True)
-    domain = value_domain(everything, [] if target is None else [target], direction)
+    domain = value_domain(everything, target, direction)
     if domain is None:
         return None
+    target = target if target is not None and domain[0] <= target <= domain[1] else None
     present = [method for method in methods if method in set(everything["method"])]
     axes = [a for a in (EXAMPLE_GRADIENTS, STEPS, SECONDS) if all(costs[m].get(a) is not None for m in present)]
     shown = axis if axis in axes else STEPS
@@ -114,7 +117,11 @@ def curve_chart(
         name="near", on="pointerover", clear="pointerout", nearest=True, fields=["trial", "step"]
     )
     shades = method_colour(present, methods)
-    x = alt.X("x:Q", axis=alt.Axis(title=None, format="~s", tickCount=6), scale=alt.Scale(nice=False))
+    x = alt.X(
+        "x:Q",
+        axis=alt.Axis(title=None, format="~s", tickCount=6, labelExpr=NO_PREFIX_ON_ZERO),
+        scale=alt.Scale(nice=False),
+    )
     drawn = [*domain, min(everything["value"])]  # one value that is not positive rules a log scale out
     scale = value_scale(drawn, domain=domain)
     vertical = alt.Axis(title=metric, tickCount=6, format="~g")

@@ -22,16 +22,19 @@ WORDS = {
 
 def forest_rows(verdicts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a pair: pair, words, ratio, low, high; NaN where the data leave an end open."""
+    labels = [f"{_short(v['a'])} / {_short(v['b'])}" for v in verdicts]
+    if len(set(labels)) < len(labels):
+        labels = [f"{i}. {label}" for i, label in enumerate(labels, 1)]
     rows = [
         {
-            "pair": f"{v['a']} / {v['b']}",
+            "pair": label,
             "words": v["words"],
             **{
                 name: _positive(v.get(key))
                 for name, key in (("ratio", "ratio"), ("low", "ratio_low"), ("high", "ratio_high"))
             },
         }
-        for v in verdicts
+        for label, v in zip(labels, verdicts, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=["pair", "words", "ratio", "low", "high"])
     return frame.astype(dict.fromkeys(("ratio", "low", "high"), "float64"))
@@ -45,13 +48,12 @@ def ratio_domain(rows: pd.DataFrame, margin: float) -> tuple[float, float]:
     return low / room, high * room
 
 
-def forest_chart(rows: pd.DataFrame, *, margin: float, level: float, what: str) -> Chart | None:
+def forest_chart(rows: pd.DataFrame, *, margin: float, what: str) -> Chart | None:
     """Draw the intervals; ``None`` where no pair has a ratio.
 
     Args:
         rows: From :func:`forest_rows`.
         margin: Of equivalence, as a share.
-        level: Of the intervals.
         what: What the ratio is of: example-gradients, values.
     """
     known = rows.dropna(subset=["ratio"])
@@ -59,18 +61,20 @@ def forest_chart(rows: pd.DataFrame, *, margin: float, level: float, what: str) 
         return None
     low, high = ratio_domain(known, margin)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    title = alt.Axis(
-        title=f"ratio of {what}, first over second ({100 * level:.3g} % interval)", format="~g", tickCount=6
-    )
+    title = alt.Axis(title=f"ratio of {what}", format="~g", tickCount=6)
     x = alt.X("ratio:Q", scale=scale, axis=title)
     y = alt.Y(
-        "pair:N", sort=known["pair"].tolist(), axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8)
+        "pair:N",
+        sort=known["pair"].tolist(),
+        axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8, labelLimit=230),
     )
     words = [word for word in WORDS if word in set(known["words"])]
     colour = alt.Color(
         "words:N",
         scale=alt.Scale(domain=words, range=[WORDS[word] for word in words]),
-        legend=alt.Legend(symbolType="circle", columns=alt.ExprRef("max(1, floor(width / 170))"), labelLimit=200),
+        legend=alt.Legend(
+            symbolType="circle", columns=alt.ExprRef("max(1, floor(width / 170))"), labelLimit=200, symbolOpacity=1
+        ),
     )
     tips = [
         alt.Tooltip("pair:N"),
@@ -100,7 +104,11 @@ def forest_chart(rows: pd.DataFrame, *, margin: float, level: float, what: str) 
         chart.mark_point(filled=True, size=70, stroke=INK, strokeWidth=0.5, opacity=1).encode(
             x=x, y=y, color=colour, tooltip=tips
         ),
-    ).properties(width="container", height=alt.Step(24))
+    ).properties(width="container", height=24 * len(known))
+
+
+def _short(name: str, *, length: int = 14) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def _positive(value: float | None) -> float:

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from optwise.core.metric import Direction, Target
-from optwise.report.drawing import RULE, Chart, inline, method_colour, value_scale
+from optwise.report.drawing import NO_PREFIX_ON_ZERO, RULE, Chart, inline, method_colour, value_scale
 from optwise.report.words import axis_title
 
 
@@ -44,7 +44,7 @@ def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[s
     y = alt.Y(
         "time:Q",
         scale=value_scale(times),
-        axis=alt.Axis(title=f"median {axis_title(axis)}", format="~s", tickCount=5),
+        axis=alt.Axis(title=f"median {axis_title(axis)}", format="~s", tickCount=5, labelExpr=NO_PREFIX_ON_ZERO),
     )
     tips = [
         alt.Tooltip("method:N"),

@@ -1,0 +1,59 @@
+"""What the README shows and the examples do, executed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=600)  # noqa: S603 - our own files
+
+
+def test_the_readme_has_a_block_to_execute():
+    assert BLOCKS
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_python_block_of_the_readme_runs_and_prints_a_verdict(block: str, tmp_path: Path):
+    (tmp_path / "block.py").write_text(block)
+    done = run(["block.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "wine" in done.stdout
+    assert len(list(tmp_path.glob("runs/*/report.html"))) == 1
+
+
+def test_the_first_own_problem_takes_fifteen_lines():
+    code = [line for line in BLOCKS[0].splitlines() if line.strip()]
+    assert len(code) <= 20  # of which five are imports
+
+
+def test_the_example_problem_and_the_example_optimizer_are_compared_from_the_command_line(tmp_path: Path):
+    asked = ["-m", "optwise", "compare", f"{ROOT}/examples/own_problem.py:problem", "--json", "--out", "out"]
+    asked += ["--methods", f"adamw,{ROOT}/examples/own_optimizer.py:SignMomentum"]
+    asked += ["--studies", "4", "--trials", "2", "--seeds", "1", "--budget", "60steps"]
+    done = run(asked, tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document["problems"]["wine"]["methods"]) == {"adamw", "signmomentum"}
+    assert document["problems"]["wine"]["methods"]["signmomentum"]["search"]["borrowed_space"]
+    assert (tmp_path / "out" / "report.html").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["own_problem.py", "own_optimizer.py"])
+def test_an_example_is_short_and_runs_on_its_own(name: str, tmp_path: Path):
+    file = ROOT / "examples" / name
+    code = [
+        line for line in file.read_text().splitlines() if line.strip() and not line.lstrip().startswith(('"""', "#"))
+    ]
+    assert len(code) <= 25
+    done = run([str(file)], tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,216 @@
+"""The data of each figure against numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_runs import LOG_LR, ONE_MINUS, trial
+
+from optwise.core.method import Recorded
+from optwise.core.metric import Direction
+from optwise.core.run import Measurement, Run
+from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform, When
+from optwise.core.status import Status
+from optwise.report.figures.axes import axis_name, axis_rows, edges, is_log, shared_domain
+from optwise.report.figures.budget_curves import budget_rows, drawn_points
+from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows, value_domain
+from optwise.report.figures.forest import forest_rows, ratio_domain
+from optwise.report.figures.profile import profile_rows
+from optwise.report.figures.sensitivity import fastest, sensitivity_rows
+from optwise.report.readings import best_value, per_step, quantiles, spans_decades
+
+NAN = math.nan
+
+
+def run(name, values, *, status=Status.BUDGET_SPENT, point=None, infeasible=False, metric=("valid", "loss")):
+    """A run measured every ten steps."""
+    return Run(
+        problem="p",
+        method=Recorded(name="m", description={}),
+        seed=0,
+        status=status,
+        counts={"steps": 10 * (len(values) - 1), "example-gradients": 640 * (len(values) - 1)},
+        measurements=tuple(Measurement(10 * i, *metric, value) for i, value in enumerate(values)),
+        name=trial(name),
+        point=point or {},
+        infeasible=infeasible,
+    )
+
+
+def test_a_run_that_ended_counts_as_the_worst_in_every_quantile():
+    runs = [
+        run("p/m/0/c0", [2.0, 1.0, 0.5]),
+        run("p/m/0/c1", [2.0, 3.0, NAN], status=Status.NOT_FINITE),
+        run("p/m/1/c0", [2.0, 1.5, 0.7]),
+        run("p/m/1/c1", [2.0, 9.0], status=Status.NOT_FINITE),
+    ]
+    rows = band_rows(runs, "valid/loss", Direction.MIN)
+    assert rows["step"].tolist() == [0, 10, 20]
+    assert rows["median"].tolist() == [2.0, 1.5, 0.7]
+    assert rows["low"].tolist() == [2.0, 1.0, 0.5]
+    assert rows["high"].tolist()[:2] == [2.0, 3.0]
+    assert math.isnan(rows["high"].tolist()[2])
+
+
+def test_quantiles_of_a_metric_to_maximise_mirror_those_to_minimise():
+    values = np.array([[0.1], [0.5], [0.9], [NAN]])
+    up = quantiles(values, Direction.MAX, (0.25, 0.5, 0.75))
+    assert up[:, 0].tolist() == [0.9, 0.5, 0.1]
+    np.testing.assert_array_equal(up, -quantiles(-values, Direction.MIN, (0.25, 0.5, 0.75)))
+
+
+def test_curves_hold_finite_numbers_only_and_crosses_stand_at_the_last_of_them():
+    runs = [run("p/m/0/c0", [2.0, 5.0, NAN], status=Status.NOT_FINITE), run("p/m/0/c1", [2.0, 1.0, math.inf])]
+    assert run_rows(runs, "valid/loss")["value"].tolist() == [2.0, 5.0, 2.0, 1.0]
+    ends = end_rows(runs, "valid/loss")
+    assert ends[["trial", "step", "value", "status"]].to_numpy().tolist() == [["p/m/0/c0", 10, 5.0, "not finite"]]
+
+
+def test_packing_keeps_every_number_of_a_line_and_adds_what_a_step_costs():
+    rows = run_rows([run("p/m/0/c0", [2.0, 1.0]), run("p/m/0/c1", [3.0, 2.0])], "valid/loss")
+    lines = packed(rows, ("value",), {"m": {"steps": 1.0, "seconds": 1e-4}}, ["steps", "seconds"])
+    assert lines["step"].tolist() == [[0, 10], [0, 10]]
+    assert lines["value"].tolist() == [[2.0, 1.0], [3.0, 2.0]]
+    assert lines["seconds"].tolist() == [1e-4, 1e-4]
+
+
+def test_an_explosion_does_not_set_the_scale_and_a_far_target_neither():
+    rows = pd.DataFrame({"step": [0, 10, 20], "value": [2.0, 1e12, 0.5]})
+    assert value_domain(rows, 0.4, Direction.MIN) == (0.4, 2.0)
+    assert value_domain(rows, 1e-9, Direction.MIN) == (0.5, 2.0) or value_domain(rows, 1e-9, Direction.MIN) is None
+    assert value_domain(rows.assign(value=NAN), None, Direction.MIN) is None
+    worse = pd.DataFrame({"step": [0, 10], "value": [1.0, 3.0]})
+    assert value_domain(worse, None, Direction.MIN) == (1.0, 3.0)
+
+
+def test_the_best_of_k_pooled_trials_counts_infeasible_ones_as_the_worst():
+    runs = [
+        run("p/m/0/0", [9.0, 1.0]),
+        run("p/m/0/1", [9.0, 2.0]),
+        run("p/m/1/0", [9.0, 3.0]),
+        run("p/m/1/1", [9.0, 0.1], infeasible=True),
+    ]
+    rows = budget_rows(runs, "valid/loss", Direction.MIN)
+    assert rows["k"].tolist() == [1, 2, 3, 4]
+    # k = 2: of the 6 pairs of {1, 2, 3, inf} the best is 1 in three, 2 in two, 3 in one
+    assert rows["median"].tolist() == [2.0, 1.0, 1.0, 1.0]
+    assert rows["high"].tolist() == [3.0, 2.0, 1.0, 1.0]
+
+
+def test_the_best_of_k_of_a_metric_to_maximise_rises():
+    runs = [run(f"p/m/0/{i}", [0.0, value], metric=("valid", "accuracy")) for i, value in enumerate((0.2, 0.9, 0.5))]
+    rows = budget_rows(runs, "valid/accuracy", Direction.MAX)
+    assert rows["median"].tolist() == [0.5, 0.9, 0.9]
+
+
+def test_few_trials_are_all_drawn_and_many_are_thinned():
+    assert drawn_points(16) == list(range(1, 17))
+    assert len(drawn_points(5000)) <= 60
+    assert {1, 5000} <= set(drawn_points(5000))
+
+
+def test_an_axis_shows_what_was_drawn():
+    space = Recorded(name="m", description={"class": "M", "lr": LOG_LR, "betas": [ONE_MINUS, 0.999]}).space
+    runs = [
+        run("p/m/0/0", [2.0, 0.5], point={"lr": 0.1, "betas[0]": 0.99}),
+        run("p/m/0/1", [2.0, NAN], point={"lr": 1.0, "betas[0]": 0.9}, status=Status.NOT_FINITE),
+    ]
+    rows = axis_rows(runs, space, path="betas[0]", metric="valid/loss", direction=Direction.MIN, selected={0: 0})
+    assert rows["setting"].tolist() == pytest.approx([0.01, 0.1])
+    assert rows["selected"].tolist() == [True, False]
+    assert rows["value"].tolist()[0] == 0.5
+    assert math.isnan(rows["value"].tolist()[1])
+    assert axis_name("betas[0]", space.fields["betas[0]"]) == "1 - betas[0]"
+
+
+def test_a_conditional_field_shows_only_the_trials_in_which_it_exists():
+    field = {"class": "When", "field": "nesterov", "equals": True, "then": LOG_LR, "otherwise": 0.0}
+    description = {"class": "M", "nesterov": {"class": "Choice", "options": [True, False]}, "momentum": field}
+    space = Recorded(name="m", description=description).space
+    runs = [
+        run("p/m/0/0", [2.0, 0.5], point={"nesterov": True, "momentum": 0.1}),
+        run("p/m/0/1", [2.0, 0.6], point={"nesterov": False, "momentum": 0.0}),
+    ]
+    rows = axis_rows(runs, space, path="momentum", metric="valid/loss", direction=Direction.MIN, selected={})
+    assert rows["trial"].tolist() == ["p/m/0/0"]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "expected", "log"),
+    [
+        (LogUniform(1e-4, 1.0), [(1e-4, 10**-3.6), (10**-0.4, 1.0)], True),
+        (Uniform(0.0, 10.0), [(0.0, 1.0), (9.0, 10.0)], False),
+        (OneMinus(LogUniform(1e-3, 1e-1)), [(1e-3, 10**-2.8), (10**-1.2, 1e-1)], True),
+        (When("a", 1, Uniform(0.0, 10.0), 0.0), [(0.0, 1.0), (9.0, 10.0)], False),
+        (IntUniform(1, 10), [(1.0, 2.0), (10.0, 10.0)], False),
+        (Choice("a", "b"), [], False),
+    ],
+)
+def test_the_outer_tenths_are_shaded_on_the_scale_that_was_drawn(distribution, expected, log):
+    found = edges(distribution)
+    assert [x for pair in found for x in pair] == pytest.approx([x for pair in expected for x in pair])
+    assert is_log(distribution) is log
+
+
+def test_a_shared_domain_has_room_and_none_without_a_feasible_trial():
+    frame = pd.DataFrame({"value": [1.0, 2.0, NAN]})
+    assert shared_domain([frame]) == pytest.approx((0.94, 2.06))
+    assert shared_domain([frame.assign(value=NAN)]) is None
+    assert shared_domain([frame.assign(value=3.0)]) == (2.5, 3.5)
+
+
+def test_a_forest_leaves_open_ends_open():
+    verdicts = [
+        {"a": "adam", "b": "sgd", "words": "faster", "ratio": 0.5, "ratio_low": 0.4, "ratio_high": None},
+        {"a": "x" * 40, "b": "sgd", "words": "not separated", "ratio": None, "ratio_low": None, "ratio_high": None},
+    ]
+    rows = forest_rows(verdicts)
+    assert rows["pair"].tolist() == ["adam / sgd", f"{'x' * 13}… / sgd"]
+    assert rows["ratio"].tolist()[0] == 0.5
+    assert math.isnan(rows["high"].tolist()[0])
+    low, high = ratio_domain(rows, 0.02)
+    assert low < 0.4 < 1.02 < high
+
+
+def test_two_pairs_never_share_a_row_of_the_forest():
+    long = [{"a": "x" * 40 + end, "b": "sgd", "words": "better", "ratio": 0.5} for end in "ab"]
+    assert forest_rows(long)["pair"].nunique() == 2
+
+
+def test_the_sweep_names_the_fastest_from_the_easiest_target_on():
+    sweep = [
+        {"target": 0.1, "a": None, "b": 9.0},
+        {"target": 0.2, "a": 3.0, "b": 5.0},
+        {"target": 0.3, "a": 2.0, "b": 2.0},
+    ]
+    rows = sensitivity_rows(sweep, ["a", "b"])
+    assert len(rows) == 6
+    assert fastest(rows, Direction.MIN) == [(0.3, None), (0.2, "a"), (0.1, "b")]
+    assert fastest(rows, Direction.MAX) == [(0.1, "b"), (0.2, "a"), (0.3, None)]
+
+
+def test_a_profile_is_listed_by_method():
+    profile = {"score": {"a": 1.0}, "tau": [1.0, 2.0], "rho": {"a": [0.5, 1.0]}}
+    rows = profile_rows(profile, ["b", "a"])
+    assert rows.to_numpy().tolist() == [["a", 1.0, 0.5], ["a", 2.0, 1.0]]
+
+
+def test_a_step_costs_what_the_runs_counted_and_what_was_timed():
+    document = {"problems": {"p": {"methods": {"m": {"execution": {"step_seconds": 2e-5}}}}}}
+    costs = per_step([run("p/m/0/c0", [1.0, 0.5, 0.2])], document, "p", "m")
+    assert costs == {"steps": 1.0, "example-gradients": 64.0, "seconds": 2e-5}
+
+
+def test_the_best_value_is_read_after_the_start():
+    assert best_value(run("p/m/0/0", [0.1, 3.0, 2.0, NAN]), "valid/loss", Direction.MIN) == 2.0
+    assert best_value(run("p/m/0/0", [0.1, NAN]), "valid/loss", Direction.MIN) == math.inf
+    assert best_value(run("p/m/0/0", [0.1]), "valid/loss", Direction.MAX) == -math.inf
+
+
+def test_a_log_scale_needs_positive_values_that_span_enough():
+    assert spans_decades([0.1, 1.0])
+    assert not spans_decades([0.0, 1.0])
+    assert not spans_decades([-1.0, 1.0])
+    assert not spans_decades([0.9, 1.0])
+    assert not spans_decades([])

@@ -1,0 +1,198 @@
+"""The page as text: nothing escapes, nothing is lost, the same input gives the same bytes."""
+
+import io
+import json
+import re
+
+import pytest
+from made_runs import LOG_LR, METHODS, made
+from rich.console import Console
+
+from optwise.core.errors import BadFolder
+from optwise.report import figures, images, page, terminal
+from optwise.report.drawing import PALETTE, colours, script_json, spec_of
+from optwise.report.tables import check_anchor, results_rows
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\u2028\"'"
+
+
+def specs(text):
+    """Every chart of a page, as its text."""
+    return re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, flags=re.DOTALL)
+
+
+def refuse(word):
+    raise AssertionError(f"{word} is no JSON")
+
+
+CASES = {
+    "without a target": {"target": None},
+    "one method": {"methods": {"sgd": METHODS["sgd"]}},
+    "one study": {"studies": 1, "seeds": 1},
+    "nothing but misses": {"target": "valid/loss<=1e-9"},
+    "a method that diverges": {"never": ("adam",)},
+    "an accuracy as target": {"target": "valid/accuracy>=0.9"},
+    "no data": {"problems": ("nqm:d=100",), "target": None},
+    "two problems": {"problems": ("first", "second")},
+    "a closed method": {"methods": {"sgd": METHODS["sgd"], "fixed": {"class": "Adam", "lr": 0.1}}},
+    "twelve methods": {"methods": {f"m{i}": {"class": "SGD", "lr": LOG_LR} for i in range(12)}},
+}
+
+
+@pytest.mark.parametrize("asked", CASES.values(), ids=CASES.keys())
+def test_every_shape_of_comparison_has_a_page_of_valid_charts(asked):
+    asked = {
+        "methods": {name: METHODS[name] for name in ("sgd", "adam")},
+        "studies": 2,
+        "trials": 4,
+        "seeds": 2,
+    } | asked
+    protocol, runs, document = made(**asked)
+    text = page(document, protocol, runs)
+    charts = [json.loads(spec, parse_constant=refuse) for spec in specs(text)]
+    assert charts
+    assert "nan" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL).lower().split()
+    for problem in document["problems"]:
+        assert problem in text
+    Console(file=io.StringIO(), width=80).print(terminal(document))
+
+
+def test_text_of_the_user_never_becomes_markup():
+    methods = {HOSTILE: {"class": "SGD", "lr": LOG_LR}, "sgd": METHODS["sgd"]}
+    protocol, runs, document = made(methods, problems=("<b>p</b>",), studies=2, trials=4)
+    document["verdict"] = document["environment"]["processor"] = HOSTILE
+    problem = document["problems"]["<b>p</b>"]
+    problem["checks"][0] |= {"evidence": HOSTILE, "advice": HOSTILE, "link": '"><script>', "source": HOSTILE}
+    problem["verdicts"][0] |= {"because": HOSTILE, "warnings": [HOSTILE]}
+    text = page(document, protocol, runs)
+    assert "<script>alert(1)" not in text
+    assert "<img" not in text
+    assert "<b>p</b>" not in text
+    # two programs and the data of the charts, nothing more
+    assert text.count("<script") == 2 + len(specs(text)) == text.count("</script>")
+    assert any(HOSTILE in json.dumps(json.loads(spec), ensure_ascii=False).replace('\\"', '"') for spec in specs(text))
+
+
+def test_json_in_a_script_reads_back_and_holds_no_sign_that_could_end_it():
+    text = script_json({"name": HOSTILE})
+    assert not set(text) & set("<>&\u2028\u2029")
+    assert json.loads(text) == {"name": HOSTILE}
+
+
+def test_the_same_comparison_gives_the_same_bytes(small):
+    protocol, runs, document = small
+    assert page(document, protocol, runs) == page(document, protocol, list(reversed(runs)))
+
+
+def test_the_page_stays_light_and_loads_nothing(comparison):
+    protocol, runs, document = comparison
+    text = page(document, protocol, runs)
+    assert len(text.encode()) < 3_000_000
+    head = text.split("<body>")[0]
+    assert "default-src 'none'" in head
+    assert "unsafe-eval" not in head
+    markup = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=\"(?!#)", markup)
+    assert "@import" not in head
+    assert "url(" not in head
+
+
+def test_numbers_of_the_page_have_six_digits_at_most(small):
+    protocol, runs, document = small
+    charts = "".join(
+        re.sub(r'"(domain|filter)":("[^"]*"|\[[^\]]*\])', "", spec) for spec in specs(page(document, protocol, runs))
+    )
+    assert not re.search(r"\d\.\d{7,}", re.sub(r'"config":.*', "", charts))
+
+
+def test_all_links_of_the_page_lead_somewhere(comparison):
+    protocol, runs, document = comparison
+    text = page(document, protocol, runs)
+    anchors = set(re.findall(r'id="([^"]+)"', text))
+    links = re.findall(r'href="#([^"]+)"', text)
+    assert len(links) > 8
+    assert set(links) <= anchors
+    assert len(anchors) == len(re.findall(r' id="', re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)))
+
+
+def test_a_check_leads_to_the_chart_of_its_method(comparison):
+    _, _, document = comparison
+    known = {"p0-axes-m0", "p0-curves", "p0-ledger"}
+    boundary = {"check": "boundary", "method": "sgd", "link": ""}
+    assert check_anchor(boundary, document, "digits-mlp", known) == "p0-axes-m0"
+    assert check_anchor({**boundary, "link": "#curves"}, document, "digits-mlp", known) == "p0-curves"
+    assert check_anchor({**boundary, "method": "adam"}, document, "digits-mlp", known) is None
+    assert check_anchor({"check": "novel", "method": None, "link": "nowhere"}, document, "digits-mlp", known) is None
+
+
+def test_results_are_ordered_by_median_time_and_relative_to_the_best(comparison):
+    protocol, _, document = comparison
+    rows = results_rows(document, protocol, "digits-mlp")
+    medians = [row["time"]["median"] for row in rows]
+    assert medians == sorted(medians)
+    assert [row["relative"] for row in rows] == pytest.approx([median / medians[0] for median in medians])
+
+
+def test_every_figure_answers_its_question_with_seeds_and_budget(comparison):
+    protocol, runs, document = comparison
+    found = figures(document, protocol, runs)
+    text = page(document, protocol, runs)
+    assert [f.anchor.split("-")[1] for f in found] == ["pairs", "curves", "budget", *["axes"] * 5, "sensitivity"]
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text, flags=re.DOTALL)
+    assert len(captions) == len(found)
+    for figure, caption in zip(found, captions, strict=True):
+        assert figure.question.endswith("?")
+        assert figure.answer.endswith(".")
+        assert "4 confirmation seeds" in caption
+        assert "1,000 steps" in caption
+
+
+def test_a_method_keeps_its_colour_everywhere(comparison):
+    protocol, runs, document = comparison
+    text = page(document, protocol, runs)
+    for method, colour in colours(list(protocol.methods)).items():
+        assert f'style="background:{colour}"></i>{method}' in text
+    assert len(set(PALETTE)) == 12
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("pdf", b"%PDF")])
+def test_figures_become_image_files_without_a_browser(small, tmp_path, suffix, start):
+    protocol, runs, document = small
+    chart = next(iter(figures(document, protocol, runs)[1].panels.values()))
+    written = images(chart, tmp_path / f"curves.{suffix}")
+    assert written.read_bytes().startswith(start)
+
+
+def test_an_image_of_no_known_kind_is_refused(small, tmp_path):
+    protocol, runs, document = small
+    chart = next(iter(figures(document, protocol, runs)[0].panels.values()))
+    with pytest.raises(BadFolder, match=r"end it in \.png, \.svg or \.pdf"):
+        images(chart, tmp_path / "curves.bmp")
+
+
+def test_a_chart_names_no_address(small):
+    protocol, runs, document = small
+    for figure in figures(document, protocol, runs):
+        for chart in figure.panels.values():
+            assert "http" not in json.dumps(spec_of(chart))
+
+
+def test_the_terminal_says_the_verdict_and_fits_eighty_columns(comparison):
+    _, _, document = comparison
+    out = io.StringIO()
+    Console(file=out, width=80).print(terminal(document))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    said = " ".join(out.getvalue().replace("│", " ").split())
+    assert document["verdict"] in said
+    assert "25,600" in said
+    assert "boundary" in said
+    assert "Widen lr upwards" in said
+
+
+def test_the_terminal_takes_brackets_in_names_for_text():
+    protocol, _, document = made({"[red]sgd[/red]": METHODS["sgd"], "adam": METHODS["adam"]}, studies=2, trials=2)
+    out = io.StringIO()
+    Console(file=out, width=80).print(terminal(document))
+    assert "[red]sgd[/red]" in out.getvalue()
+    assert protocol.studies == 2
