@@ -67,7 +67,9 @@ def sizes(tab):
             if (!drawn) return null;
             const box = drawn.getBoundingClientRect();
             const marks = drawn.querySelectorAll(".mark-symbol path, .mark-line path, .mark-rule line").length;
-            return [box.width, box.height, box.right, host.getBoundingClientRect().right, marks];
+            const legends = [...drawn.querySelectorAll(".role-legend")].map((part) => part.getBoundingClientRect());
+            const right = Math.max(box.right, ...legends.map((part) => part.right));
+            return [box.width, box.height, right, host.getBoundingClientRect().right, marks];
         })"""
     )
 
@@ -94,9 +96,8 @@ def test_the_reader_changes_axis_and_metric_and_sees_names_of_trials(opened, com
     assert figure.locator(".chart:not([hidden]) svg .role-axis-label text", has_text="1k").count() > 0
     figure.locator(".choose select").select_option(label="valid/accuracy")
     tab.wait_for_selector("#p0-curves .chart:not([hidden]) svg.marks")
-    assert figure.locator(".chart:not([hidden])").count() == 1
-    box = figure.locator(".chart:not([hidden]) svg.marks").bounding_box()
-    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert [chart.is_visible() for chart in figure.locator(".chart").all()] == [False, False, True]
+    figure.locator(".chart:not([hidden]) svg .runs_marks path").nth(60).hover(force=True)
     tip = tab.locator("#vg-tooltip-element.visible")
     tip.wait_for()
     assert "digits-mlp/" in tip.text_content()

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import ceil, comb
 
 import numpy as np
 
-from optwise.numerics.statistics import compare_studies, fewest_studies, holm, reaches_level
+from optwise.numerics.statistics import compare_studies, holm, reaches_level
 
 FASTER = "faster"
 BETTER = "better"
@@ -27,11 +28,13 @@ class Observations:
             the selection metric, turned so that lower is better.
         censored: Studies whose number is only a bound: no seed reached the target.
         feasible: Whether any study found a feasible trial.
+        certain: Whether chance has no part in the one number: a closed method on a deterministic problem.
     """
 
     values: tuple[float, ...]
     censored: tuple[bool, ...]
     feasible: bool = True
+    certain: bool = False
 
     @property
     def median(self) -> float:
@@ -97,7 +100,6 @@ def verdicts(
     adjusted = (
         dict(zip(with_test, holm([tested[pair].p or 0.0 for pair in with_test]), strict=True)) if with_test else {}
     )
-    needed = fewest_studies(max(2, len(observations)), level)
     found = []
     for a, b in pairs:
         because = _unusable(observations, a, b)
@@ -105,12 +107,19 @@ def verdicts(
             found.append(Verdict(a, b, NOT_COMPARABLE, because))
         else:
             adjusted_p = None if (a, b) not in adjusted else float(adjusted[a, b])
+            needed = None if adjusted_p is None else _needed(observations[a], observations[b], len(with_test), level)
             found.append(_word(tested[a, b], adjusted_p, needed, level=level, margin=margin, timed=timed))
     return found
 
 
-def leader(observations: Mapping[str, Observations], found: Sequence[Verdict]) -> str:
-    """The method to speak of first: most claims won, then fewest lost, then the best median."""
+def leader(observations: Mapping[str, Observations], found: Sequence[Verdict]) -> str | None:
+    """The method to speak of first: most claims won, then fewest lost, then the best median; ``None`` without any.
+
+    A method without a feasible trial never leads.
+    """
+    observations = {name: o for name, o in observations.items() if o.feasible and o.values}
+    if not observations:
+        return None
     won = {name: sum(v.a == name and v.words in (FASTER, BETTER) for v in found) for name in observations}
     lost = {name: sum(v.b == name and v.words in (FASTER, BETTER) for v in found) for name in observations}
     return min(observations, key=lambda name: (-won[name], lost[name], observations[name].median))
@@ -124,11 +133,20 @@ def _unusable(observations: Mapping[str, Observations], a: str, b: str) -> str:
 def _compare(observations: Mapping[str, Observations], a: str, b: str, *, level: float, log: bool) -> Verdict:
     x, y = observations[a], observations[b]
     n = min(len(x.values), len(y.values))
-    if max(len(x.values), len(y.values)) == 1:  # two certain numbers: a comparison without a test
-        size = x.values[0] / y.values[0] if log and y.values[0] else None
-        difference = None if log else x.values[0] - y.values[0]
+    if x.certain and y.certain:  # a comparison without a test
+        size = x.values[0] / y.values[0] if log else x.values[0] - y.values[0]
         better = 0.5 if x.values[0] == y.values[0] else float(x.values[0] < y.values[0])
-        return Verdict(a, b, "", ratio=size, low=size, high=size, difference=difference, p_a_better=better, n=1)
+        return Verdict(
+            a,
+            b,
+            "",
+            ratio=size if log else None,
+            low=None if y.censored[0] else size,  # a censored number is only a bound
+            high=None if x.censored[0] else size,
+            difference=None if log else size,
+            p_a_better=better,
+            n=1,
+        )
     test = compare_studies(x.values, y.values, level=level, censored_a=x.censored, censored_b=y.censored, log=log)
     return Verdict(
         a,
@@ -144,9 +162,24 @@ def _compare(observations: Mapping[str, Observations], a: str, b: str, *, level:
     )
 
 
-def _word(v: Verdict, p_adjusted: float | None, needed: int, *, level: float, margin: float, timed: bool) -> Verdict:
+def _needed(x: Observations, y: Observations, pairs: int, level: float) -> int | None:
+    """The fewest studies with which Holm over so many pairs can reach the level; ``None`` where these suffice."""
+    share = (1 - level) / pairs
+    if reaches_level(2 / comb(len(x.values) + len(y.values), len(x.values)), 1 - share):
+        return None
+    if x.certain or y.certain:  # a certain number stays one number, however often it is run: 2 / (n + 1) must do
+        return ceil(2 / share - 1e-9) - 1
+    n = 2
+    while not reaches_level(2 / comb(2 * n, n), 1 - share):
+        n += 1
+    return n
+
+
+def _word(
+    v: Verdict, p_adjusted: float | None, needed: int | None, *, level: float, margin: float, timed: bool
+) -> Verdict:
     certain = v.p is None
-    enough = certain or v.n >= needed
+    enough = needed is None
     inside = v.ratio is not None and v.low is not None and v.high is not None
     claim = FASTER if timed else BETTER
     if enough and inside and 1 / (1 + margin) <= (v.low or 0) and (v.high or math.inf) <= 1 + margin:
@@ -164,7 +197,7 @@ def _word(v: Verdict, p_adjusted: float | None, needed: int, *, level: float, ma
             **vars(turned),
             "words": words,
             "p_adjusted": p_adjusted,
-            "studies_needed": None if enough else needed,
+            "studies_needed": needed,
         }
     )
 

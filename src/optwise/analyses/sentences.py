@@ -75,6 +75,9 @@ def verdict_sentence(
         subject = "it"
     if others[NOT_SEPARATED]:
         parts.append(f"{subject} is not separated from {_listed(others[NOT_SEPARATED])} in {measure}")
+    lost = [v.a for v in own if v.b == leader and v.words in (FASTER, BETTER)]
+    if lost:  # pairwise claims need not be transitive
+        parts.append(f"{_listed(lost)} {'is' if len(lost) == 1 else 'are'} ahead of it")
     if others[NOT_COMPARABLE]:
         parts.append(f"{_listed(others[NOT_COMPARABLE])} found no feasible trial")
     few = [v for v in found if v.studies_needed is not None]
@@ -83,8 +86,6 @@ def verdict_sentence(
         count = min(v.n for v in few)
         many = "1 study" if count == 1 else f"{count} studies"
         parts.append(f"{many} cannot separate {'them' if len(few) == len(found) else 'all pairs'}, {needed} could")
-    if not parts:  # every pair of the leader was lost, which only an intransitive set of claims can do
-        parts.append(f"{leader} wins most pairs in {measure}, and none of them is decided for it")
     return f"On {problem}, {'; '.join(parts)}. {effort}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from optwise.cli import comparing, listing, records, targeting
-from optwise.cli.printing import say
+from optwise.cli.printing import nobody_reads, say
 from optwise.core.errors import OptwiseError
 
 ENDED_WELL, MENDABLE, FAILED, INTERRUPTED = 0, 2, 3, 130
@@ -57,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(words, prog_name="optwise", standalone_mode=False) or ENDED_WELL
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):  # typer ends the program where a pipe breaks, we do not
+            raise
+        nobody_reads()
         return ENDED_WELL
     except OptwiseError as error:
         say(f"optwise: {_one_line(str(error))}")

@@ -11,8 +11,18 @@ from typing import Any
 
 
 def show(text: str) -> None:
-    """A result, to stdout."""
-    print(text, flush=True)
+    """A result, to stdout; whoever reads it through a pipe may leave early, as `head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def nobody_reads() -> None:
+    """From now on, let stdout lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def say(text: str) -> None:

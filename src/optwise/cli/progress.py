@@ -133,7 +133,7 @@ class Live(Tally):
         from rich.table import Table
         from rich.text import Text
 
-        bar = ProgressBar(total=self.total or None, completed=self.cached + self.ran, width=40, pulse=not self.total)
+        bar = ProgressBar(total=self.total or None, completed=self.cached + self.ran, width=24, pulse=not self.total)
         line = Table.grid(padding=(0, 2))
         line.add_row(bar, Text(self.counts if self.total else ""))
         table = Table(box=None, pad_edge=False)

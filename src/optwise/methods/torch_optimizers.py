@@ -102,11 +102,11 @@ class Torch(Procedure):
         return replace(middle, hyperparameters=closed, schedule=None)
 
     def describe(self) -> dict[str, Any]:
-        """As every method; a class that torch does not ship is named with a digest of its file, since a user edits it."""
+        """As every method; a class that torch does not ship carries a digest of its file, since a user edits it."""
         description = super().describe()
-        file = None if self.optimizer.__module__.startswith("torch.") else inspect.getsourcefile(self.optimizer)
-        if file is not None and Path(file).exists():
-            description["file_digest"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+        file = _source_file(self.optimizer)
+        if file is not None:
+            description["file_digest"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         return description
 
     def iterate(self, oracles: Oracles, w: Leaves) -> Iterator[tuple[Leaves, Mapping[str, float]]]:
@@ -154,6 +154,15 @@ class _Batch:
     def _hand_over(self, gradient: Leaves) -> None:
         for name, parameter in self.parameters.items():
             parameter.grad = gradient[name].detach()
+
+
+def _source_file(optimizer: type) -> Path | None:
+    """The file that a class of the user's was written in; ``None`` for torch's own and for a notebook's."""
+    try:
+        file = None if optimizer.__module__.startswith("torch.") else inspect.getsourcefile(optimizer)
+    except (TypeError, OSError):
+        return None
+    return Path(file) if file is not None and Path(file).exists() else None
 
 
 def _values(parameters: Mapping[str, Parameter]) -> Leaves:

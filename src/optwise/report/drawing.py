@@ -56,7 +56,6 @@ _CONFIG: Mapping[str, Any] = {
         "labelLimit": 150,
         "symbolStrokeWidth": 2.5,
         "columnPadding": 14,
-        "columns": {"expr": "max(1, floor(width / 110))"},
     },
     "title": {"color": INK, "fontSize": 12, "fontWeight": "normal"},
 }
@@ -93,6 +92,13 @@ def colours(methods: Sequence[str]) -> dict[str, str]:
     return {method: PALETTE[i % len(PALETTE)] for i, method in enumerate(methods)}
 
 
+def legend(entries: Sequence[str], symbol: str) -> alt.Legend:
+    """A legend with as many columns as the chart has room for."""
+    room = 50 + 7.5 * min(max(map(len, entries), default=0), 20)
+    columns = alt.ExprRef(f"max(1, floor(width / {room:g}))")
+    return alt.Legend(symbolType=symbol, symbolOpacity=1, columns=columns)
+
+
 def method_colour(present: Sequence[str], methods: Sequence[str], *, symbol: str = "stroke") -> alt.Color:
     """The colour channel by method.
 
@@ -103,7 +109,7 @@ def method_colour(present: Sequence[str], methods: Sequence[str], *, symbol: str
     """
     palette = colours(methods)
     scale = alt.Scale(domain=list(present), range=[palette[method] for method in present])
-    return alt.Color("method:N", scale=scale, legend=alt.Legend(symbolType=symbol, symbolOpacity=1))
+    return alt.Color("method:N", scale=scale, legend=legend(present, symbol))
 
 
 def value_scale(values: Sequence[float], *, domain: Sequence[float] | None = None) -> alt.Scale:

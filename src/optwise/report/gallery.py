@@ -136,8 +136,9 @@ def _first(document: Document, protocol: Protocol, problem: str, target: Target 
     ordered = times(document, problem)
     if not ordered:
         return f"No method reaches {goal_words(target)} in half of its runs."
-    first, *rest = ordered
-    time = ordered[first]
+    time = next(iter(ordered.values()))
+    tied = [name for name in ordered if ordered[name]["median"] == time["median"]]
+    first, rest = listed(tied), list(ordered)[len(tied) :]
     second = f"; next is {rest[0]} at {number(ordered[rest[0]]['median'])}" if rest else ""
     return (
         f"{first} at the median: {goal_words(target)} after {with_interval(time['median'], time['low'], time['high'])} "

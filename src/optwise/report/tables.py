@@ -120,7 +120,9 @@ def results_table(document: Document, protocol: Protocol, problem: str) -> str:
 def _time_cells(time: Mapping[str, Any] | None) -> list[str]:
     if time is None:
         return [NOTHING] * 3
-    median = f"not reached [{number(time['low'])}, {NOTHING}]" if time["median"] is None else _interval(time)
+    median = _interval(time)
+    if time["median"] is None:
+        median = "not reached" if time["low"] is None else f"not reached [{number(time['low'])}, {NOTHING}]"
     return [median, f"{time['misses']} of {time['n']}", number(time["restricted_mean"])]
 
 

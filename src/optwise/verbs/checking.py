@@ -131,9 +131,10 @@ def inspect(question: Question) -> dict[str, float]:
             found[name] = run.curve(protocol.metrics[name])[0][1]
         _start(problem, found[name], protocol.metrics[name])
         target = protocol.targets[name]
-        if target is not None and target.metric == protocol.metrics[name] and target.reached_by(found[name]):
+        at_start = None if target is None else run.curve(target.metric)[0][1]
+        if target is not None and at_start is not None and target.reached_by(at_start):
             raise BadProtocol(
-                f"{name} meets its target {target} before the first step ({found[name]:.4g}); give a harder one."
+                f"{name} meets its target {target} before the first step ({at_start:.4g}); give a harder one."
             )
     return found
 

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from optwise.analyses.outcomes import best_value
+from optwise.core.errors import RunFailed
 from optwise.core.method import Procedure
+from optwise.core.metric import Direction
 from optwise.core.plain import plain
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
@@ -59,12 +62,14 @@ class Comparison:
         """A confirmation of the leading method on the first problem: the seed with the median best value.
 
         Its ``state_dict()`` holds the final weights.
+
+        Raises:
+            RunFailed: No method found a feasible trial.
         """
         problem = next(iter(self.protocol.problems))
         leading = self.document["problems"][problem]["leader"]
-        from optwise.analyses.outcomes import best_value
-        from optwise.core.metric import Direction
-
+        if leading is None:
+            raise RunFailed(f"On {problem} no method found a feasible trial, so there is no best run.")
         metric = self.protocol.metrics[problem]
         direction = Direction(self.protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
         runs = sorted(

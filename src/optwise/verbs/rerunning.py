@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optwise.core.errors import BadFolder, UnknownName
-from optwise.core.method import Method, Rule
+from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
 from optwise.core.run import Run, TrialName
+from optwise.core.sampler import Full, Poisson, Sampler, Shuffled, Stream, WithReplacement, describe
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import run_chunk
+from optwise.engine.rungs import RungName
 from optwise.store.folder import Folder
 from optwise.verbs.recalling import latest_protocol, recall
 
@@ -77,16 +79,20 @@ def rerun(
     name = TrialName.parse(trial)
     with Folder.existing(folder) as opened:
         protocol, notes = latest_protocol(opened)
-        runs = recall(opened, set(notes["keys"]))
+        runs = {run.key: run for run in recall(opened)}  # a chunk may hold trials that the latest protocol left out
         chunks = opened.chunks()
-    stored = next((run for run in runs if run.name == name), None)
+    asked = [runs[key] for key in notes["keys"] if key in runs]
+    stored = next((run for run in asked if run.name == name), None)
     if stored is None:
-        raise UnknownName("trial", trial, [str(run.name) for run in runs][:8])
+        raise UnknownName("trial", trial, sorted(str(run.name) for run in asked)[:8])
     problem = _problem(protocol, name.problem, load_problem)
     company = next((c.keys for c in chunks if stored.key in c.keys), (stored.key,))
-    own = [run for run in runs if run.key in company] if stored.execution and stored.execution.rows > 1 else [stored]
+    batched = stored.execution is not None and stored.execution.rows > 1
+    own = [runs[key] for key in company if key in runs] if batched else [stored]
     plan = notes["plans"][f"{name.problem}/{name.method}"]
-    again = _run(protocol, problem, own, plan, load_method)
+    solo = stored.execution is None or stored.execution.rung == "solo"
+    rung: RungName = "solo" if solo else plan["choice"]["rung"]
+    again = _run(protocol, problem, own, plan, load_method, rung=rung)
     run = again[[r.key for r in own].index(stored.key)]
     return _report(stored, run)
 
@@ -96,12 +102,20 @@ def _problem(protocol: Protocol, name: str, load_problem: Callable[[str], Proble
     if not described["reference"]:
         raise BadFolder(f"{name} was built in a script and cannot be built from the record; run the trial from Python.")
     problem = load_problem(described["reference"])
+    if describe(problem.sampler) != described["sampler"]:
+        problem = problem.with_sampler(_sampler(problem.sampler, described["sampler"]))
     if problem.fingerprint() != described["fingerprint"]:
-        sampled = "or its sampler was replaced" if described["sampler"] else ""
-        raise BadFolder(
-            f"{name} is not what the folder ran: its data, network or loss was edited {sampled}".rstrip() + "."
-        )
+        raise BadFolder(f"{name} is not what the folder ran: its data, network, loss or sampler was edited since.")
     return problem
+
+
+def _sampler(shipped: Sampler, described: Mapping[str, Any]) -> Sampler:
+    """The sampler of the record; a stream keeps its source and takes the numbers."""
+    numbers = {field: value for field, value in described.items() if field != "class"}
+    if described["class"] == type(shipped).__name__ and isinstance(shipped, Stream):
+        return replace(shipped, **numbers)
+    kinds = {kind.__name__: kind for kind in (Full, Shuffled, WithReplacement, Poisson)}
+    return kinds[described["class"]](**numbers) if described["class"] in kinds else shipped
 
 
 def _run(
@@ -110,17 +124,18 @@ def _run(
     runs: list[Run],
     plan: Mapping[str, Any],
     load_method: Callable[[Mapping[str, Any]], Method],
+    *,
+    rung: RungName,
 ) -> tuple[Run, ...]:
     trials = []
     for run in runs:
         assert run.name is not None
         trials.append(Trial(run.name, run.key, load_method(run.method.describe()), run.seed))
     steps = int(plan["steps"])
-    solo = runs[0].execution is None or runs[0].execution.rung == "solo" or not isinstance(trials[0].method, Rule)
     chunk = Chunk(
         id="rerun",
-        rung="solo" if solo else plan["choice"]["rung"],
-        rows=1 if solo else int(plan["choice"]["rows"]),
+        rung=rung,
+        rows=1 if rung == "solo" else int(plan["choice"]["rows"]),
         steps=steps,
         evaluation_steps=protocol.evaluation_steps(steps),
         dtype=protocol.dtype,

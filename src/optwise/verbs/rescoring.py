@@ -17,7 +17,7 @@ from optwise.core.run import Measurement, Run
 from optwise.store.documents import write_json
 from optwise.store.folder import Folder
 from optwise.verbs.recalling import latest_protocol, recall
-from optwise.verbs.scoring import HORIZON, score
+from optwise.verbs.scoring import HORIZON, RAN, score
 
 
 class Changes(TypedDict, total=False):
@@ -110,7 +110,10 @@ def _shortened(
         )
         if steps > plan["steps"]:
             raise BadProtocol(f"{budget} is longer than the {plan['steps']} steps that {pair} ran; give a shorter one.")
-        plans[pair], limits[pair] = {**plan, "steps": steps}, steps
+        first = protocol.evaluation_steps(int(plan["steps"]))[1]
+        if steps < first:
+            raise BadProtocol(f"{budget} ends before {pair} was first measured, at step {first}; give a longer one.")
+        plans[pair], limits[pair] = {**plan, "steps": steps, RAN: plan["steps"]}, steps
 
     def cut(run: Run) -> tuple[Measurement, ...]:
         assert run.name is not None

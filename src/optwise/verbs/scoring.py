@@ -15,7 +15,7 @@ from optwise.analyses.checks import method_checks, problem_checks
 from optwise.analyses.outcomes import best_value, resolution, steps_to_target
 from optwise.analyses.ranking import Observations, Verdict, leader, verdicts
 from optwise.analyses.selecting import select
-from optwise.analyses.sentences import pair_sentence, verdict_sentence
+from optwise.analyses.sentences import effort_sentence, pair_sentence, verdict_sentence
 from optwise.analyses.subject import Subject
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.finding import Finding
@@ -35,6 +35,8 @@ from optwise.numerics.statistics import (
 SENSITIVITY = (0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5)
 """Factors on the target at which the ranking is looked at again."""
 HORIZON = "needs_horizon"
+RAN = "ran"
+"""In a shortened plan, the steps that were run."""
 
 
 class Scorer:
@@ -91,25 +93,38 @@ class Scorer:
         steps = [steps_to_target(run, target) for run in runs]
         return [math.inf if k is None else max(k, 1) * unit for k in steps]
 
+    def evaluation_steps(self, problem: str, method: str) -> tuple[int, ...]:
+        """When whole runs were measured; under a shortened budget, as far as that reaches."""
+        plan = self.plan(problem, method)
+        ran = self.protocol.evaluation_steps(int(plan.get(RAN, plan["steps"])))
+        return tuple(k for k in ran if k <= int(plan["steps"]))
+
     def observations(self, problem: str, method: str) -> Observations:
-        """One number per study, lower is better."""
+        """One number per study, lower is better. A study without a feasible trial misses; none at all is no number."""
         protocol, target = self.protocol, self.protocol.targets[problem]
-        groups = _by_study(self.of(problem, method, Phase.CONFIRM))
-        if protocol.problems[problem]["deterministic"] and not protocol.methods[method].is_open:
-            groups = dict(list(groups.items())[:1])  # a certain number is one observation, however often it is run
+        confirmations, is_open = self.of(problem, method, Phase.CONFIRM), protocol.methods[method].is_open
+        if all(run.infeasible for run in confirmations) and not (is_open and confirmations):
+            return Observations((), (), feasible=False)
+        groups = {study: _by_study(confirmations).get(study, []) for study in range(protocol.studies)}
+        certain = protocol.problems[problem]["deterministic"] and not is_open
+        if certain:
+            groups = {0: groups[0]}  # a certain number is one observation, however often it is run
+        limit = self.plan(problem, method)["steps"] * self.per_step(problem, method)
         sign = self.direction(problem).sign
         values, censored = [], []
         for runs in groups.values():
-            if target is None:
+            if not runs:
+                values.append(math.inf if target is None else limit)
+                censored.append(True)
+            elif target is None:
                 scores = [best_value(r, protocol.metrics[problem], self.direction(problem)) * sign for r in runs]
                 values.append(float(np.mean(scores)))
                 censored.append(not math.isfinite(values[-1]))
             else:
                 times = self.times(problem, method, runs, target)
-                limit = self.plan(problem, method)["steps"] * self.per_step(problem, method)
                 values.append(restricted_mean(times, limit))
                 censored.append(not any(map(math.isfinite, times)))
-        return Observations(tuple(values), tuple(censored), feasible=bool(values))
+        return Observations(tuple(values), tuple(censored), certain=certain)
 
 
 def score(protocol: Protocol, notes: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
@@ -150,7 +165,7 @@ def _problem(scorer: Scorer, problem: str) -> dict[str, Any]:
     checks = _checks(scorer, problem, pairs, stability)
     for pair in pairs:
         pair["warnings"] = _warnings(checks, problem, pair)
-    first = leader(observed, found) if observed else None
+    first = leader(observed, found)
     return {
         "methods": methods,
         "verdicts": pairs,
@@ -166,9 +181,21 @@ def _problem(scorer: Scorer, problem: str) -> dict[str, Any]:
             target=target,
             metric=protocol.metrics[problem],
             axis=protocol.axis,
-            effort=f"{protocol.trials} trials in each of {protocol.studies} studies",
+            effort=_effort(protocol, problem),
         ),
     }
+
+
+def _effort(protocol: Protocol, problem: str) -> str:
+    as_given = [name for name, method in protocol.methods.items() if not method.is_open]
+    return effort_sentence(
+        studies=protocol.studies,
+        trials=protocol.trials,
+        seeds=protocol.seeds,
+        as_given=as_given,
+        tuned=len(protocol.methods) - len(as_given),
+        split=bool(protocol.problems[problem]["splits"]),
+    )
 
 
 def _finite(observed: Mapping[str, Observations]) -> dict[str, Observations]:
@@ -186,7 +213,7 @@ def _method(scorer: Scorer, problem: str, method: str, observed: Observations) -
     search, confirm = scorer.of(problem, method, Phase.EXPLORE), scorer.of(problem, method, Phase.CONFIRM)
     default, plan = scorer.of(problem, method, Phase.DEFAULT), scorer.plan(problem, method)
     space, notes = protocol.methods[method].space, scorer.notes["methods"][method]
-    everything = [*search, *confirm, *default]
+    everything, direction = [*search, *confirm, *default], scorer.direction(problem)
     return {
         "search": {
             "studies": protocol.studies if space.fields else 0,
@@ -206,7 +233,7 @@ def _method(scorer: Scorer, problem: str, method: str, observed: Observations) -
             "studies": len(observed.values),
             "statuses": _statuses(confirm),
             "value": _value(scorer, problem, method, confirm),
-            "per_study": list(observed.values),
+            "per_study": [v if target is not None else v * direction.sign for v in observed.values],
             "time_to_target": None if target is None else _time(scorer, problem, method, confirm, target),
         },
         "default": {
@@ -275,7 +302,7 @@ def _time(scorer: Scorer, problem: str, method: str, runs: Sequence[Run], target
         "restricted_mean": restricted_mean(times, steps * unit) if times else None,
         "misses": sum(not math.isfinite(t) for t in times),
         "n": len(times),
-        "resolution": resolution(scorer.protocol.evaluation_steps(steps), unit),
+        "resolution": resolution(scorer.evaluation_steps(problem, method), unit),
     }
 
 
@@ -315,6 +342,8 @@ def _test(scorer: Scorer, problem: str, method: str, confirm: Sequence[Run]) -> 
 def _pair(scorer: Scorer, problem: str, v: Verdict) -> dict[str, Any]:
     protocol, target = scorer.protocol, scorer.protocol.targets[problem]
     axis = None if target is None else protocol.axis
+    if v.difference is not None:  # observations are turned so that lower is better; what is told is not
+        v = _as_measured(v, scorer.direction(problem) if target is None else Direction.MIN)
     return {
         "a": v.a,
         "b": v.b,
@@ -333,6 +362,13 @@ def _pair(scorer: Scorer, problem: str, v: Verdict) -> dict[str, Any]:
         "axis": axis,
         "sentence": pair_sentence(v, axis=axis, metric=protocol.metrics[problem]),
     }
+
+
+def _as_measured(v: Verdict, direction: Direction) -> Verdict:
+    if direction is Direction.MIN or v.difference is None:
+        return v
+    low, high = (None if end is None else -end for end in (v.high, v.low))
+    return replace(v, difference=-v.difference, low=low, high=high)
 
 
 def _sensitivity(scorer: Scorer, problem: str, target: Target) -> list[dict[str, Any]]:
@@ -361,7 +397,7 @@ def _checks(
             space=method.space,
             search=scorer.of(problem, name, Phase.EXPLORE),
             confirm=scorer.of(problem, name, Phase.CONFIRM),
-            evaluation_steps=protocol.evaluation_steps(int(scorer.plan(problem, name)["steps"])),
+            evaluation_steps=scorer.evaluation_steps(problem, name),
             needs_horizon=notes[name][HORIZON],
             borrowed=notes[name]["borrowed_space"],
             margin=protocol.margin,
@@ -389,9 +425,9 @@ def _check(finding: Finding) -> dict[str, Any]:
         "status": finding.grade.value,
         "evidence": finding.evidence,
         "advice": finding.advice,
-        "value": None if finding.value is None else _null(finding.value),
-        "low": finding.interval.low if finding.interval else None,
-        "high": finding.interval.high if finding.interval else None,
+        "value": _null(finding.value),
+        "low": _null(finding.interval.low) if finding.interval else None,
+        "high": _null(finding.interval.high) if finding.interval else None,
         "source": finding.source,
         "link": finding.link,
     }
@@ -468,5 +504,5 @@ def _by_study(runs: Sequence[Run]) -> dict[int, list[Run]]:
     return groups
 
 
-def _null(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+def _null(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None

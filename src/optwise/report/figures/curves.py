@@ -13,10 +13,12 @@ import pandas as pd
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.metric import Direction
 from optwise.core.run import Run
-from optwise.report.drawing import CROSS, NO_PREFIX_ON_ZERO, RULE, Chart, inline, method_colour, value_scale
-from optwise.report.readings import address, diverged, quantiles, spans_decades
+from optwise.report.drawing import CROSS, RULE, Chart, inline, method_colour, value_scale
+from optwise.report.readings import address, diverged, quantiles
 from optwise.report.words import axis_title
 
+# d3 would write 0k for none and 10m for ten milliseconds
+_LABELS = "datum.value == 0 ? '0' : axis == 'seconds' ? format(datum.value, '~g') : datum.label"
 QUARTILES = (0.5, 0.25, 0.75)
 
 
@@ -71,10 +73,17 @@ def value_domain(rows: pd.DataFrame, target: float | None, direction: Direction)
     low, high = (min(values), max(starts)) if direction is Direction.MIN else (min(starts), max(values))
     if low >= high:  # nothing got better than the starts: all there is
         low, high = min(values), max(values)
-    if target is not None and low - (high - low) <= target <= high + (high - low):
-        decades = spans_decades([low, high]) and not low * low / high <= target
-        low, high = low if decades else min(low, target), max(high, target)
+    if target is not None and _near(target, low, high):
+        low, high = min(low, target), max(high, target)
     return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _near(target: float, low: float, high: float) -> bool:
+    """Whether the target lies within one more span of the values: a factor where all are positive."""
+    if low > 0:
+        factor = max(high / low, 5.0)
+        return low / factor <= target <= high * factor
+    return low - (high - low) <= target <= high + (high - low)
 
 
 def curve_chart(
@@ -113,13 +122,11 @@ def curve_chart(
 
     pick = alt.param(name="axis", value=shown, bind=alt.binding_select(options=axes, name="horizontal axis "))
     held = alt.selection_point(name="method", fields=["method"], bind="legend", toggle="true")
-    near = alt.selection_point(
-        name="near", on="pointerover", clear="pointerout", nearest=True, fields=["trial", "step"]
-    )
+    near = alt.selection_point(name="near", on="pointerover", clear="pointerout", fields=["trial", "step"])
     shades = method_colour(present, methods)
     x = alt.X(
         "x:Q",
-        axis=alt.Axis(title=None, format="~s", tickCount=6, labelExpr=NO_PREFIX_ON_ZERO),
+        axis=alt.Axis(title=None, format="~s", tickCount=6, labelExpr=_LABELS),
         scale=alt.Scale(nice=False),
     )
     drawn = [*domain, min(everything["value"])]  # one value that is not positive rules a log scale out
@@ -188,13 +195,13 @@ def curve_chart(
         alt.Tooltip("trial:N", title="trial"),
         alt.Tooltip("value:Q", title=metric, format=".5g"),
         alt.Tooltip("step:Q", title="step"),
-        alt.Tooltip("x:Q", title="on the axis", format=".5~s"),
+        alt.Tooltip("x:Q", title="on the axis", format=".6~g"),
     ]
     if len(rows):
         layers.append(
             placed(rows, ("value",))
             .transform_filter(f"datum.value >= {float(domain[0])!r} && datum.value <= {float(domain[1])!r}")
-            .mark_point(filled=True, size=46, stroke="white", strokeWidth=1)
+            .mark_point(filled=True, size=60, stroke="white", strokeWidth=1)
             .encode(
                 x=x,
                 y=y("value"),

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from optwise.report.drawing import INK, RULE, Chart, inline
+from optwise.report.drawing import INK, RULE, Chart, inline, legend
 
 WORDS = {
     "faster": "#0072B2",

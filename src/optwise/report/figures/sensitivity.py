@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from optwise.core.budget import SECONDS
 from optwise.core.metric import Direction, Target
 from optwise.report.drawing import NO_PREFIX_ON_ZERO, RULE, Chart, inline, method_colour, value_scale
 from optwise.report.words import axis_title
@@ -44,12 +45,17 @@ def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[s
     y = alt.Y(
         "time:Q",
         scale=value_scale(times),
-        axis=alt.Axis(title=f"median {axis_title(axis)}", format="~s", tickCount=5, labelExpr=NO_PREFIX_ON_ZERO),
+        axis=alt.Axis(
+            title=f"median {axis_title(axis)}",
+            format="~g" if axis == SECONDS else "~s",
+            tickCount=5,
+            labelExpr=NO_PREFIX_ON_ZERO,
+        ),
     )
     tips = [
         alt.Tooltip("method:N"),
         alt.Tooltip("target:Q", format=".5~g"),
-        alt.Tooltip("time:Q", title=axis, format=".5~s"),
+        alt.Tooltip("time:Q", title=axis, format=".6~g"),
     ]
     chart = alt.Chart(inline(rows[rows["method"].isin(present)]))
     rule = alt.Chart(alt.InlineData(values=[{"target": target.value, "text": "target"}]))
