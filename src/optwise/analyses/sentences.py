@@ -78,7 +78,9 @@ def verdict_sentence(
     lost = [v.a for v in own if v.b == leader and v.words in (FASTER, BETTER)]
     if lost:  # pairwise claims need not be transitive
         parts.append(f"{_listed(lost)} {'is' if len(lost) == 1 else 'are'} ahead of it")
-    if others[NOT_COMPARABLE]:
+    if len(others[NOT_COMPARABLE]) == len(own):
+        parts.append(f"only {leader} found a feasible trial")
+    elif others[NOT_COMPARABLE]:
         parts.append(f"{_listed(others[NOT_COMPARABLE])} found no feasible trial")
     few = [v for v in found if v.studies_needed is not None]
     if few:

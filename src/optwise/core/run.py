@@ -119,6 +119,8 @@ class Execution:
         chunk: Which unit of commit it belonged to.
         reason: Why this rung, one sentence.
         retried_solo: Whether the row was run again alone after its chunk failed.
+        share_seconds: Wall-clock seconds of the chunk over its rows: what the trial cost here. It says nothing about
+            the speed of the method; ``None`` where nobody looked at the clock.
     """
 
     rung: str
@@ -128,6 +130,7 @@ class Execution:
     chunk: str = ""
     reason: str = ""
     retried_solo: bool = False
+    share_seconds: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,11 @@
 Every pass keeps the numbers bit for bit, except :func:`turn_narrow`, which keeps them up to the order of a sum.
 """
 
+# ruff: noqa: SLF001 - the names of ATen's operations begin with underscores
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -202,7 +203,7 @@ def reuse_memory(graph: GraphModule) -> None:
 
 
 class _Reshaping(Interpreter):
-    """Runs the graph once to note what the passes made of shapes and strides; a view that no longer fits is reshaped."""
+    """Runs the graph once to note shapes and strides as they are now; a view that no longer fits is reshaped."""
 
     def run_node(self, n: Node) -> Any:
         with torch.no_grad():

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,13 +14,13 @@ from torch import Tensor
 from optwise.core.method import Procedure, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import Execution, Run, TrialName
-from optwise.core.sampler import Draws
+from optwise.core.sampler import Draws, SamplerState
 from optwise.core.status import Status
 from optwise.engine.chunks import DTYPES, Chunk, ChunkResult, Trial, failure_status, held
 from optwise.engine.procedures import run_procedure
-from optwise.engine.program import gather, program_of, signature
+from optwise.engine.program import Rows, gather, program_of, signature
 from optwise.engine.recorder import Recorder
-from optwise.engine.rungs import row_of, stepper_of
+from optwise.engine.rungs import Stepper, row_of, stepper_of
 
 
 class OneThread(AbstractContextManager[None]):
@@ -32,6 +32,29 @@ class OneThread(AbstractContextManager[None]):
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self._threads)
+
+
+@dataclass
+class Pace:
+    """How far T rows have come: where each stands in its data, steps and examples so far [T]."""
+
+    samplers: list[SamplerState]
+    steps: Tensor
+    examples: Tensor
+
+
+def advance(problem: Problem, stepper: Stepper, rows: Rows, pace: Pace, factors: Tensor) -> Rows:
+    """As many steps as there are ``factors`` [S, T], with fresh batches; ``pace`` is brought up to date."""
+    length = 1 if problem.sampler.needs_weights else len(factors)  # steps whose draws are made at once
+    for first in range(0, len(factors), length):
+        taken = [problem.sampler.take(s, problem.examples, length, rows.w[t]) for t, s in enumerate(pace.samplers)]
+        pace.samplers = [state for _, state in taken]
+        draws = stack_draws([draw for draw, _ in taken], rows.w)
+        for s in range(length):
+            pace.steps += rows.alive  # the step that ends a row was taken too
+            pace.examples += draws.examples[s] * rows.alive
+            rows = stepper.step(rows, factors[first + s], gather(problem, draws, s))
+    return rows
 
 
 def run_chunk(problem: Problem, chunk: Chunk) -> ChunkResult:
@@ -55,8 +78,13 @@ def run_chunk(problem: Problem, chunk: Chunk) -> ChunkResult:
                     cast, replace(chunk, trials=tuple(trials[first : first + chunk.rows])), done
                 )
                 seconds += recorder_seconds
-    runs = tuple(done[trial.name] for trial in chunk.trials)
-    return ChunkResult(runs, time.perf_counter() - started, seconds)
+    taken = time.perf_counter() - started
+    runs = tuple(_with_share(done[trial.name], taken / len(chunk.trials)) for trial in chunk.trials)
+    return ChunkResult(runs, taken, seconds)
+
+
+def _with_share(run: Run, seconds: float) -> Run:
+    return run if run.execution is None else replace(run, execution=replace(run.execution, share_seconds=seconds))
 
 
 def _run_rows(problem: Problem, chunk: Chunk, done: dict[TrialName, Run], *, retried: bool = False) -> float:
@@ -106,23 +134,17 @@ def _run_rules(problem: Problem, chunk: Chunk) -> tuple[Recorder, list[Run]]:
     program = program_of(problem, rules[0])
     stepper = stepper_of(chunk.rung, program, rules)
     factors = _factors(rules, chunk.steps)
-    samplers = [problem.sampler.init(seed) for seed in seeds]
     recorder = Recorder(problem, chunk.splits, len(rules))
 
     rows = stepper.start(seeds)
     rows = recorder.record(0, stepper, rows, range(len(rules)))
-    steps = torch.zeros(len(rules), dtype=torch.int64, device=rows.w.device)
-    examples = torch.zeros_like(steps)
+    pace = Pace(
+        samplers=[problem.sampler.init(seed) for seed in seeds],
+        steps=torch.zeros(len(rules), dtype=torch.int64, device=rows.w.device),
+        examples=torch.zeros(len(rules), dtype=torch.int64, device=rows.w.device),
+    )
     for first, last in zip(chunk.evaluation_steps, chunk.evaluation_steps[1:], strict=False):
-        length = 1 if problem.sampler.needs_weights else last - first  # steps whose draws are made at once
-        for k in range(first, last, length):
-            taken = [problem.sampler.take(s, problem.examples, length, rows.w[t]) for t, s in enumerate(samplers)]
-            samplers = [state for _, state in taken]
-            draws = stack_draws([draw for draw, _ in taken], rows.w)
-            for s in range(length):
-                steps += rows.alive  # the step that ends a row was taken too
-                examples += draws.examples[s] * rows.alive
-                rows = stepper.step(rows, factors[k + s], gather(problem, draws, s))
+        rows = advance(problem, stepper, rows, pace, factors[first:last])
         live = torch.nonzero(rows.alive).flatten().tolist()
         if not live:
             break
@@ -135,10 +157,10 @@ def _run_rules(problem: Problem, chunk: Chunk) -> tuple[Recorder, list[Run]]:
             seed=seeds[t],
             status=Status.BUDGET_SPENT if bool(rows.alive[t]) else Status.NOT_FINITE,
             counts={
-                "steps": float(steps[t]),
-                "examples": float(examples[t]),
-                "example-gradients": float(examples[t]) * rule.gradients_per_step,
-                "evaluations": float(steps[t]) * rule.gradients_per_step,
+                "steps": float(pace.steps[t]),
+                "examples": float(pace.examples[t]),
+                "example-gradients": float(pace.examples[t]) * rule.gradients_per_step,
+                "evaluations": float(pace.steps[t]) * rule.gradients_per_step,
             },
             measurements=tuple(recorder.measurements[t]),
             weights=held(row_of(points, t), keep=chunk.keep_weights),

@@ -222,7 +222,7 @@ def _method(scorer: Scorer, problem: str, method: str, observed: Observations) -
             "log_volume": space.log_volume,
             "statuses": _statuses(search),
             "infeasible": sum(run.infeasible for run in search),
-            "seconds": scorer.notes.get("seconds", {}).get(f"{problem}/{method}"),
+            "seconds": sum(r.execution.share_seconds or 0.0 for r in search if r.execution),
             "budget": {STEPS: plan["steps"], protocol.axis: plan["steps"] * scorer.per_step(problem, method)},
             "borrowed_space": notes["borrowed_space"],
             "source": notes["source"],
