@@ -140,8 +140,8 @@ def main() -> None:
         print(f"  {names} names x {studies} studies: {share:.4f}  {'ok' if share <= bound else 'TOO MANY'}")
     print(f"  a bootstrap over the seeds of one study each, for contrast: {single_seed_bootstrap(bank, seed=1):.3f}\n")
     print(f"power, {REPLAYS} replays each: the slower name is called slower than at least one other / a wrong claim")
-    for names, studies in ((2, 6), (5, 6), (5, 8), (5, 10)):
-        for ratio in (1.25, 1.5, 2.0, 2.5, 3.0):
+    for names, studies in ((2, 6), (5, 6), (5, 8)):
+        for ratio in (1.5, 2.0, 2.5, 3.0, 3.5):
             seed = int(names * 1000 + studies + ratio * 10)
             found = replay(bank, names=names, studies=studies, ratio=ratio, seed=seed)
             what = f"{names} names x {studies} studies, true time ratio {ratio:4.2f}"

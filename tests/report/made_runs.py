@@ -30,12 +30,15 @@ METHODS = {
 }
 
 
+DIRECTIONS = {"loss": "min", "accuracy": "max", "objective": "min"}
+
+
 def made_protocol(methods=None, *, problems=("digits-mlp",), target="valid/loss<=0.12", studies=6, trials=16, seeds=4):
     methods = METHODS if methods is None else methods
     goal = None if target is None else Target.parse(target)
     metric = goal.metric if goal is not None else ("objective" if problems == ("nqm:d=100",) else "valid/loss")
     return Protocol(
-        problems={name: {"reference": name, "fingerprint": "ab" * 32} for name in problems},
+        problems={name: {"reference": name, "fingerprint": "ab" * 32, "metrics": DIRECTIONS} for name in problems},
         methods={name: Recorded(name=name, description=description) for name, description in methods.items()},
         budget=Steps(STEPS),
         studies=studies,

@@ -166,7 +166,7 @@ def test_a_forest_leaves_open_ends_open():
         {"a": "x" * 40, "b": "sgd", "words": "not separated", "ratio": None, "ratio_low": None, "ratio_high": None},
     ]
     rows = forest_rows(verdicts)
-    assert rows["pair"].tolist() == ["adam / sgd", f"{'x' * 13}… / sgd"]
+    assert rows["pair"].tolist() == ["adam / sgd", f"{'x' * 10}… / sgd"]
     assert rows["ratio"].tolist()[0] == 0.5
     assert math.isnan(rows["high"].tolist()[0])
     low, high = ratio_domain(rows, 0.02)

@@ -38,11 +38,8 @@ def chosen(runs: Sequence[Run], problem: str, phase: Phase, methods: Sequence[st
 
 
 def direction_of(protocol: Protocol, problem: str, metric: str) -> Direction:
-    """Which way a metric is better: the target says so for its own; of the rest only an accuracy is to be large."""
-    target = protocol.targets.get(problem)
-    if target is not None and target.metric == metric:
-        return target.direction
-    return Direction.MAX if metric.rpartition("/")[2] == "accuracy" else Direction.MIN
+    """Which way a metric is better, as the problem declares it."""
+    return Direction(protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
 
 
 def metric_names(runs: Sequence[Run], first: str) -> list[str]:

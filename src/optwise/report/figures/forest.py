@@ -66,15 +66,13 @@ def forest_chart(rows: pd.DataFrame, *, margin: float, what: str) -> Chart | Non
     y = alt.Y(
         "pair:N",
         sort=known["pair"].tolist(),
-        axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8, labelLimit=230),
+        axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=8, labelLimit=165),
     )
     words = [word for word in WORDS if word in set(known["words"])]
     colour = alt.Color(
         "words:N",
         scale=alt.Scale(domain=words, range=[WORDS[word] for word in words]),
-        legend=alt.Legend(
-            symbolType="circle", columns=alt.ExprRef("max(1, floor(width / 170))"), labelLimit=200, symbolOpacity=1
-        ),
+        legend=legend(words, "circle"),
     )
     tips = [
         alt.Tooltip("pair:N"),
@@ -107,7 +105,7 @@ def forest_chart(rows: pd.DataFrame, *, margin: float, what: str) -> Chart | Non
     ).properties(width="container", height=24 * len(known))
 
 
-def _short(name: str, *, length: int = 14) -> str:
+def _short(name: str, *, length: int = 11) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
