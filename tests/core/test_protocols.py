@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from optwise.core.budget import Examples, Steps
+from optwise.core.budget import Steps
 from optwise.core.errors import BadProtocol, UnknownName
 from optwise.core.metric import AtMost
 from optwise.core.protocol import Protocol, trial_key

@@ -47,7 +47,7 @@ def test_a_table_is_as_wide_as_its_cap_and_its_weights_are_zero_or_one(sampler):
     assert set(draws.weights.unique().tolist()) <= {0.0, 1.0}
     if draws.indices is not None:
         assert draws.indices.shape == draws.weights.shape
-        assert 0 <= int(draws.indices.min())
+        assert int(draws.indices.min()) >= 0
         assert int(draws.indices.max()) < N
         assert torch.equal(draws.weights.sum(1).long(), draws.examples)
 

@@ -69,7 +69,7 @@ def test_one_minus_searches_the_distance_to_one_on_its_own_scale():
         lambda: Uniform(0.0, math.inf),
         lambda: IntUniform(3, 3),
         lambda: Choice("only"),
-        lambda: Choice(),
+        Choice,
     ],
 )
 def test_a_distribution_without_room_is_refused(make):

@@ -18,7 +18,7 @@ from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows,
 from optwise.report.figures.forest import forest_rows, ratio_domain
 from optwise.report.figures.profile import profile_rows
 from optwise.report.figures.sensitivity import fastest, sensitivity_rows
-from optwise.report.readings import best_value, per_step, quantiles, spans_decades
+from optwise.report.readings import feasible_value, per_step, quantiles, spans_decades
 
 NAN = math.nan
 
@@ -204,9 +204,9 @@ def test_a_step_costs_what_the_runs_counted_and_what_was_timed():
 
 
 def test_the_best_value_is_read_after_the_start():
-    assert best_value(run("p/m/0/0", [0.1, 3.0, 2.0, NAN]), "valid/loss", Direction.MIN) == 2.0
-    assert best_value(run("p/m/0/0", [0.1, NAN]), "valid/loss", Direction.MIN) == math.inf
-    assert best_value(run("p/m/0/0", [0.1]), "valid/loss", Direction.MAX) == -math.inf
+    assert feasible_value(run("p/m/0/0", [0.1, 3.0, 2.0, NAN]), "valid/loss", Direction.MIN) == 2.0
+    assert feasible_value(run("p/m/0/0", [0.1, NAN]), "valid/loss", Direction.MIN) == math.inf
+    assert feasible_value(run("p/m/0/0", [0.1]), "valid/loss", Direction.MAX) == -math.inf
 
 
 def test_a_log_scale_needs_positive_values_that_span_enough():

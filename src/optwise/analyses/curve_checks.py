@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from optwise.analyses.intervals import median_interval, share_interval
-from optwise.analyses.outcomes import steps_to_target
 from optwise.analyses.subject import OWN, PLAYBOOK, PLAYBOOK_RULE, Subject, anchor
 from optwise.core.finding import Finding, Grade
+from optwise.core.outcomes import steps_to_target
 from optwise.core.run import Run
 
 LATE = 0.2

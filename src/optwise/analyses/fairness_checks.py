@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optwise.analyses.outcomes import steps_to_target
 from optwise.analyses.ranking import BETTER, FASTER
 from optwise.analyses.subject import OWN, Subject, anchor
 from optwise.core.finding import Finding, Grade, Interval
+from optwise.core.outcomes import steps_to_target
 from optwise.core.run import Run
 from optwise.numerics.statistics import probability_best_of_k
 

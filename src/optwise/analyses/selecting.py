@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from optwise.analyses.outcomes import best_value, steps_to_target
 from optwise.core.metric import Direction, Target
+from optwise.core.outcomes import best_value, steps_to_target
 from optwise.core.run import Run
 
 

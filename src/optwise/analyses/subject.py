@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optwise.analyses.outcomes import best_value, steps_to_target
 from optwise.core.metric import Direction, Target
+from optwise.core.outcomes import best_value, steps_to_target
 from optwise.core.run import Run
 
 PLAYBOOK = "Deep Learning Tuning Playbook"

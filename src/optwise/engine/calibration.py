@@ -10,7 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.utils import _pytree as pytree
 
 from optwise.core.method import Method, Procedure, Rule
 from optwise.core.problem import Problem
@@ -18,7 +20,7 @@ from optwise.core.run import TrialName
 from optwise.core.sampler import Poisson
 from optwise.engine.chunks import DTYPES, Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk, stack_draws
-from optwise.engine.program import Batch, Rows, gather, program_of
+from optwise.engine.program import Batch, Program, Rows, gather, program_of
 from optwise.engine.rungs import RungName, Stepper, TracedReplay, stepper_of
 
 ADMISSION_STEPS = 12
@@ -119,6 +121,9 @@ def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "t
     """
     cast = problem.to(dtype=torch.float64)
     rules = [rules[t % len(rules)] for t in range(max(2, min(3, len(rules))))]
+    misdeclared = _misdeclared(program_of(cast, rules[0]))
+    if misdeclared:
+        return misdeclared
     solo, batched = _stepper(cast, "solo", rules), _stepper(cast, rung, rules)
     rows = solo.start(range(len(rules)))
     factors = torch.ones(len(rules), dtype=torch.float64)
@@ -126,12 +131,42 @@ def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "t
         expected, got = solo.step(rows, factors, batch), batched.step(rows, factors, batch)
         if not torch.equal(expected.alive, got.alive):
             return f"the batched step {k + 1} ends another row than the solo step"
-        size = torch.linalg.vector_norm(expected.w, dim=1)
-        error = float((torch.linalg.vector_norm(got.w - expected.w, dim=1) / size.clamp(min=1e-300)).max())
-        if error > ADMISSION_TOLERANCE:
-            return f"the batched step {k + 1} differs from the solo step by {error:.1e} in float64"
+        for part, given, wanted in zip(("parameters", "state", "buffers"), got[:3], expected[:3], strict=True):
+            pairs = zip(pytree.tree_leaves(given), pytree.tree_leaves(wanted), strict=True)
+            error = max((_relative(a, b) for a, b in pairs), default=0.0)
+            if not error <= ADMISSION_TOLERANCE:
+                return f"the {part} after batched step {k + 1} differ from the solo step's by {error:.1e} in float64"
         rows = expected
     return ""
+
+
+def _misdeclared(program: Program) -> str:
+    """Why a rule is not elementwise although it says so; empty where it is, or where it does not say so."""
+    rule = program.rule
+    if not rule.elementwise:
+        return ""
+    leaves, _ = program.problem.start(0)
+    flat = program.layout.pack(leaves)
+    states = {name: rule.init(leaf) for name, leaf in leaves.items()}
+    state = rule.init(flat)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        g = torch.randn(flat.shape, generator=generator, dtype=flat.dtype)
+        flat, state = rule.step(flat, g, state)
+        stepped = {n: rule.step(leaves[n], part, states[n]) for n, part in program.layout.unpack(g).items()}
+        leaves, states = {n: s[0] for n, s in stepped.items()}, {n: s[1] for n, s in stepped.items()}
+    error = _relative(program.layout.pack(leaves)[None], flat[None])
+    if error <= ADMISSION_TOLERANCE:
+        return ""
+    name = type(rule).__name__
+    return f"{name} on all parameters at once differs from leaf by leaf by {error:.1e}; set {name}.elementwise = False"
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    """Largest norm-relative difference of rows [T, ...]."""
+    a, b = (part.reshape(len(part), -1).double() for part in (a, b))
+    size = torch.linalg.vector_norm(b, dim=1)
+    return float((torch.linalg.vector_norm(a - b, dim=1) / size.clamp(min=1e-300)).max())
 
 
 def step_seconds(

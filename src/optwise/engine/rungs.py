@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, Literal
 
 import torch
@@ -13,8 +14,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from optwise.core.layout import Leaves
+from optwise.core.method import Rule
 from optwise.engine.graph_passes import tidy
-from optwise.engine.program import Batch, Program, Rows, Tree, numbers_of, unpadded
+from optwise.engine.program import Batch, Program, Rows, Tree, finite_rows, numbers_of, unpadded
 
 RungName = Literal["solo", "vmap", "traced"]
 
@@ -119,35 +121,54 @@ class TracedReplay(Stepper):
 class Solo(Stepper):
     """Row after row through plain autograd, as a user's own loop does it."""
 
+    def __init__(self, program: Program, numbers: Mapping[str, Tensor]) -> None:
+        super().__init__(program, numbers)
+        rows = len(next(iter(self.numbers.values())))
+        self._rules = [program.rule.close(self._row_numbers(t)) for t in range(rows)]
+        self._random: list[Tensor] = []  # each row's own stream, for modules that draw in their forward pass
+
+    def start(self, seeds: Sequence[int]) -> Rows:
+        if self.program.problem.objective.unbatchable:
+            self._random = [torch.Generator().manual_seed(seed).get_state() for seed in seeds]
+        return super().start(seeds)
+
     def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
-        stepped = [self._one(rows, t, numbers, batch) for t in range(rows.w.shape[0])]
+        stepped = [self._one(rows, t, float(numbers["lr"][t]), batch) for t in range(rows.w.shape[0])]
+        w, state, buffers, alive, loss = zip(*stepped, strict=True)
         return Rows(
-            w=torch.stack([s[0] for s in stepped]),
-            state=stack_trees([s[1] for s in stepped]),
-            buffers=stack_trees([s[2] for s in stepped]),
-            alive=torch.stack([s[3] for s in stepped]),
-            loss=torch.stack([s[4] for s in stepped]),
+            w=torch.stack(w),
+            state=stack_trees(state),
+            buffers=stack_trees(buffers),
+            alive=torch.tensor(alive, device=rows.alive.device),
+            loss=torch.stack(loss),
         )
 
-    def _one(
-        self, rows: Rows, t: int, numbers: Mapping[str, Tensor], batch: Batch
-    ) -> tuple[Tensor, Tree, Leaves, Tensor, Tensor]:
-        w, state, buffers, alive = rows.w[t], row_of(rows.state, t), row_of(rows.buffers, t), rows.alive[t]
-        if not alive:
-            return w, state, buffers, alive, rows.loss[t]
+    def _one(self, rows: Rows, t: int, lr: float, batch: Batch) -> tuple[Tensor, Tree, Leaves, bool, Tensor]:
+        w, state, buffers = rows.w[t], row_of(rows.state, t), row_of(rows.buffers, t)
+        if not rows.alive[t]:
+            return w, state, buffers, False, rows.loss[t]
         own = unpadded(Batch(*(None if part is None else part[t] for part in batch)))  # type: ignore[arg-type]
         leaves = {n: leaf.requires_grad_() for n, leaf in self.program.layout.unpack(w.detach()).items()}
-        losses, new_buffers = self.program.problem.objective.losses(leaves, buffers, own.x, own.y)
+        losses, new_buffers = self._losses(t, leaves, buffers, own)
         loss = (losses * own.weights).sum() / own.normaliser
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         with torch.no_grad():
             g = self.program.layout.pack(dict(zip(leaves, gradients, strict=True)))
-            row_numbers = {path: values[t] for path, values in numbers.items()}
-            new_w, new_state = self.program.update(row_numbers, w, g, state)
-            alive = torch.isfinite(torch.linalg.vector_norm(new_w, torch.inf)) & torch.isfinite(loss.detach())
+            new_w, new_state = self.program.take(_at_lr(self._rules[t], lr), w, g, state)
+            alive = bool(finite_rows(new_w[None], loss.detach()[None]))
         if not alive:
-            return w, state, buffers, alive, loss.detach()
-        return new_w, new_state, new_buffers, alive, loss.detach()
+            return w, state, buffers, False, loss.detach()
+        return new_w, new_state, new_buffers, True, loss.detach()
+
+    def _losses(self, t: int, leaves: Leaves, buffers: Leaves, batch: Batch) -> tuple[Tensor, Leaves]:
+        objective = self.program.problem.objective
+        if not self._random:
+            return objective.losses(leaves, buffers, batch.x, batch.y)
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random[t])
+            losses, new_buffers = objective.losses(leaves, buffers, batch.x, batch.y)
+            self._random[t] = torch.get_rng_state()
+        return losses, new_buffers
 
     def measure(self, rows: Rows, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         leaves, objective = self.measured(rows), self.program.problem.objective
@@ -165,8 +186,11 @@ def stepper_of(rung: RungName, program: Program, rules: Sequence[Any]) -> Steppe
 
 
 def stack_trees(trees: Sequence[Any]) -> Any:
-    """Equal trees of tensors, stacked leaf by leaf."""
-    return pytree.tree_map(lambda *leaves: torch.stack(leaves), trees[0], *trees[1:])
+    """Equal trees of tensors (dictionaries, however deep), stacked leaf by leaf."""
+    first = trees[0]
+    if isinstance(first, dict):
+        return {name: stack_trees([tree[name] for tree in trees]) for name in first}
+    return torch.stack(list(trees))
 
 
 def _with_dead_rows(stepped: Rows, before: Rows) -> Rows:
@@ -182,4 +206,10 @@ def _with_dead_rows(stepped: Rows, before: Rows) -> Rows:
 
 def row_of(tree: Any, t: int) -> Any:
     """Row ``t`` of a tree of tensors [T, ...]."""
-    return pytree.tree_map(lambda leaf: leaf[t], tree)
+    return {name: row_of(part, t) for name, part in tree.items()} if isinstance(tree, dict) else tree[t]
+
+
+def _at_lr(rule: Rule, lr: float) -> Rule:
+    own = copy(rule)  # many times cheaper than `replace`, which checks all fields again
+    object.__setattr__(own, "lr", lr)
+    return own

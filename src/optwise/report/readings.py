@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.metric import Direction
+from optwise.core.outcomes import best_value
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run, TrialName
 from optwise.core.status import Status
@@ -48,13 +49,9 @@ def metric_names(runs: Sequence[Run], first: str) -> list[str]:
     return sorted(names, key=lambda name: name != first)
 
 
-def best_value(run: Run, metric: str, direction: Direction) -> float:
-    """Best finite value after the start; the worst possible infinity for a run without one, or labelled infeasible."""
-    worst = math.inf * direction.sign
-    if run.infeasible:
-        return worst
-    values = [value for step, value in run.curve(metric) if step > 0 and math.isfinite(value)]
-    return (min if direction is Direction.MIN else max)(values, default=worst)
+def feasible_value(run: Run, metric: str, direction: Direction) -> float:
+    """Best value of a run; the worst possible infinity where it is labelled infeasible."""
+    return math.inf * direction.sign if run.infeasible else best_value(run, metric, direction)
 
 
 def diverged(run: Run) -> bool:

@@ -127,7 +127,10 @@ def inspect(question: Question) -> dict[str, float]:
             run = _first_steps(problem, label, _middle(method), protocol.dtype, protocol.device)
             if run.traceback:
                 last = run.traceback.strip().splitlines()[-1]
-                raise BadMethod(f"{label} fails in its first {PROBE_STEPS} steps on {name}: {last}")
+                raise BadMethod(
+                    f"{label} fails in its first {PROBE_STEPS} steps on {name}: {last.rstrip('.')}; mend it, or leave "
+                    "it out."
+                )
             found[name] = run.curve(protocol.metrics[name])[0][1]
         _start(problem, found[name], protocol.metrics[name])
         target = protocol.targets[name]

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from optwise.analyses.outcomes import best_value
 from optwise.core.errors import RunFailed
 from optwise.core.method import Procedure
 from optwise.core.metric import Direction
+from optwise.core.outcomes import best_value
 from optwise.core.plain import plain
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol

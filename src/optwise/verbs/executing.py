@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 from typing import Protocol as Interface
 
-from optwise.analyses.outcomes import best_value
 from optwise.analyses.selecting import select, selection_rule
 from optwise.core.method import Method, Procedure, Rule
 from optwise.core.metric import Direction
+from optwise.core.outcomes import best_value
 from optwise.core.plain import digest
 from optwise.core.problem import Problem
 from optwise.core.protocol import trial_key
@@ -118,15 +118,12 @@ def work(question: Question, folder: Folder, progress: Progress) -> Work:
     confirmations = sum(len(protocol.names(p, m)[1]) for p, m in _pairs(question)) - len(fixed)
     wanted = {t.key for t in [*searches, *fixed]}
     done = folder.done_keys()
-    cached = len(wanted & done)
-    if cached == len(wanted):  # the selection can be made from what is there
-        later = _confirmations(state, _selected(state))
-        cached += len({t.key for t in later} & done)
-    progress.plan(len(wanted) + confirmations, cached)
+    later = _confirmations(state, _selected(state, wanted & done))  # of the studies that have searched already
+    progress.plan(len(wanted) + confirmations, len((wanted | {t.key for t in later}) & done))
     executor = executor_of(question.executor, question.problems, question.workers)
     try:
         _run(state, executor, [*searches, *fixed])
-        _run(state, executor, _confirmations(state, _selected(state)))
+        _run(state, executor, _confirmations(state, _selected(state, wanted)))
     finally:
         executor.close()
         progress.done()
@@ -233,15 +230,17 @@ def _confirmations(state: Work, selected: Mapping[tuple[str, str, int], int | No
     return found
 
 
-def _selected(state: Work) -> dict[tuple[str, str, int], int | None]:
-    """The selection of every study whose search is whole, noted in the folder under its rule."""
-    protocol, keys = state.question.protocol, set(state.trials)
+def _selected(state: Work, keys: Collection[str]) -> dict[tuple[str, str, int], int | None]:
+    """The selection of every study whose search is whole among ``keys``, noted in the folder under its rule."""
+    protocol = state.question.protocol
     searches: dict[tuple[str, str, int], list[Any]] = {}
     for run in recall(state.folder, keys):
         if run.name is not None and run.name.phase is Phase.EXPLORE:
             searches.setdefault((run.name.problem, run.name.method, run.name.study), []).append(run)
     chosen: dict[tuple[str, str, int], int | None] = {}
     for study, runs in searches.items():
+        if len(runs) < protocol.trials:
+            continue
         metric, target = protocol.metrics[study[0]], protocol.targets[study[0]]
         direction = Direction(protocol.problems[study[0]]["metrics"][metric.rpartition("/")[2]])
         chosen[study] = select(runs, metric=metric, direction=direction, target=target)

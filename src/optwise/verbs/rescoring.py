@@ -16,6 +16,7 @@ from optwise.core.protocol import Protocol
 from optwise.core.run import Measurement, Run
 from optwise.store.documents import write_json
 from optwise.store.folder import Folder
+from optwise.verbs.asking import refuse_unknown
 from optwise.verbs.recalling import latest_protocol, recall
 from optwise.verbs.scoring import HORIZON, RAN, score
 
@@ -53,6 +54,7 @@ def rescore(path: Path | str, **changes: Unpack[Changes]) -> dict[str, Any]:
     Raises:
         CallerError: A metric nobody measured, a target that points the wrong way, a budget that would cut a decay.
     """
+    refuse_unknown("change", changes, Changes.__annotations__)
     with Folder.existing(path) as folder:
         protocol, notes = latest_protocol(folder)
         keys = notes["keys"]

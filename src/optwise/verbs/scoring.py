@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from optwise.analyses.checks import method_checks, problem_checks
-from optwise.analyses.outcomes import best_value, resolution, steps_to_target
 from optwise.analyses.ranking import Observations, Verdict, leader, verdicts
 from optwise.analyses.selecting import select
 from optwise.analyses.sentences import effort_sentence, pair_sentence, verdict_sentence
@@ -20,6 +19,7 @@ from optwise.analyses.subject import Subject
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.finding import Finding
 from optwise.core.metric import Direction, Target
+from optwise.core.outcomes import best_value, resolution, steps_to_target
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
 from optwise.core.status import Status

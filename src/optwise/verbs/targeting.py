@@ -9,11 +9,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from optwise.analyses.outcomes import best_value
 from optwise.analyses.selecting import select
 from optwise.core.errors import BadProtocol, RunFailed
 from optwise.core.method import Method, Rule
 from optwise.core.metric import Direction, Target
+from optwise.core.outcomes import best_value
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
 from optwise.design.sobol import sobol_points

@@ -13,7 +13,7 @@ from optwise.core.metric import Direction
 from optwise.core.run import Run
 from optwise.core.space import Distribution, LogUniform, OneMinus, Space, When
 from optwise.report.drawing import CROSS, INK, RULE, Chart, inline, value_scale
-from optwise.report.readings import address, best_value, spans_decades
+from optwise.report.readings import address, feasible_value, spans_decades
 
 EDGE = 0.1  # share of the range at each end in which a best setting asks for a wider one
 
@@ -64,7 +64,7 @@ def axis_rows(
     rows = []
     for run in runs:
         if path in run.point and space.active(path, run.point):
-            name, value = address(run), best_value(run, metric, direction)
+            name, value = address(run), feasible_value(run, metric, direction)
             rows.append(
                 {
                     "trial": str(name),

@@ -12,7 +12,7 @@ from optwise.core.metric import Direction
 from optwise.core.run import Run
 from optwise.numerics.statistics import best_of_k
 from optwise.report.drawing import RULE, Chart, inline, method_colour, value_scale
-from optwise.report.readings import address, best_value
+from optwise.report.readings import address, feasible_value
 
 POINTS = 60  # k drawn per method at most
 
@@ -25,7 +25,7 @@ def budget_rows(runs: Sequence[Run], metric: str, direction: Direction) -> pd.Da
     columns = ["method", "k", "median", "low", "high"]
     blocks = []
     for method in dict.fromkeys(address(run).method for run in runs):
-        values = [best_value(run, metric, direction) for run in runs if address(run).method == method]
+        values = [feasible_value(run, metric, direction) for run in runs if address(run).method == method]
         curve = best_of_k(np.array(values) * direction.sign)
         quartiles = np.stack([curve.median, curve.q25, curve.q75]) * direction.sign
         median, low, high = np.where(np.isfinite(quartiles), quartiles, np.nan)

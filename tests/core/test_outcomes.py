@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from optwise.analyses.outcomes import axis_per_step, best_value, resolution, steps_to_target, time_to_target
 from optwise.analyses.selecting import select, selection_rule
 from optwise.core.metric import AtLeast, AtMost, Direction
+from optwise.core.outcomes import axis_per_step, best_value, resolution, steps_to_target, time_to_target
 from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.status import Status
 from optwise.methods import SGD
