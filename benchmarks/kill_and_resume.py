@@ -3,11 +3,11 @@
 One comparison runs to its end. Then, once per kill: a new folder takes over its execution plan, the same command starts
 there in a process of its own with two workers, is killed with SIGKILL at a random moment, and is run again to its end.
 Its results must be the uninterrupted ones bit for bit (where and how it ran and numbers of seconds apart), nothing that
-was committed may run again, and no worker may outlive the killed process. Moments are drawn from the time in which
-trials run. One more kill lands before a plan is committed, and that comparison starts over. At last a method is added,
-and only its own trials run.
+was committed may run again, and no worker may outlive the killed process. A moment is a random number of committed
+trials and a random delay after it, so that it falls into the work however busy the machine is. One more kill lands
+before a plan is committed, and that comparison starts over. At last a method is added, and only its own trials run.
 
-    python benchmarks/kill_and_resume.py                 # ten kills, about three minutes on two cores
+    python benchmarks/kill_and_resume.py                 # ten kills, about four minutes on two cores
     python benchmarks/kill_and_resume.py --kills 3 --seed 42
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -38,6 +39,7 @@ ASKED: dict[str, Any] = {
     "resamples": 1000,
 }
 LEFT_OUT = ("environment", "execution", "seconds")
+LONGEST_DELAY = 0.5
 GRACE_SECONDS = 10.0
 
 
@@ -68,7 +70,9 @@ def run(folder: Path, names: list[str]) -> dict[str, int]:
 def start(folder: Path, names: list[str]) -> subprocess.Popen[str]:
     """The same command in a process of its own."""
     command = [sys.executable, __file__, "--run", str(folder), *names]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # what a killed process leaves behind, the pool's resource tracker clears up, and complains about it
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore::UserWarning"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quiet)
 
 
 def ended(process: subprocess.Popen[str]) -> dict[str, int]:
@@ -145,18 +149,6 @@ def kill(process: subprocess.Popen[str], how: signal.Signals) -> None:
     assert not survivors, f"{len(survivors)} of {len(relatives)} processes outlived the one that got {how.name}"
 
 
-def working_seconds(folder: Path, names: list[str]) -> tuple[float, float]:
-    """Run the command and say when its first and its last trials were committed, in seconds after its start."""
-    process, begin = start(folder, names), time.monotonic()
-    seen: dict[int, float] = {}
-    while process.poll() is None:
-        seen.setdefault(len(committed(folder)), time.monotonic() - begin)
-        time.sleep(0.02)
-    ended(process)
-    moments = sorted(moment for count, moment in seen.items() if count)
-    return moments[0], moments[-1]
-
-
 def kill_before_the_plan(folder: Path, names: list[str], total: int) -> None:
     """Kill the command while it measures; run again, it has nothing to build on and does everything."""
     process = start(folder, names)
@@ -168,11 +160,13 @@ def kill_before_the_plan(folder: Path, names: list[str], total: int) -> None:
     assert ran == total, f"{ran} of {total} trials were run"
 
 
-def kill_once(whole: Path, folder: Path, names: list[str], after: float) -> tuple[int, int]:
-    """Kill the command after so many seconds and run it again; returns trials kept and trials run again."""
+def kill_once(whole: Path, folder: Path, names: list[str], *, trials: int, delay: float) -> tuple[int, int]:
+    """Kill the command a delay after so many trials and run it again; returns trials kept and trials run again."""
     adopt(whole, folder)
     process = start(folder, names)
-    time.sleep(after)
+    while len(committed(folder)) < trials and process.poll() is None:
+        time.sleep(0.005)
+    time.sleep(delay)
     kill(process, signal.SIGKILL)
     kept = committed(folder)
     ran = sum(ended(start(folder, names)).values())
@@ -198,15 +192,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
         ended(start(whole, names))
-        adopt(whole, Path(place) / "timed")
-        first, last = working_seconds(Path(place) / "timed", names)
+        adopt(whole, Path(place) / "twin")
+        ended(start(Path(place) / "twin", names))
         total = len(committed(whole))
-        assert results(Path(place) / "timed") == results(whole), "the same plan gave other results"
+        assert results(Path(place) / "twin") == results(whole), "the same plan gave other results"
         print(f"uninterrupted: {total} trials, the same results twice; moments from seed {seed}", flush=True)
         for number in range(1, asked.kills + 1):
-            after = moments.uniform(first, last)
-            kept, ran = kill_once(whole, Path(place) / str(number), names, after)
-            print(f"kill {number} after {after:.2f} s: {kept} trials kept, {ran} run, the same results", flush=True)
+            trials, delay = moments.randrange(total), moments.uniform(0.0, LONGEST_DELAY)
+            kept, ran = kill_once(whole, Path(place) / str(number), names, trials=trials, delay=delay)
+            print(
+                f"kill {number}, {delay:.2f} s after {trials} trials: {kept} kept, {ran} run, the same results",
+                flush=True,
+            )
         kill_before_the_plan(Path(place) / "early", names, total)
         print(f"killed before the plan: all {total} trials run", flush=True)
         before = committed(whole)

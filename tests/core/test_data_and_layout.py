@@ -54,7 +54,6 @@ def test_floating_numbers_follow_the_dtype_and_whole_ones_keep_theirs():
     assert list(moved.splits) == ["train", "valid"]
 
 
-@pytest.mark.xfail(reason="Layout.unpack fails on a leaf without dimensions")
 def test_leaves_come_back_from_a_row_as_they_went_in():
     leaves = {"weight": torch.randn(2, 3), "bias": torch.randn(2), "scale": torch.randn(())}
     layout = Layout.of(leaves)
@@ -73,7 +72,6 @@ def test_rows_of_many_trials_keep_their_leading_dimensions():
     assert all(torch.equal(leaf, leaves[name]) for name, leaf in layout.unpack(rows).items())
 
 
-@pytest.mark.xfail(reason="Layout.unpack fails on a leaf without dimensions")
 def test_unpacked_leaves_are_views_of_the_row():
     row = torch.zeros(3)
     Layout(("a", "b"), ((2,), ())).unpack(row)["b"].fill_(7.0)

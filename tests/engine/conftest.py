@@ -33,7 +33,7 @@ def make_problem(examples):
     return lambda make_net, loss=F.cross_entropy, given=None: problem_of(make_net, given or examples, loss)
 
 
-def chunk_of(methods, rung="traced", steps=12, every=4, rows=64, dtype="float64", seeds=None, chunk_id="chunk"):
+def chunk_of(methods, rung="traced", *, steps=12, every=4, rows=64, dtype="float64", seeds=None, chunk_id="chunk"):
     trials = tuple(
         Trial(TrialName("small", "m", 0, i), f"key-{i}", method, i if seeds is None else seeds[i])
         for i, method in enumerate(methods)

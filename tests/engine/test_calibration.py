@@ -197,7 +197,7 @@ def test_peak_bytes_of_a_small_graph_by_hand():
 
 
 def test_peak_bytes_holds_what_is_used_late():
-    """x stays until the last line: x, 2x and 2x + 1 at once."""
+    """Used on the last line, x stays: x, 2x and 2x + 1 at once."""
     graph = make_fx(lambda x: (2 * x + 1) * x)(torch.zeros(100))
     assert peak_bytes(graph) == 3 * 100 * 4
 

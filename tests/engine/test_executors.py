@@ -80,6 +80,7 @@ def test_results_still_arrive_when_a_worker_is_killed_once(tmp_path, processes, 
     assert (tmp_path / "flag").exists()
 
 
+@pytest.mark.slow
 def test_a_chunk_that_kills_every_worker_is_interrupted_and_the_others_arrive(tmp_path, processes, chunk_of):
     always = Torch(killing(str(tmp_path / "flag"), always=True), lr=0.1)
     tasks = tasks_of(chunk_of, [SGD(lr=0.1)], [always], [SGD(lr=0.2)])

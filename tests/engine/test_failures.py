@@ -83,7 +83,7 @@ def test_a_pass_that_raises_is_run_again_row_by_row_and_marked(problem, chunk_of
     def broken(self, *_):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(TracedReplay, "_trace", broken)
+    monkeypatch.setattr(TracedReplay, "_step", broken)
     runs = run_chunk(problem, chunk_of(RULES[:3])).runs
     for run, solo in zip(runs, expected, strict=True):
         assert run.execution.retried_solo

@@ -1,16 +1,21 @@
 """A tidied graph computes what the traced one computed, and writes to nothing that was handed in."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from optwise.core.method import UNSET, Hyper, Rule
 from optwise.engine.calibration import _batches
 from optwise.engine.graph_passes import cancel_transposes, drop_same, fold_constants, merge_equal, tidy, turn_narrow
 from optwise.engine.program import program_of
 from optwise.engine.rungs import stepper_of
 from optwise.methods import METHODS, SGD, AdamW
+from optwise.methods.one_pass import plus
 from optwise.problems import PROBLEMS, digits_softmax
 
 aten = torch.ops.aten
@@ -150,3 +155,31 @@ def test_random_numbers_are_neither_merged_nor_kept():
     graph = tidy(make_fx(noisy)(torch.zeros(3)), (torch.zeros(3),))
     (a, b), (c, d) = graph(torch.zeros(3)), graph(torch.zeros(3))
     assert len({tuple(part.tolist()) for part in (a, b, c, d)}) == 4
+
+
+def test_an_edited_rule_of_the_same_name_is_traced_anew():
+    """A class that a notebook defines twice has one name and two meanings."""
+
+    def made(sign):
+        @dataclass(frozen=True)
+        class Edited(Rule):
+            lr: Hyper = UNSET
+            defaults: ClassVar = {"lr": 0.1}
+
+            def init(self, w):
+                return {}
+
+            def step(self, w, g, state):
+                return plus(w, sign * self.lr, g), state
+
+        return Edited
+
+    problem = digits_softmax()
+    moved = []
+    for sign in (-1.0, 1.0):
+        rules = [made(sign)(lr=0.1)] * 2
+        stepper = stepper_of("traced", program_of(problem, rules[0]), rules)
+        rows = stepper.start([0, 0])
+        moved.append(stepper.step(rows, torch.ones(2, dtype=torch.float64), next(_batches(problem, 2, 1))).w - rows.w)
+    torch.testing.assert_close(moved[0], -moved[1], rtol=1e-3, atol=1e-6)
+    assert moved[0].abs().max() > 1e-3

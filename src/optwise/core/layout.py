@@ -51,6 +51,6 @@ class Layout:
         """Row [..., P] -> views, by name."""
         parts = row.split(self.sizes, dim=-1)
         return {
-            name: part.reshape(*row.shape[:-1], *shape)
+            name: part.reshape((*row.shape[:-1], *shape))
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }

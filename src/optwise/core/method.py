@@ -149,6 +149,8 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
 
 
 def _interval(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"[{low:g}, inf)"
     whole = math.nextafter(high, math.inf)  # an open end is written as the number just below it
     return f"[{low:g}, {whole:g})" if whole == round(whole) and high != round(high) else f"[{low:g}, {high:g}]"
 

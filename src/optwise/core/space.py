@@ -67,7 +67,8 @@ class LogUniform(Distribution):
             raise BadSpace(f"LogUniform({self.low:g}, {self.high:g}) needs a low end above 0.")
 
     def at(self, u: float) -> float:
-        # ends are returned exactly, so that a boundary is a boundary
+        if u >= 1.0:  # ends are returned exactly, so that a boundary is a boundary
+            return self.high
         return min(max(self.low * math.exp(u * self.log_volume), self.low), self.high)
 
     def position(self, value: Any) -> float:

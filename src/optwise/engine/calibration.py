@@ -121,9 +121,6 @@ def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "t
     """
     cast = problem.to(dtype=torch.float64)
     rules = [rules[t % len(rules)] for t in range(max(2, min(3, len(rules))))]
-    misdeclared = _misdeclared(program_of(cast, rules[0]))
-    if misdeclared:
-        return misdeclared
     solo, batched = _stepper(cast, "solo", rules), _stepper(cast, rung, rules)
     rows = solo.start(range(len(rules)))
     factors = torch.ones(len(rules), dtype=torch.float64)
@@ -137,7 +134,7 @@ def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "t
             if not error <= ADMISSION_TOLERANCE:
                 return f"the {part} after batched step {k + 1} differ from the solo step's by {error:.1e} in float64"
         rows = expected
-    return ""
+    return _misdeclared(solo.program)
 
 
 def _misdeclared(program: Program) -> str:

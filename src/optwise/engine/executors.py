@@ -54,8 +54,9 @@ class Local(Executor):
 class Processes(Executor):
     """A pool of spawned processes, one thread each.
 
-    Problems travel once, when a process starts. A process that dies takes no result with it: what it was running is
-    run again in a process of its own, and is *interrupted* if that one dies too.
+    Problems travel once, when a process starts. A process that dies takes no result with it: what is left runs again in
+    new processes, and if one of these dies too, one chunk after the other; the chunk that ends its process even then is
+    *interrupted*.
     """
 
     def __init__(self, problems: Mapping[str, Problem], workers: int) -> None:
@@ -65,13 +66,17 @@ class Processes(Executor):
 
     def run(self, tasks: Sequence[tuple[str, Chunk]]) -> Iterator[tuple[str, Chunk, ChunkResult]]:
         left = list(tasks)
-        try:
-            for problem, chunk, result in self._run_together(left):
-                left.remove((problem, chunk))
-                yield problem, chunk, result
-        except BrokenProcessPool:
-            for problem, chunk in left:
-                yield problem, chunk, self._run_apart(problem, chunk)
+        for _ in range(2):  # a process that the machine killed once is no reason to go on one by one
+            try:
+                for problem, chunk, result in self._run_together(list(left)):
+                    left.remove((problem, chunk))
+                    yield problem, chunk, result
+            except BrokenProcessPool:
+                self.close()
+            else:
+                return
+        for problem, chunk in left:
+            yield problem, chunk, self._run_apart(problem, chunk)
 
     def _run_together(self, tasks: Sequence[tuple[str, Chunk]]) -> Iterator[tuple[str, Chunk, ChunkResult]]:
         pool = self._start(self.workers)
@@ -84,7 +89,6 @@ class Processes(Executor):
                 yield (*running.pop(future), future.result())
 
     def _run_apart(self, problem: str, chunk: Chunk) -> ChunkResult:
-        self.close()
         try:
             result: ChunkResult = self._start(1).submit(_run_task, problem, chunk).result()
         except BrokenProcessPool as error:
@@ -142,7 +146,7 @@ def _interrupted(problem: str, chunk: Chunk, why: str) -> ChunkResult:
             counts={},
             measurements=(),
             execution=Execution(chunk.rung, len(chunk.trials), chunk.dtype, chunk.device, chunk.id, chunk.reason),
-            traceback=f"The process that ran this chunk ended twice: {why}",
+            traceback=f"The process that ran this chunk ended, also when it ran nothing else: {why}",
             infeasible=True,
         )
 

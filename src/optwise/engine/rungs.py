@@ -10,13 +10,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from optwise.core.layout import Leaves
 from optwise.core.method import Rule
-from optwise.engine.graph_passes import tidy
-from optwise.engine.program import Batch, Program, Rows, Tree, finite_rows, numbers_of, unpadded
+from optwise.engine.program import Batch, Program, Rows, Tree, finite_rows, numbers_of, signature, unpadded
+from optwise.engine.traces import Traced, traced
 
 RungName = Literal["solo", "vmap", "traced"]
 
@@ -79,43 +78,37 @@ class EagerVmap(Stepper):
 
 
 class TracedReplay(Stepper):
-    """The whole batched step traced once to plain ATen operations, then replayed.
+    """The whole batched step traced once to plain ATen operations, then replayed; so is measuring.
 
-    A branch on the state cannot be traced wrongly: under vmap it raises, and the trial runs solo.
+    A branch on the state cannot be traced wrongly: under vmap it raises, and the trial runs solo. Everything that
+    differs between chunks is an input, so that a process traces each shape of each rule once.
     """
 
-    def __init__(self, program: Program, numbers: Mapping[str, Tensor]) -> None:
-        super().__init__(program, numbers)
-        self._replay: Callable[..., Any] | None = None
-        self.graph: GraphModule | None = None
+    graph: GraphModule | None = None
+    """The step's graph, once there was a step."""
 
     def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
-        carried, spec = pytree.tree_flatten((rows.state, rows.buffers))
-        parts = [part for part in batch if part is not None]
-        inputs = [rows.w, rows.alive, numbers["lr"], *parts, *carried]
-        if self._replay is None:
-            self._trace(inputs, spec, [part is None for part in batch])
-        assert self._replay is not None
-        with torch.no_grad():
-            w, alive, loss, *carried = self._replay(*inputs)
-        state, buffers = pytree.tree_unflatten(carried, self._carried)
-        return Rows(w, state, buffers, alive, loss)
+        whole = (rows, numbers, batch)
+        rule = self.program.rule  # the class itself: one defined anew under its old name is another rule
+        traced = self._traced(("step", type(rule), *signature(rule)), self.program.step_rows, whole)
+        self.graph = traced.graph
+        stepped: Rows = traced(whole)
+        return stepped
 
-    def _trace(self, inputs: list[Tensor], spec: pytree.TreeSpec, holes: list[bool]) -> None:
-        fixed = {path: values for path, values in self.numbers.items() if path != "lr"}  # constants of the graph
-        parts = holes.count(False)
+    def measure(self, rows: Rows, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
+        whole = (self.measured(rows), rows.buffers, x, y)
+        measured: dict[str, Tensor] = self._traced(("measure",), self._whole_measure, whole)(whole)
+        return measured
 
-        def whole(w: Tensor, alive: Tensor, lr: Tensor, *rest: Tensor) -> list[Tensor]:
-            given = iter(rest)
-            batch = Batch(*(None if hole else next(given) for hole in holes))  # type: ignore[arg-type]
-            state, buffers = pytree.tree_unflatten(list(rest[parts:]), spec)
-            rows = Rows(w, state, buffers, alive, loss=w.new_zeros(len(w)))
-            stepped = self.program.step_rows(rows, {**fixed, "lr": lr}, batch)
-            carried, self._carried = pytree.tree_flatten((stepped.state, stepped.buffers))
-            return [stepped.w, stepped.alive, stepped.loss, *carried]
+    def _whole_measure(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
+        measure = torch.func.vmap(self.program.problem.objective.measure, in_dims=(0, 0, None, None))
+        measured: dict[str, Tensor] = measure(w, buffers, x, y)
+        return measured
 
-        self.graph = tidy(make_fx(whole, tracing_mode="real")(*inputs), inputs)
-        self._replay = self.graph.forward
+    def _traced(self, kind: tuple[Any, ...], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Traced:
+        objective = self.program.problem.objective
+        shapes = tuple(leaf if leaf is None else (leaf.shape, leaf.dtype) for leaf in pytree.tree_leaves(arguments))
+        return traced(objective, (kind, self.program.layout, shapes), function, arguments)
 
 
 class Solo(Stepper):
