@@ -58,7 +58,7 @@ SENTENCES = [
         {"sgd": between(50, 60), "adam": FAST, "adamw": between(9, 16), "nadamw": between(9.5, 16.5)},
         (
             "On digits, adam reaches valid/loss<=0.25 faster than sgd (0.23 times the example-gradients, adjusted "
-            "p = 0.013); it is not separated from adamw and nadamw in example-gradients to valid/loss<=0.25."
+            "p = 0.013); it is not separated from adamw and nadamw."
         ),
     ),
     (

@@ -74,7 +74,8 @@ def verdict_sentence(
         parts.append(f"{subject} is equivalent to {_listed(others[EQUIVALENT])} within the margin in {measure}")
         subject = "it"
     if others[NOT_SEPARATED]:
-        parts.append(f"{subject} is not separated from {_listed(others[NOT_SEPARATED])} in {measure}")
+        where = "" if won else f" in {measure}"
+        parts.append(f"{subject} is not separated from {_listed(others[NOT_SEPARATED])}{where}")
     lost = [v.a for v in own if v.b == leader and v.words in (FASTER, BETTER)]
     if lost:  # pairwise claims need not be transitive
         parts.append(f"{_listed(lost)} {'is' if len(lost) == 1 else 'are'} ahead of it")

@@ -84,15 +84,19 @@ class TracedReplay(Stepper):
     differs between chunks is an input, so that a process traces each shape of each rule once.
     """
 
-    graph: GraphModule | None = None
-    """The step's graph, once there was a step."""
+    _stepping: Traced | None = None
+
+    @property
+    def graph(self) -> GraphModule | None:
+        """The step's graph, once there was a step."""
+        return None if self._stepping is None else self._stepping.graph
 
     def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
         whole = (rows, numbers, batch)
-        rule = self.program.rule  # the class itself: one defined anew under its old name is another rule
-        traced = self._traced(("step", type(rule), *signature(rule)), self.program.step_rows, whole)
-        self.graph = traced.graph
-        stepped: Rows = traced(whole)
+        if self._stepping is None:  # shapes stay the same from step to step, so that one look is enough
+            rule = self.program.rule  # the class itself: one defined anew under its old name is another rule
+            self._stepping = self._traced(("step", type(rule), *signature(rule)), self.program.step_rows, whole)
+        stepped: Rows = self._stepping(whole)
         return stepped
 
     def measure(self, rows: Rows, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:

@@ -261,7 +261,7 @@ def _target(problem: Problem, target: TargetAsked) -> Target | None:
     if target.direction is not direction:
         sign = "<=" if direction.value == "min" else ">="
         raise BadProtocol(
-            f"Target {target} points the wrong way: {name} is better {'lower' if sign == '<=' else 'higher'}; "
+            f"Target {target} points the wrong way: {'lower' if sign == '<=' else 'higher'} is better for {name}; "
             f"write {name}{sign}{target.value:g}."
         )
     return target
