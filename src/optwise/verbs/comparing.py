@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from optwise.analyses.observing import HORIZON
 from optwise.core.errors import RunFailed
 from optwise.core.method import Procedure
 from optwise.core.metric import Direction
@@ -27,7 +28,7 @@ from optwise.verbs.asking import FOLDERS, Asked, Question, Settings, ask
 from optwise.verbs.checking import inspect
 from optwise.verbs.executing import Progress, Silent, Work, versions, work
 from optwise.verbs.recalling import recall, revealed
-from optwise.verbs.scoring import HORIZON, score
+from optwise.verbs.scoring import score
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from optwise.analyses.observing import HORIZON, RAN
 from optwise.core.budget import Budget
 from optwise.core.errors import BadFolder, BadProtocol, UnknownName
 from optwise.core.metric import Direction, Target
@@ -18,7 +19,7 @@ from optwise.store.documents import write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import refuse_unknown
 from optwise.verbs.recalling import latest_protocol, recall
-from optwise.verbs.scoring import HORIZON, RAN, score
+from optwise.verbs.scoring import score
 
 
 class Changes(TypedDict, total=False):

@@ -3,128 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 from optwise.analyses.checks import method_checks, problem_checks
+from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
 from optwise.analyses.ranking import Observations, Verdict, leader, verdicts
-from optwise.analyses.selecting import select
 from optwise.analyses.sentences import effort_sentence, pair_sentence, verdict_sentence
 from optwise.analyses.subject import Subject
-from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
+from optwise.analyses.summaries import method_summary
 from optwise.core.finding import Finding
 from optwise.core.metric import Direction, Target
-from optwise.core.outcomes import best_value, resolution, steps_to_target
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
-from optwise.core.status import Status
 from optwise.numerics.rng import derive_seed, numpy_generator
 from optwise.numerics.statistics import (
     performance_profile,
     quantile_or_none,
-    restricted_mean,
-    two_level_bootstrap,
     winner_stability,
 )
 
 SENSITIVITY = (0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5)
 """Factors on the target at which the ranking is looked at again."""
-HORIZON = "needs_horizon"
-RAN = "ran"
-"""In a shortened plan, the steps that were run."""
-
-
-class Scorer:
-    """One protocol's view of the runs of a folder.
-
-    Args:
-        protocol: What was asked.
-        notes: What was recorded with it: plans, spaces' sources, commands that set targets.
-        runs: Of this protocol.
-    """
-
-    def __init__(self, protocol: Protocol, notes: Mapping[str, Any], runs: Sequence[Run]) -> None:
-        self.protocol = protocol
-        self.notes = notes
-        self.runs = runs
-        self._by: dict[tuple[str, str, Phase], list[Run]] = {}
-        for run in runs:
-            assert run.name is not None
-            self._by.setdefault((run.name.problem, run.name.method, run.name.phase), []).append(run)
-
-    def of(self, problem: str, method: str, phase: Phase) -> list[Run]:
-        """The runs of one phase, in the order of their addresses."""
-        return self._by.get((problem, method, phase), [])
-
-    def plan(self, problem: str, method: str) -> Mapping[str, Any]:
-        """How the trials of a method were executed."""
-        plan: Mapping[str, Any] = self.notes["plans"][f"{problem}/{method}"]
-        return plan
-
-    def direction(self, problem: str) -> Direction:
-        """Of the selection metric."""
-        metric = self.protocol.metrics[problem].rpartition("/")[2]
-        return Direction(self.protocol.problems[problem]["metrics"][metric])
-
-    def per_step(self, problem: str, method: str, axis: str | None = None) -> float:
-        """Units of the axis that one step costs: a constant of the method, so that batching cannot change it."""
-        plan, axis = self.plan(problem, method), axis or self.protocol.axis
-        if axis == SECONDS:
-            return float(plan["step_seconds"])
-        if axis == STEPS:
-            return 1.0
-        batch = float(self.protocol.problems[problem]["batch_size"])
-        gradients = float(plan["gradients_per_step"]) if axis == EXAMPLE_GRADIENTS else 1.0
-        measured = [
-            r.counts[axis] / r.counts["steps"]
-            for r in self.of(problem, method, Phase.DEFAULT)
-            if r.status is Status.BUDGET_SPENT and r.counts.get("steps")
-        ]
-        return float(np.median(measured)) if measured else batch * gradients
-
-    def times(self, problem: str, method: str, runs: Sequence[Run], target: Target) -> list[float]:
-        """Time of each run on the axis; a miss is infinite. A target met at the start counts one step."""
-        unit = self.per_step(problem, method)
-        steps = [steps_to_target(run, target) for run in runs]
-        return [math.inf if k is None else max(k, 1) * unit for k in steps]
-
-    def evaluation_steps(self, problem: str, method: str) -> tuple[int, ...]:
-        """When whole runs were measured; under a shortened budget, as far as that reaches."""
-        plan = self.plan(problem, method)
-        ran = self.protocol.evaluation_steps(int(plan.get(RAN, plan["steps"])))
-        return tuple(k for k in ran if k <= int(plan["steps"]))
-
-    def observations(self, problem: str, method: str) -> Observations:
-        """One number per study, lower is better. A study without a feasible trial misses; none at all is no number."""
-        protocol, target = self.protocol, self.protocol.targets[problem]
-        confirmations, is_open = self.of(problem, method, Phase.CONFIRM), protocol.methods[method].is_open
-        if all(run.infeasible for run in confirmations) and not (is_open and confirmations):
-            return Observations((), (), feasible=False)
-        groups = {study: _by_study(confirmations).get(study, []) for study in range(protocol.studies)}
-        certain = protocol.problems[problem]["deterministic"] and not is_open
-        if certain:
-            groups = {0: groups[0]}  # a certain number is one observation, however often it is run
-        limit = self.plan(problem, method)["steps"] * self.per_step(problem, method)
-        sign = self.direction(problem).sign
-        values, censored = [], []
-        for runs in groups.values():
-            if not runs:
-                values.append(math.inf if target is None else limit)
-                censored.append(True)
-            elif target is None:
-                scores = [best_value(r, protocol.metrics[problem], self.direction(problem)) * sign for r in runs]
-                values.append(float(np.mean(scores)))
-                censored.append(not math.isfinite(values[-1]))
-            else:
-                times = self.times(problem, method, runs, target)
-                values.append(restricted_mean(times, limit))
-                censored.append(not any(map(math.isfinite, times)))
-        return Observations(tuple(values), tuple(censored), certain=certain)
 
 
 def score(protocol: Protocol, notes: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
@@ -157,7 +59,7 @@ def _problem(scorer: Scorer, problem: str) -> dict[str, Any]:
         target is not None or scorer.direction(problem) is Direction.MIN
     )
     found = verdicts(observed, level=protocol.level, margin=protocol.margin, timed=target is not None, log=log)
-    methods = {name: _method(scorer, problem, name, observed[name]) for name in protocol.methods}
+    methods = {name: method_summary(scorer, problem, name, observed[name]) for name in protocol.methods}
     rng = numpy_generator(derive_seed(protocol.seed, problem, "stability"))
     stable = {name: o.values for name, o in observed.items() if o.values}
     stability = winner_stability(stable, rng=rng, resamples=protocol.resamples) if stable else {}
@@ -206,137 +108,6 @@ def _finite(observed: Mapping[str, Observations]) -> dict[str, Observations]:
         name: replace(o, values=tuple(v if math.isfinite(v) else worst for v in o.values))
         for name, o in observed.items()
     }
-
-
-def _method(scorer: Scorer, problem: str, method: str, observed: Observations) -> dict[str, Any]:
-    protocol, target = scorer.protocol, scorer.protocol.targets[problem]
-    search, confirm = scorer.of(problem, method, Phase.EXPLORE), scorer.of(problem, method, Phase.CONFIRM)
-    default, plan = scorer.of(problem, method, Phase.DEFAULT), scorer.plan(problem, method)
-    space, notes = protocol.methods[method].space, scorer.notes["methods"][method]
-    everything, direction = [*search, *confirm, *default], scorer.direction(problem)
-    return {
-        "search": {
-            "studies": protocol.studies if space.fields else 0,
-            "trials": len(search),
-            "dimensions": space.dimensions,
-            "log_volume": space.log_volume,
-            "statuses": _statuses(search),
-            "infeasible": sum(run.infeasible for run in search),
-            "seconds": sum(r.execution.share_seconds or 0.0 for r in search if r.execution),
-            "budget": {STEPS: plan["steps"], protocol.axis: plan["steps"] * scorer.per_step(problem, method)},
-            "borrowed_space": notes["borrowed_space"],
-            "source": notes["source"],
-        },
-        "selected": _selected(scorer, problem, method),
-        "confirm": {
-            "n": len(confirm),
-            "studies": len(observed.values),
-            "statuses": _statuses(confirm),
-            "value": _value(scorer, problem, method, confirm),
-            "per_study": [v if target is not None else v * direction.sign for v in observed.values],
-            "time_to_target": None if target is None else _time(scorer, problem, method, confirm, target),
-        },
-        "default": {
-            "n": len(default),
-            "statuses": _statuses(default),
-            "value": _value(scorer, problem, method, default),
-            "time_to_target": None if target is None else _time(scorer, problem, method, default, target),
-            "point": notes["defaults"],
-        },
-        "test": _test(scorer, problem, method, confirm),
-        "execution": {
-            "rung": plan["choice"]["rung"],
-            "rows": plan["choice"]["rows"],
-            "reason": plan["choice"]["reason"],
-            "microseconds": plan["choice"]["microseconds"],
-            "step_seconds": plan["step_seconds"],
-            "step_timed": plan["step_timed"],
-            "retried_solo": sum(bool(r.execution and r.execution.retried_solo) for r in everything),
-        },
-    }
-
-
-def _statuses(runs: Sequence[Run]) -> dict[str, int]:
-    return dict(sorted(Counter(run.status.value for run in runs).items()))
-
-
-def _selected(scorer: Scorer, problem: str, method: str) -> list[dict[str, Any] | None]:
-    protocol, target = scorer.protocol, scorer.protocol.targets[problem]
-    metric, direction = protocol.metrics[problem], scorer.direction(problem)
-    chosen: list[dict[str, Any] | None] = []
-    for study, runs in _by_study(scorer.of(problem, method, Phase.EXPLORE)).items():
-        index = select(runs, metric=metric, direction=direction, target=target)
-        run = next((r for r in runs if r.name is not None and r.name.index == index), None)
-        if run is None:
-            chosen.append(None)
-            continue
-        time = None if target is None else scorer.times(problem, method, [run], target)[0]
-        chosen.append(
-            {
-                "study": study,
-                "index": index,
-                "point": dict(run.point),
-                "value": _null(best_value(run, metric, direction)),
-                "time": None if time is None else _null(time),
-            }
-        )
-    return chosen
-
-
-def _value(scorer: Scorer, problem: str, method: str, runs: Sequence[Run]) -> dict[str, Any]:
-    metric, direction = scorer.protocol.metrics[problem], scorer.direction(problem)
-    values = [best_value(run, metric, direction) * direction.sign for run in runs]
-    band = _band(scorer, f"{problem}/{method}/value", runs, values)
-    if direction is Direction.MAX:  # a quantile of what is minimised is the mirror image
-        median, low, high = (None if band[end] is None else -(band[end] or 0.0) for end in ("median", "high", "low"))
-        band = {"median": median, "low": low, "high": high}
-    return {"metric": metric, **band}
-
-
-def _time(scorer: Scorer, problem: str, method: str, runs: Sequence[Run], target: Target) -> dict[str, Any]:
-    times = scorer.times(problem, method, runs, target)
-    unit, steps = scorer.per_step(problem, method), int(scorer.plan(problem, method)["steps"])
-    return {
-        "axis": scorer.protocol.axis,
-        **_band(scorer, f"{problem}/{method}/time", runs, times),
-        "restricted_mean": restricted_mean(times, steps * unit) if times else None,
-        "misses": sum(not math.isfinite(t) for t in times),
-        "n": len(times),
-        "resolution": resolution(scorer.evaluation_steps(problem, method), unit),
-    }
-
-
-def _band(scorer: Scorer, what: str, runs: Sequence[Run], numbers: Sequence[float]) -> dict[str, float | None]:
-    """Median over all seeds with a two-level bootstrap band; null where a quantile is never reached."""
-    if not numbers:
-        return {"median": None, "low": None, "high": None}
-    groups: dict[int, list[float]] = {}
-    for run, number in zip(runs, numbers, strict=True):
-        groups.setdefault(run.name.study if run.name else 0, []).append(number)
-    median = quantile_or_none([v for group in groups.values() for v in group], 0.5)
-    rng = numpy_generator(derive_seed(scorer.protocol.seed, what, "band"))
-    band = two_level_bootstrap(
-        list(groups.values()), rng=rng, level=scorer.protocol.level, resamples=scorer.protocol.resamples
-    )
-    return {"median": median, "low": _null(float(band.low)), "high": _null(float(band.high))}
-
-
-def _test(scorer: Scorer, problem: str, method: str, confirm: Sequence[Run]) -> dict[str, Any] | None:
-    """The test split at the end of each confirmation, where it was revealed; it never selects anything."""
-    metrics = [
-        m for m in scorer.protocol.problems[problem]["metrics"] if any(run.curve(f"test/{m}") for run in confirm)
-    ]
-    if not metrics:
-        return None
-    shown: dict[str, Any] = {}
-    for metric in metrics:
-        curves = [(run, run.curve(f"test/{metric}")) for run in confirm]
-        ended = [(run, curve[-1][1]) for run, curve in curves if curve]
-        shown[f"test/{metric}"] = {
-            **_band(scorer, f"{problem}/{method}/test/{metric}", [r for r, _ in ended], [v for _, v in ended]),
-            "n": len(ended),
-        }
-    return shown
 
 
 def _pair(scorer: Scorer, problem: str, v: Verdict) -> dict[str, Any]:
@@ -425,9 +196,9 @@ def _check(finding: Finding) -> dict[str, Any]:
         "status": finding.grade.value,
         "evidence": finding.evidence,
         "advice": finding.advice,
-        "value": _null(finding.value),
-        "low": _null(finding.interval.low) if finding.interval else None,
-        "high": _null(finding.interval.high) if finding.interval else None,
+        "value": finite_or_none(finding.value),
+        "low": finite_or_none(finding.interval.low) if finding.interval else None,
+        "high": finite_or_none(finding.interval.high) if finding.interval else None,
         "source": finding.source,
         "link": finding.link,
     }
@@ -494,15 +265,3 @@ def _protocol(protocol: Protocol, notes: Mapping[str, Any]) -> dict[str, Any]:
         "seed": protocol.seed,
         "problems": {n: {**p, "target_command": commands[n]} for n, p in folder["problems"].items()},
     }
-
-
-def _by_study(runs: Sequence[Run]) -> dict[int, list[Run]]:
-    groups: dict[int, list[Run]] = {}
-    for run in runs:
-        assert run.name is not None
-        groups.setdefault(run.name.study, []).append(run)
-    return groups
-
-
-def _null(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None

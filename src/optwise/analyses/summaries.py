@@ -1,0 +1,150 @@
+"""What the results document says of one method: its search, what it selected, how that was confirmed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from optwise.analyses.observing import Scorer, by_study, finite_or_none
+from optwise.analyses.ranking import Observations
+from optwise.analyses.selecting import select
+from optwise.core.budget import STEPS
+from optwise.core.metric import Direction, Target
+from optwise.core.outcomes import best_value, resolution
+from optwise.core.run import Phase, Run
+from optwise.numerics.rng import derive_seed, numpy_generator
+from optwise.numerics.statistics import quantile_or_none, restricted_mean, two_level_bootstrap
+
+
+def method_summary(scorer: Scorer, problem: str, method: str, observed: Observations) -> dict[str, Any]:
+    """The part of the results document about one method on one problem, as plain JSON."""
+    protocol, target = scorer.protocol, scorer.protocol.targets[problem]
+    search, confirm = scorer.of(problem, method, Phase.EXPLORE), scorer.of(problem, method, Phase.CONFIRM)
+    default, plan = scorer.of(problem, method, Phase.DEFAULT), scorer.plan(problem, method)
+    space, notes = protocol.methods[method].space, scorer.notes["methods"][method]
+    everything, direction = [*search, *confirm, *default], scorer.direction(problem)
+    return {
+        "search": {
+            "studies": protocol.studies if space.fields else 0,
+            "trials": len(search),
+            "dimensions": space.dimensions,
+            "log_volume": space.log_volume,
+            "statuses": _statuses(search),
+            "infeasible": sum(run.infeasible for run in search),
+            "seconds": sum(r.execution.share_seconds or 0.0 for r in search if r.execution),
+            "budget": {STEPS: plan["steps"], protocol.axis: plan["steps"] * scorer.per_step(problem, method)},
+            "borrowed_space": notes["borrowed_space"],
+            "source": notes["source"],
+        },
+        "selected": _selected(scorer, problem, method),
+        "confirm": {
+            "n": len(confirm),
+            "studies": len(observed.values),
+            "statuses": _statuses(confirm),
+            "value": _value(scorer, problem, method, confirm),
+            "per_study": [v if target is not None else v * direction.sign for v in observed.values],
+            "time_to_target": None if target is None else _time(scorer, problem, method, confirm, target),
+        },
+        "default": {
+            "n": len(default),
+            "statuses": _statuses(default),
+            "value": _value(scorer, problem, method, default),
+            "time_to_target": None if target is None else _time(scorer, problem, method, default, target),
+            "point": notes["defaults"],
+        },
+        "test": _test(scorer, problem, method, confirm),
+        "execution": {
+            "rung": plan["choice"]["rung"],
+            "rows": plan["choice"]["rows"],
+            "reason": plan["choice"]["reason"],
+            "microseconds": plan["choice"]["microseconds"],
+            "step_seconds": plan["step_seconds"],
+            "step_timed": plan["step_timed"],
+            "retried_solo": sum(bool(r.execution and r.execution.retried_solo) for r in everything),
+        },
+    }
+
+
+def _statuses(runs: Sequence[Run]) -> dict[str, int]:
+    return dict(sorted(Counter(run.status.value for run in runs).items()))
+
+
+def _selected(scorer: Scorer, problem: str, method: str) -> list[dict[str, Any] | None]:
+    protocol, target = scorer.protocol, scorer.protocol.targets[problem]
+    metric, direction = protocol.metrics[problem], scorer.direction(problem)
+    chosen: list[dict[str, Any] | None] = []
+    for study, runs in by_study(scorer.of(problem, method, Phase.EXPLORE)).items():
+        index = select(runs, metric=metric, direction=direction, target=target)
+        run = next((r for r in runs if r.name is not None and r.name.index == index), None)
+        if run is None:
+            chosen.append(None)
+            continue
+        time = None if target is None else scorer.times(problem, method, [run], target)[0]
+        chosen.append(
+            {
+                "study": study,
+                "index": index,
+                "point": dict(run.point),
+                "value": finite_or_none(best_value(run, metric, direction)),
+                "time": None if time is None else finite_or_none(time),
+            }
+        )
+    return chosen
+
+
+def _value(scorer: Scorer, problem: str, method: str, runs: Sequence[Run]) -> dict[str, Any]:
+    metric, direction = scorer.protocol.metrics[problem], scorer.direction(problem)
+    values = [best_value(run, metric, direction) * direction.sign for run in runs]
+    band = _band(scorer, f"{problem}/{method}/value", runs, values)
+    if direction is Direction.MAX:  # a quantile of what is minimised is the mirror image
+        median, low, high = (None if band[end] is None else -(band[end] or 0.0) for end in ("median", "high", "low"))
+        band = {"median": median, "low": low, "high": high}
+    return {"metric": metric, **band}
+
+
+def _time(scorer: Scorer, problem: str, method: str, runs: Sequence[Run], target: Target) -> dict[str, Any]:
+    times = scorer.times(problem, method, runs, target)
+    unit, steps = scorer.per_step(problem, method), int(scorer.plan(problem, method)["steps"])
+    return {
+        "axis": scorer.protocol.axis,
+        **_band(scorer, f"{problem}/{method}/time", runs, times),
+        "restricted_mean": restricted_mean(times, steps * unit) if times else None,
+        "misses": sum(not math.isfinite(t) for t in times),
+        "n": len(times),
+        "resolution": resolution(scorer.evaluation_steps(problem, method), unit),
+    }
+
+
+def _band(scorer: Scorer, what: str, runs: Sequence[Run], numbers: Sequence[float]) -> dict[str, float | None]:
+    """Median over all seeds with a two-level bootstrap band; null where a quantile is never reached."""
+    if not numbers:
+        return {"median": None, "low": None, "high": None}
+    groups: dict[int, list[float]] = {}
+    for run, number in zip(runs, numbers, strict=True):
+        groups.setdefault(run.name.study if run.name else 0, []).append(number)
+    median = quantile_or_none([v for group in groups.values() for v in group], 0.5)
+    rng = numpy_generator(derive_seed(scorer.protocol.seed, what, "band"))
+    band = two_level_bootstrap(
+        list(groups.values()), rng=rng, level=scorer.protocol.level, resamples=scorer.protocol.resamples
+    )
+    return {"median": median, "low": finite_or_none(float(band.low)), "high": finite_or_none(float(band.high))}
+
+
+def _test(scorer: Scorer, problem: str, method: str, confirm: Sequence[Run]) -> dict[str, Any] | None:
+    """The test split at the end of each confirmation, where it was revealed; it never selects anything."""
+    metrics = [
+        m for m in scorer.protocol.problems[problem]["metrics"] if any(run.curve(f"test/{m}") for run in confirm)
+    ]
+    if not metrics:
+        return None
+    shown: dict[str, Any] = {}
+    for metric in metrics:
+        curves = [(run, run.curve(f"test/{metric}")) for run in confirm]
+        ended = [(run, curve[-1][1]) for run, curve in curves if curve]
+        shown[f"test/{metric}"] = {
+            **_band(scorer, f"{problem}/{method}/test/{metric}", [r for r, _ in ended], [v for _, v in ended]),
+            "n": len(ended),
+        }
+    return shown
