@@ -73,7 +73,7 @@ def folder(tmp_path, monkeypatch):
         ("compare nqm --budget lots", "Budget 'lots' cannot be read"),
         ("compare nqm --budget 10parsecs", "Budget unit 'parsecs' is unknown"),
         ("compare nqm --budget 0", "buys nothing"),
-        ("compare nqm --trials 0", "trials is 0; a comparison needs at least 1"),
+        ("compare nqm --trials 0", "trials is 0; a comparison needs a whole number of at least 1"),
         ("compare nqm --studies 0", "studies is 0"),
         ("compare nqm --seeds -1", "seeds is -1"),
         ("compare nqm --trials many", "Invalid value for '--trials'"),

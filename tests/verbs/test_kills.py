@@ -32,7 +32,8 @@ with quick():
     compare(sys.argv[1], **{ASKED!r})
 """
 PROGRAM = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background deaf to it
 sys.path.insert(0, {str(HERE)!r})
 from small_comparisons import quick
 from optwise.cli import main

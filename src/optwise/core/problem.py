@@ -188,18 +188,20 @@ class Problem:
         return replace(self, data=data, start=cast_start)
 
     def fingerprint(self) -> str:
-        """Digest of the data bytes, the leaves, the first draw and its losses at the start of seed 0.
+        """Digest of the data bytes, the leaves, the first noise drawn, and the first losses at the start of seed 0.
 
         An edited loss, network, noise or file gives another fingerprint, so that a folder of runs never resumes on it
-        silently.
+        silently. Which examples a step looks at is the sampler's, and no part of it.
         """
         w, buffers = self.start(0)
-        row = torch.cat([leaf.reshape(-1) for leaf in w.values()])
-        draws, _ = self.sampler.take(self.sampler.init(0), self.examples, 1, row)
-        x, y = None if draws.fresh is None else draws.fresh[0].to(row), None
-        if self.data is not None and draws.indices is not None:
-            first = draws.indices[0][:FINGERPRINT_EXAMPLES]
-            x, y = self.data.train.x[first], None if self.data.train.y is None else self.data.train.y[first]
+        x, y = None, None
+        if self.data is not None:
+            x = self.data.train.x[:FINGERPRINT_EXAMPLES]
+            y = None if self.data.train.y is None else self.data.train.y[:FINGERPRINT_EXAMPLES]
+        else:
+            row = torch.cat([leaf.reshape(-1) for leaf in w.values()])
+            draws, _ = self.sampler.take(self.sampler.init(0), self.examples, 1, row)
+            x = None if draws.fresh is None else draws.fresh[0].to(row)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             losses, _ = self.objective.losses(w, buffers, x, y)

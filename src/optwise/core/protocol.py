@@ -80,8 +80,9 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for word in ("studies", "trials", "seeds", "resamples"):
-            if getattr(self, word) < 1:
-                raise BadProtocol(f"{word} is {getattr(self, word)}; a comparison needs at least 1.")
+            count = getattr(self, word)
+            if not isinstance(count, int) or count < 1:
+                raise BadProtocol(f"{word} is {count}; a comparison needs a whole number of at least 1.")
         if self.evaluations < 2:
             raise BadProtocol(f"evaluations is {self.evaluations}; a run needs at least 2, its start and its end.")
         if not 0 < self.level < 1:

@@ -134,10 +134,10 @@ def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "t
             if not error <= ADMISSION_TOLERANCE:
                 return f"the {part} after batched step {k + 1} differ from the solo step's by {error:.1e} in float64"
         rows = expected
-    return _misdeclared(solo.program)
+    return misdeclared(solo.program)
 
 
-def _misdeclared(program: Program) -> str:
+def misdeclared(program: Program) -> str:
     """Why a rule is not elementwise although it says so; empty where it is, or where it does not say so."""
     rule = program.rule
     if not rule.elementwise:

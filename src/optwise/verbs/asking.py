@@ -268,6 +268,8 @@ def _target(problem: Problem, target: TargetAsked) -> Target | None:
 
 
 def _device(device: str) -> None:
+    if device.startswith("meta"):
+        raise BadProtocol("Device 'meta' holds no numbers, so nothing can be trained there; try cpu.")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

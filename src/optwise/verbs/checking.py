@@ -13,9 +13,10 @@ from optwise.core.errors import BadMethod, BadProblem, BadProtocol
 from optwise.core.method import Method, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
-from optwise.engine.calibration import choose_rung, closed_at, step_seconds
+from optwise.engine.calibration import choose_rung, closed_at, misdeclared, step_seconds
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk
+from optwise.engine.program import program_of
 from optwise.verbs.asking import Asked, Question, Settings, ask
 
 PROBE_STEPS = 3
@@ -133,6 +134,10 @@ def inspect(question: Question) -> dict[str, float]:
                 )
             found[name] = run.curve(protocol.metrics[name])[0][1]
         _start(problem, found[name], protocol.metrics[name])
+        for label, method in protocol.methods.items():
+            wrong = _misdeclared(problem, _middle(method))
+            if wrong:
+                raise BadMethod(f"{label} cannot be stepped as declared: {wrong}.")
         target = protocol.targets[name]
         at_start = None if target is None else run.curve(target.metric)[0][1]
         if target is not None and at_start is not None and target.reached_by(at_start):
@@ -152,6 +157,12 @@ def _first_steps(problem: Problem, label: str, method: Method, dtype: str, devic
     chunk = Chunk("check", "solo", 1, PROBE_STEPS, (0, PROBE_STEPS), dtype, device, (trial,))
     with OneThread(), torch.random.fork_rng(devices=[]):
         return run_chunk(problem, chunk).runs[0]
+
+
+def _misdeclared(problem: Problem, method: Method) -> str:
+    if not isinstance(method, Rule):
+        return ""
+    return misdeclared(program_of(problem.to(dtype=torch.float64), method))
 
 
 def _middle(method: Method) -> Method:
