@@ -17,8 +17,8 @@ from optwise.store.export import export_frame
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
 23 22 0:21 / /proc rw - proc proc rw
-30 22 0:40 / /home rw,relatime shared:9 master:2 - nfs4 server:/home rw,vers=4.2
-31 30 8:2 / /home/ann/local rw - xfs /dev/sdb rw
+30 22 0:40 / /srv rw,relatime shared:9 master:2 - nfs4 server:/srv rw,vers=4.2
+31 30 8:2 / /srv/ann/local rw - xfs /dev/sdb rw
 32 22 0:41 / /mnt/my\040cluster rw - lustre 10.0.0.1@tcp:/scratch rw
 33 22 0:42 / /data rw - ext4 /dev/sdc rw
 34 22 0:43 / /data rw - fuse.sshfs ann@server:/data rw
@@ -31,9 +31,9 @@ this line is broken
     ("path", "kind"),
     [
         ("/runs", "ext4"),
-        ("/home/ann/runs", "nfs4"),
-        ("/home/ann/local/runs", "xfs"),
-        ("/homes/ann", "ext4"),
+        ("/srv/ann/runs", "nfs4"),
+        ("/srv/ann/local/runs", "xfs"),
+        ("/srvs/ann", "ext4"),
         ("/mnt/my cluster/runs", "lustre"),
         ("/data/runs", "fuse.sshfs"),
     ],

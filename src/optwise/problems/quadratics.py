@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Leaves
+from optwise.core.metric import OBJECTIVE, AtMost
 from optwise.core.problem import Optimum, Problem
 from optwise.core.sampler import Stream
 from optwise.problems.objectives import FunctionObjective
@@ -119,11 +120,18 @@ def nqm(
 def harmonic_nqm(d: int = 100, batch_size: int = 64) -> Problem:
     """The noisy quadratic model with h_i = c_i = 1/i that the catalogue calls ``nqm``.
 
+    Its target is a hundredth of the expected objective at the start, 1/2 sum_i 1/i.
+
     Example:
-        >>> harmonic_nqm(d=10).reference
-        'nqm:d=10'
+        >>> harmonic_nqm(d=10).reference, str(harmonic_nqm(d=10).target)
+        ('nqm:d=10', 'objective<=0.0146448412698')
     """
-    return nqm(d=d, batch_size=batch_size)
+    start = 0.5 * sum(1.0 / i for i in range(1, d + 1))
+    return replace(
+        nqm(d=d, batch_size=batch_size),
+        target=AtMost(OBJECTIVE, 0.01 * start) if d > 0 else None,
+        target_command="by definition: a hundredth of the expected objective at the start",
+    )
 
 
 def _vector(values: ArrayLike | None, name: str) -> Tensor:

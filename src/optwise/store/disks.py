@@ -37,8 +37,8 @@ def file_system(path: PurePath, mountinfo: str) -> str | None:
     others. Lines that cannot be read are passed over.
 
     Example:
-        >>> table = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / /home rw shared:1 - nfs4 host:/home rw"
-        >>> file_system(PurePath("/home/ann/runs"), table), file_system(PurePath("/tmp"), table)
+        >>> table = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / /srv rw shared:1 - nfs4 host:/srv rw"
+        >>> file_system(PurePath("/srv/ann/runs"), table), file_system(PurePath("/var"), table)
         ('nfs4', 'ext4')
 
     References:
