@@ -124,12 +124,12 @@ def harmonic_nqm(d: int = 100, batch_size: int = 64) -> Problem:
 
     Example:
         >>> harmonic_nqm(d=10).reference, str(harmonic_nqm(d=10).target)
-        ('nqm:d=10', 'objective<=0.0146448412698')
+        ('nqm:d=10', 'objective<=0.0146')
     """
     start = 0.5 * sum(1.0 / i for i in range(1, d + 1))
     return replace(
         nqm(d=d, batch_size=batch_size),
-        target=AtMost(OBJECTIVE, 0.01 * start) if d > 0 else None,
+        target=AtMost(OBJECTIVE, float(f"{0.01 * start:.3g}")) if d > 0 else None,
         target_command="by definition: a hundredth of the expected objective at the start",
     )
 
