@@ -57,6 +57,10 @@ class RungChoice:
     row_bytes: int = 0
 
 
+PROCEDURES = RungChoice("solo", 1, "solo: a procedure keeps its own host-side state", {})
+"""The one way in which procedures run."""
+
+
 def choose_rung(problem: Problem, rules: Sequence[Rule], *, most_rows: int, dtype: str, workers: int = 1) -> RungChoice:
     """Measure the candidates and take the fastest that computes the right numbers.
 

@@ -26,7 +26,8 @@ from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import FOLDERS, Asked, Question, Settings, ask
 from optwise.verbs.checking import inspect
-from optwise.verbs.executing import Progress, Silent, Work, versions, work
+from optwise.verbs.executing import Work, versions, work
+from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.recalling import recall, revealed
 from optwise.verbs.scoring import score
 

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
-from typing import Protocol as Interface
 
 from optwise.analyses.selecting import select, selection_rule
 from optwise.core.method import Method, Procedure, Rule
@@ -21,6 +20,7 @@ from optwise.core.run import Phase, TrialName
 from optwise.design.seeds import scramble_seed, trial_seed
 from optwise.design.sobol import sobol_points
 from optwise.engine.calibration import (
+    PROCEDURES,
     RungChoice,
     admission_error,
     choose_rung,
@@ -34,6 +34,7 @@ from optwise.store.folder import Folder
 from optwise.store.records import Chunk as PlannedChunk
 from optwise.store.records import StoredRun
 from optwise.verbs.asking import Question
+from optwise.verbs.progress import Progress
 from optwise.verbs.recalling import recall
 
 SOLO_CHUNK = 8
@@ -42,34 +43,6 @@ PROBE_POINTS = 3
 MOST_ROWS = 64
 
 Pair = tuple[str, str]
-
-
-class Progress(Interface):
-    """Who is told how far the work is."""
-
-    def plan(self, total: int, cached: int) -> None:
-        """So many trials are wanted, so many are there already."""
-
-    def note(self, text: str) -> None:
-        """One line about what happens now."""
-
-    def advance(self, problem: str, method: str, phase: str, trials: int, best: float | None) -> None:
-        """A chunk was committed; ``best`` is the best value of its selection metric."""
-
-    def done(self) -> None:
-        """Nothing more comes."""
-
-
-class Silent:
-    """Tells nobody."""
-
-    def plan(self, total: int, cached: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def advance(self, problem: str, method: str, phase: str, trials: int, best: float | None) -> None: ...
-
-    def done(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -89,9 +62,10 @@ class Work:
     Attributes:
         question: What is asked.
         folder: Where it is answered.
+        progress: Who is told how far it is.
         plans: Execution plan of each (problem, method).
         trials: Every trial of the protocol so far, by key.
-        chunk_seconds: Seconds of the chunks that ran now, by (problem, method, phase).
+        points: The chosen values of each of them, by key.
     """
 
     question: Question
@@ -100,7 +74,6 @@ class Work:
     plans: dict[Pair, Planned] = field(default_factory=dict)
     trials: dict[str, Trial] = field(default_factory=dict)
     points: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    ran: int = 0
 
 
 def versions() -> dict[str, str]:
@@ -157,7 +130,7 @@ def _measure(state: Work, problem: Problem, methods: Mapping[str, Method]) -> di
     shared: RungChoice | None = None
     for name, method in methods.items():
         if isinstance(method, Procedure):
-            choice = RungChoice("solo", 1, "solo: a procedure keeps its own host-side state", {})
+            choice = PROCEDURES
         else:
             rules = [probe for probe in probes[name] if isinstance(probe, Rule)]
             choice = _shared_choice(problem, rules, shared) or choose_rung(
@@ -288,7 +261,6 @@ def _run(state: Work, executor: Executor, trials: Sequence[Trial]) -> None:
             for t, run in zip(chunk.trials, result.runs, strict=True)
         ]
         state.folder.commit_chunk(chunk.id, stored)
-        state.ran += len(stored)
         metric = state.question.protocol.metrics[problem]
         direction = state.question.problems[problem].direction(metric)
         values = [best_value(run, metric, direction) for run in result.runs if not run.infeasible]

@@ -17,13 +17,13 @@ from optwise.core.outcomes import best_value
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
 from optwise.design.sobol import sobol_points
-from optwise.engine.calibration import RungChoice, choose_rung, closed_at, even_split
+from optwise.engine.calibration import PROCEDURES, RungChoice, choose_rung, closed_at, even_split
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.executors import executor_of
 from optwise.numerics.rng import derive_seed
 from optwise.verbs.asking import Asked, Question, Settings, ask
 from optwise.verbs.checking import inspect
-from optwise.verbs.executing import Progress, Silent
+from optwise.verbs.progress import Progress, Silent
 
 TAG = "target"
 """Part of every reference seed, so that a target never comes from the runs that are compared with it."""
@@ -167,7 +167,7 @@ def _searches(question: Question, problem: Problem, label: str) -> list[Chunk]:
     choice = (
         choose_rung(problem, rules, most_rows=16, dtype=protocol.dtype, workers=question.workers)
         if rules
-        else RungChoice("solo", 1, "solo: a procedure keeps its own host-side state", {})
+        else PROCEDURES
     )
     return _chunked(question, problem, method, trials, choice)
 
