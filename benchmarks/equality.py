@@ -1,6 +1,6 @@
 """Batching changes no number: the largest differences between batched and solo steps, and between solo and torch.optim.
 
-A small network on a part of the digits, in float64, 64 trials of each built-in method that differ in every open
+A small network on a part of the digits, in float64, 64 trials of each method of torch.optim that differ in every open
 hyperparameter, with learning rates from 1e-4 to 10, and in seed and data order; batches of 32 whose last one is short.
 
 - one step: at each state along the solo run, one batched step from that very state against the solo step;
@@ -210,7 +210,7 @@ def main(states: int = STATES) -> None:
     for column in ("method", "T", "one step, vmap", "traced", "trajectory, vmap", "traced", "calm rows", "torch"):
         table.add_column(column, justify="left" if column == "method" else "right")
     with OneThread():
-        for method in METHODS:
+        for method in TORCH:
             found = {(d.rung, d.rows): d for d in differences(method, states=states)}
             against, calm = torch_difference(method, states=states)
             for count in ROW_COUNTS:

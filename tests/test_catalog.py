@@ -13,7 +13,23 @@ import torch
 from optwise.catalog import load_method, load_methods, load_problem, load_schedule, load_study, method_of
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, BadSpace, CallerError, NotLoadable, UnknownName
 from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform
-from optwise.methods import METHODS, SCHEDULES, AdamW, Constant, StepDecay, Torch, WarmupCosine
+from optwise.methods import (
+    EMA,
+    METHODS,
+    SCHEDULES,
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    InverseTime,
+    Momentum,
+    Polyak,
+    Preconditioned,
+    ScheduleFreeSGD,
+    StepDecay,
+    Torch,
+    WarmupCosine,
+)
 
 OPTIMIZER = """
 import torch
@@ -28,6 +44,35 @@ class Signs(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 p.add_(p.grad.sign(), alpha=-group["lr"])
+"""
+RULES = """
+from dataclasses import dataclass
+from optwise.core.method import UNSET, Hyper, Rule
+from optwise.core.wrapper import Wrapper
+
+RATE = 0.5
+
+@dataclass(frozen=True)
+class Still(Rule):
+    lr: Hyper = UNSET
+    defaults = {"lr": 0.1}
+
+    def init(self, w):
+        return {}
+
+    def step(self, w, g, state):
+        return w, state
+
+@dataclass(frozen=True)
+class Around(Wrapper):
+    def start(self, w, curvature):
+        return {"inner": self.inner.start(w, curvature)}
+
+    def step(self, w, g, state):
+        w, inner = self.inner.step(w, g, state["inner"])
+        return w, {"inner": inner}
+
+slow = Still(lr=1e-5)
 """
 PROBLEM = """
 import torch
@@ -184,10 +229,37 @@ def test_a_bare_method_is_its_default_space(name):
         ("torch.optim:RAdam", Torch(torch.optim.RAdam)),
         ("torch.optim:RAdam:lr=0.1,name=r", Torch(torch.optim.RAdam, name="r", lr=0.1)),
         ("optwise.methods:AdamW:lr=0.1", AdamW(lr=0.1)),
+        ("ema:of=momentum,lr=0.1,momentum=0.9,decay=0.99", EMA(Momentum(lr=0.1, momentum=0.9), decay=0.99)),
+        ("ema:lr=0.1", EMA(SGD(lr=0.1))),
+        ("ema:decay=0.9", EMA(SGD(), decay=0.9)),
+        ("ema:of=momentum", EMA(Momentum())),
+        ("polyak:of=adam,betas=0.9/0.99,after=10", Polyak(Adam(betas=(0.9, 0.99)), after=10)),
+        ("ema:of=preconditioned/momentum", EMA(Preconditioned(Momentum()))),
+        ("ema:power=1,of=preconditioned/momentum,lr=0.1", EMA(Preconditioned(Momentum(lr=0.1), power=1))),
+        ("ema:of=preconditioned,decay=1-0.1..0.5", EMA(Preconditioned(), decay=OneMinus(LogUniform(0.1, 0.5)))),
+        ("preconditioned:schedule=constant,name=p", Preconditioned(schedule=Constant(), name="p")),
+        ("ema:of=optwise.methods:SGD,lr=0.1", EMA(SGD(lr=0.1))),
+        ("schedule-free-sgd:lr=0.1", ScheduleFreeSGD(lr=0.1)),
+        ("sgd:lr=0.1,schedule=inverse-time,schedule.decay=0.5", SGD(lr=0.1, schedule=InverseTime(decay=0.5))),
     ],
 )
 def test_a_typed_method_equals_the_one_built_in_python(text, method):
     assert load_method(text) == method
+
+
+def test_a_users_rule_can_be_wrapped_and_can_wrap(folder):
+    (folder / "rules.py").write_text(RULES)
+    assert type(load_method("ema:of=rules.py:Still,lr=0.1").inner).__name__ == "Still"
+    assert load_method("ema:of=rules.py:slow,decay=0.5").values() == {"lr": 1e-5, "decay": 0.5}
+    own = load_method("rules.py:Around:of=momentum,lr=0.1")
+    assert (type(own).__name__, own.inner, own.label) == ("Around", Momentum(lr=0.1), "around-momentum")
+    with pytest.raises(BadMethod, match=r"rules\.py:Around wraps a rule; name it, as in rules\.py:Around:of=sgd"):
+        load_method("rules.py:Around")
+    with pytest.raises(NotLoadable, match=r"ema of rules\.py:RATE is no method but of type float"):
+        load_method("ema:of=rules.py:RATE")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "rules.py").write_text(RULES)
+    assert load_method("polyak:of=sub/rules.py:Still,lr=0.1").values()["lr"] == 0.1
 
 
 def test_a_users_optimizer_is_wrapped_and_a_users_method_taken_as_it_is(folder):
@@ -216,6 +288,18 @@ def test_commas_part_methods_and_values_alike():
         ("adamw:schedule=cosine", UnknownName, "Did you mean 'warmup-cosine'"),
         ("adamw:schedule.warmpu=0.1", UnknownName, "Did you mean 'warmup'"),
         ("adamw:schedule=step-decay", BadMethod, "Schedule step-decay needs every"),
+        ("adamw:of=sgd", UnknownName, "Unknown parameter of adamw 'of'"),
+        ("ema:of=momentm", UnknownName, "Unknown method 'momentm'. Did you mean 'momentum'"),
+        ("ema:deacy=0.9", UnknownName, "Unknown parameter of ema 'deacy'. Did you mean 'decay'"),
+        (
+            "ema:of=momentum,deacy=0.9",
+            UnknownName,
+            "Unknown parameter of ema of momentum 'deacy'. Did you mean 'decay'",
+        ),
+        ("ema:of=preconditioned/momentum,pwr=1", UnknownName, "Did you mean 'power'"),
+        ("ema:of=sgd/momentum", UnknownName, "Unknown parameter of ema of sgd 'of'"),
+        ("ema:of=ema", BadMethod, "EMA of EMA of SGD has two fields called decay"),
+        ("ema:of=mine.py:Signs", BadMethod, "EMA wraps a rule, whose steps are pure functions, and signs is none"),
         ("mine.py:Sings", NotLoadable, "Did you mean 'Signs'"),
         ("mine.py:RATE", NotLoadable, "mine.py:RATE is no method but of type float"),
         ("mine.py:Signs:rate=0.1", BadMethod, "Signs takes no hyperparameter 'rate'"),
@@ -239,6 +323,8 @@ def test_a_schedule_is_built_by_its_name(name):
         *METHODS,
         "adamw:lr=1e-3,schedule=warmup-stable-decay",
         "adamw:betas=1-0.1..0.3/0.99",
+        "ema:of=preconditioned/adamw,betas=1-0.1..0.3/0.99,schedule=inverse-time",
+        "polyak:of=schedule-free-sgd,lr=0.1,after=3",
         "torch.optim:RAdam",
         "torch.optim:RAdam:lr=0.1,schedule=constant",
         "mine.py:Signs",
@@ -278,6 +364,13 @@ weight_decay = { choice = [0.0, 0.1] }
 schedule = "constant"
 
 [[methods]]
+name = "ema"
+of = "preconditioned/momentum"
+label = "averaged"
+lr = { log = [1e-2, 1.0] }
+decay = 0.9
+
+[[methods]]
 name = "torch.optim:SGD"
 lr = 0.1
 schedule = { name = "step-decay", every = { int = [5, 10] } }
@@ -288,7 +381,7 @@ def test_a_study_file_says_what_the_flags_would(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(STUDY)
     study = load_study(path)
-    adamw, sgd = study.pop("methods")
+    adamw, averaged, sgd = study.pop("methods")
     assert study == {
         "problems": ["nqm:d=3"],
         "batch_size": 8,
@@ -304,6 +397,7 @@ def test_a_study_file_says_what_the_flags_would(tmp_path):
         schedule=Constant(),
         name="mine",
     )
+    assert averaged == EMA(Preconditioned(Momentum(lr=LogUniform(1e-2, 1.0))), decay=0.9, name="averaged")
     assert (sgd.hyperparameters, sgd.schedule) == ({"lr": 0.1}, StepDecay(IntUniform(5, 10)))
 
 

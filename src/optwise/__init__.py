@@ -9,20 +9,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optwise import methods, problems
+    from optwise import methods, problems, theory
+    from optwise.analyses.gradient_check import check_gradient
     from optwise.core.budget import Budget, Evaluations, ExampleGradients, Examples, Seconds, Steps
     from optwise.core.certificate import Certificate
     from optwise.core.data import Data, Split
     from optwise.core.errors import CallerError, OptwiseError, RunFailed
     from optwise.core.finding import Finding
+    from optwise.core.forecast import Forecast
     from optwise.core.method import Method, Procedure, Rule
     from optwise.core.metric import AtLeast, AtMost, Direction, Metric, Target
     from optwise.core.problem import Problem
+    from optwise.core.quadratic import Quadratic
     from optwise.core.run import Run
     from optwise.core.sampler import Full, Poisson, Shuffled, Stream, WithReplacement
     from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform, When
     from optwise.core.status import Status
     from optwise.methods import (
+        EMA,
         SGD,
         Adagrad,
         Adam,
@@ -30,10 +34,14 @@ if TYPE_CHECKING:
         Constant,
         Exponential,
         InverseSqrt,
+        InverseTime,
         Momentum,
         NAdamW,
         Nesterov,
+        Polyak,
+        Preconditioned,
         RMSProp,
+        ScheduleFreeSGD,
         StepDecay,
         Torch,
         WarmupCosine,
@@ -42,11 +50,13 @@ if TYPE_CHECKING:
     )
     from optwise.verbs.checking import check
     from optwise.verbs.comparing import compare
+    from optwise.verbs.predicting import predict
     from optwise.verbs.targeting import set_target
 
     __version__: str
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adagrad",
     "Adam",
@@ -65,9 +75,11 @@ __all__ = [
     "Examples",
     "Exponential",
     "Finding",
+    "Forecast",
     "Full",
     "IntUniform",
     "InverseSqrt",
+    "InverseTime",
     "LogUniform",
     "Method",
     "Metric",
@@ -77,12 +89,16 @@ __all__ = [
     "OneMinus",
     "OptwiseError",
     "Poisson",
+    "Polyak",
+    "Preconditioned",
     "Problem",
     "Procedure",
+    "Quadratic",
     "RMSProp",
     "Rule",
     "Run",
     "RunFailed",
+    "ScheduleFreeSGD",
     "Seconds",
     "Shuffled",
     "Split",
@@ -100,18 +116,22 @@ __all__ = [
     "WithReplacement",
     "__version__",
     "check",
+    "check_gradient",
     "compare",
     "methods",
+    "predict",
     "problems",
     "set_target",
+    "theory",
 ]
 
 _HOMES = (
-    *("core.budget", "core.certificate", "core.data", "core.errors", "core.finding", "core.method", "core.metric"),
-    *("core.problem", "core.run", "core.sampler", "core.space", "core.status", "methods"),
-    *("verbs.checking", "verbs.comparing", "verbs.targeting"),
+    *("core.budget", "core.certificate", "core.data", "core.errors", "core.finding", "core.forecast"),
+    *("core.method", "core.metric"),
+    *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.space", "core.status", "methods"),
+    *("verbs.checking", "verbs.comparing", "verbs.predicting", "verbs.targeting", "analyses.gradient_check"),
 )
-_ROOMS = ("methods", "problems")
+_ROOMS = ("methods", "problems", "theory")
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ def test_the_study_file_of_the_docs_can_be_read(tmp_path):
     (block,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     path = tmp_path / "study.toml"
     path.write_text(block, encoding="utf-8")
-    assert [method.label for method in load_study(path)["methods"]] == ["sgd", "adamw-flat", "radam"]
+    assert [method.label for method in load_study(path)["methods"]] == ["sgd", "adamw-flat", "ema-momentum", "radam"]
 
 
 def test_the_keys_of_a_study_file_are_what_compare_takes_and_its_flags(capsys):
@@ -56,5 +56,5 @@ def test_every_way_to_name_a_method_in_the_docs_can_be_read():
 
     table = PAGE.partition("| You type |")[2].partition("\n\n")[0]
     typed = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    assert len(typed) == 8
+    assert len(typed) == 11
     assert all(load_method(text) is not None for text in typed)

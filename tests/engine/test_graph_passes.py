@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
 
 from optwise.core.method import UNSET, Hyper, Rule
 from optwise.engine.calibration import _batches
 from optwise.engine.graph_passes import cancel_transposes, drop_same, fold_constants, merge_equal, tidy, turn_narrow
 from optwise.engine.program import program_of
 from optwise.engine.rungs import stepper_of
-from optwise.methods import METHODS, SGD, AdamW
+from optwise.methods import EMA, METHODS, SGD, AdamW
 from optwise.methods.one_pass import plus
 from optwise.problems import PROBLEMS, digits_softmax
 
@@ -28,15 +29,17 @@ def targets(graph):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["digits-softmax", "digits-cnn", "breast-cancer-logistic", "rosenbrock"])
 def test_in_float64_a_replayed_step_is_the_batched_step_bit_for_bit(name, method):
-    problem = PROBLEMS[name]().to(dtype=torch.float64)
-    rules = [METHODS[method](lr=lr) for lr in (1e-4, 1e-2, 1.0)]
+    shipped = METHODS[method]().at_defaults()
+    problem = PROBLEMS[name if shipped.needs <= PROBLEMS[name]().oracles else "nqm"]().to(dtype=torch.float64)
+    rules = [shipped.at_lr(lr) for lr in (1e-4, 1e-2, 1.0)]
     eager, traced = (stepper_of(rung, program_of(problem, rules[0]), rules) for rung in ("vmap", "traced"))
     rows, factors = eager.start(range(3)), torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
     for batch in _batches(problem, 3, 4):
         one, other = eager.step(rows, factors, batch), traced.step(rows, factors, batch)
         assert torch.equal(one.w, other.w)
         assert torch.equal(one.alive, other.alive)
-        assert all(torch.equal(leaf, other.state[n]) for n, leaf in one.state.items())
+        pairs = zip(pytree.tree_leaves(one.state), pytree.tree_leaves(other.state), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
         rows = one
 
 
@@ -157,7 +160,8 @@ def test_random_numbers_are_neither_merged_nor_kept():
     assert len({tuple(part.tolist()) for part in (a, b, c, d)}) == 4
 
 
-def test_an_edited_rule_of_the_same_name_is_traced_anew():
+@pytest.mark.parametrize("wrapped", [lambda rule: rule, EMA], ids=["itself", "within a wrapper"])
+def test_an_edited_rule_of_the_same_name_is_traced_anew(wrapped):
     """A class that a notebook defines twice has one name and two meanings."""
 
     def made(sign):
@@ -177,7 +181,7 @@ def test_an_edited_rule_of_the_same_name_is_traced_anew():
     problem = digits_softmax()
     moved = []
     for sign in (-1.0, 1.0):
-        rules = [made(sign)(lr=0.1)] * 2
+        rules = [wrapped(made(sign)(lr=0.1))] * 2
         stepper = stepper_of("traced", program_of(problem, rules[0]), rules)
         rows = stepper.start([0, 0])
         moved.append(stepper.step(rows, torch.ones(2, dtype=torch.float64), next(_batches(problem, 2, 1))).w - rows.w)

@@ -6,8 +6,23 @@ import pytest
 import torch
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
 
-from optwise.methods import METHODS, SGD, Adagrad, Adam, AdamW, Momentum, NAdamW, Nesterov, RMSProp
+from optwise.methods import (
+    EMA,
+    METHODS,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Momentum,
+    NAdamW,
+    Nesterov,
+    Polyak,
+    Preconditioned,
+    RMSProp,
+    ScheduleFreeSGD,
+)
 
 STEPS = 200
 
@@ -122,6 +137,12 @@ def torch_run(cls, arguments, gradient, start):
 PROBLEMS = pytest.mark.parametrize("problem", [quadratic, mlp])
 
 
+def nudges(start):
+    """All coordinates up by one rounding, and three draws of up or down for each."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.ones_like(start), *(torch.randn(3, len(start), generator=generator).sign())]
+
+
 def relative(a, b):
     return float((a - b).norm() / b.norm())
 
@@ -154,21 +175,50 @@ def test_one_step_from_every_state_of_a_torch_run_is_the_step_torch_takes(case, 
 @CASES
 @PROBLEMS
 def test_a_whole_trajectory_is_that_of_torch(case, problem):
-    """Where a last bit at the start spreads in torch itself, the two may differ in the same proportion."""
+    """Where a last bit at the start spreads in torch itself, the two may differ in the same proportion.
+
+    Proportion means something while differences are small enough to grow linearly. Beyond 1e-6 they saturate, each at a
+    size of its own, so there the comparison ends: at step 113 of 200 for nadamw-all on the network, elsewhere not at
+    all. One nudge may lie in a direction that grows late, hence several.
+    """
     rule, cls, arguments = TABLE[case]
     gradient, start = problem()
-    theirs, nudged = (torch_run(cls, arguments, gradient, w) for w in (start, start * (1 + 2.3e-16)))
+    theirs = torch_run(cls, arguments, gradient, start)
+    nudged = [torch_run(cls, arguments, gradient, start * (1 + 2.3e-16 * way)) for way in nudges(start)]
     w, state = start, rule.init(start)
+    spread, compared = 0.0, 0
     for k in range(STEPS):
         w, state = rule.step(w, gradient(w), state)
-        spread = relative(nudged[k], theirs[k])
+        spread = max(spread, *(relative(other[k], theirs[k]) for other in nudged))
+        if spread > 1e-6:
+            break
         assert relative(w, theirs[k]) <= 1e-11 * max(1.0, spread / 1e-12)
+        compared += 1
+    assert compared >= (90 if (case, problem) == ("nadamw-all", mlp) else STEPS)
+
+
+RULES = {name: rule for name, (rule, *_) in TABLE.items()} | {
+    "schedule-free": ScheduleFreeSGD(lr=0.5, weight_decay=0.1, r=1.0),
+    "ema": EMA(Momentum(lr=0.05), decay=0.8),
+    "polyak": Polyak(AdamW(lr=0.01), after=1),
+    "preconditioned": Preconditioned(SGD(lr=0.1), power=0.7, damping=0.1),
+    "ema-of-preconditioned": EMA(Preconditioned(Adam(lr=0.01), power=0.4)),
+}
+EVERY_RULE = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
 def rows(rule, T=5):
-    """The same rule at T settings: every closed number scaled, as float64 tensors by path [T]."""
+    """The same rule at T settings: every closed number scaled but a count of steps, as float64 tensors by path [T]."""
     scale = torch.linspace(0.5, 1.0, T, dtype=torch.float64)
-    return {path: scale * value for path, value in rule.values().items()}
+    return {path: (scale if path != "after" else torch.ones(T)) * value for path, value in rule.values().items()}
+
+
+def started(rule, w):
+    return rule.start(w, w.square() + 0.5)
+
+
+def stacked(states):
+    return pytree.tree_map(lambda *leaves: torch.stack(leaves), *states)
 
 
 def batch(rule, shape, T=5, dtype=torch.float64):
@@ -177,11 +227,11 @@ def batch(rule, shape, T=5, dtype=torch.float64):
     w, g = (torch.randn(T, *shape, generator=generator).to(dtype) for _ in range(2))
     states = []
     for row in range(T):
-        state = rule.init(w[row])
+        state = started(rule, w[row])
         for _ in range(2):
             _, state = rule.step(w[row], g[row], state)
         states.append(state)
-    return w, g, {n: torch.stack([s[n] for s in states]) for n in states[0]}
+    return w, g, stacked(states)
 
 
 def step_of(rule):
@@ -191,59 +241,69 @@ def step_of(rule):
 SHAPES = pytest.mark.parametrize("shape", [(), (7,), (3, 2)])
 
 
-@CASES
+@EVERY_RULE
 @SHAPES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_rows_with_their_own_hyperparameters_step_at_once_as_one_by_one(case, shape, dtype):
+def test_rows_with_their_own_hyperparameters_step_at_once_as_one_by_one(rule, shape, dtype):
     """Batching is an optimisation: it changes neither a number nor a precision."""
-    rule = TABLE[case][0]
     point, (w, g, state) = rows(rule), batch(rule, shape, dtype=dtype)
     together, states = vmap(step_of(rule))(point, w, g, state)
-    assert together.dtype == dtype
+    measured = vmap(lambda point, w, state: rule.close(point).evaluation_weights(w, state))(point, together, states)
+    assert together.dtype == measured.dtype == dtype
     tolerance = 1e-12 if dtype == torch.float64 else 1e-6
     for t in range(len(w)):
         closed = rule.close({path: float(values[t]) for path, values in point.items()})
-        alone, alone_state = closed.step(w[t], g[t], {n: s[t] for n, s in state.items()})
+        alone, alone_state = closed.step(w[t], g[t], pytree.tree_map(lambda leaf: leaf[t], state))  # noqa: B023
         assert alone.dtype == dtype
-        torch.testing.assert_close(together[t], alone, rtol=tolerance, atol=tolerance)
-        for n, value in alone_state.items():
-            assert value.dtype == states[n].dtype == state[n].dtype
-            torch.testing.assert_close(states[n][t], value, rtol=tolerance, atol=tolerance)
+        seen = closed.evaluation_weights(alone, alone_state)
+        for ours, expected in ((together[t], alone), (measured[t], seen)):
+            torch.testing.assert_close(ours, expected, rtol=tolerance, atol=tolerance)
+        trees = [pytree.tree_leaves(tree) for tree in (alone_state, states, state)]
+        for value, stepped, before in zip(*trees, strict=True):
+            assert value.dtype == stepped.dtype == before.dtype
+            torch.testing.assert_close(stepped[t], value, rtol=tolerance, atol=tolerance)
 
 
-@CASES
-def test_states_start_at_once_as_one_by_one(case):
-    rule = TABLE[case][0]
+@EVERY_RULE
+def test_states_start_at_once_as_one_by_one(rule):
     point, w = rows(rule), torch.randn(5, 4)
-    together = vmap(lambda point, w: rule.close(point).init(w))(point, w)
+    together = vmap(lambda point, w: started(rule.close(point), w))(point, w)
     for t in range(5):
-        alone = rule.close({path: float(values[t]) for path, values in point.items()}).init(w[t])
-        assert together.keys() == alone.keys()
-        assert all(torch.equal(together[n][t], alone[n]) for n in alone)
+        alone = started(rule.close({path: float(values[t]) for path, values in point.items()}), w[t])
+        assert pytree.tree_structure(together) == pytree.tree_structure(alone)
+        pairs = zip(pytree.tree_leaves(together), pytree.tree_leaves(alone), strict=True)
+        assert all(torch.equal(a[t], b) for a, b in pairs)
 
 
-@CASES
-def test_a_traced_batched_step_replays_to_the_same_numbers(case):
+@EVERY_RULE
+def test_a_traced_batched_step_replays_to_the_same_numbers(rule):
     """The trace is made on one batch and replayed on another: nothing of the first may have been baked in."""
-    rule = TABLE[case][0]
     step, point = vmap(step_of(rule)), rows(rule)
     w, g, state = batch(rule, (7,), dtype=torch.float32)
-    start = {n: torch.stack([s] * 5) for n, s in rule.init(w[0]).items()}
-    replay = make_fx(step)(point, w, g, start)
-    other = {path: values * 0.9 for path, values in point.items()}
+    replay = make_fx(step)(point, w, g, stacked([started(rule, w[0])] * 5))
+    other = {path: values * (0.9 if path != "after" else 1) for path, values in point.items()}
     expected_w, expected_state = step(other, g, w, state)
     got_w, got_state = replay(other, g, w, state)
     assert torch.equal(got_w, expected_w)
-    assert all(torch.equal(got_state[n], expected_state[n]) for n in expected_state)
+    pairs = zip(pytree.tree_leaves(got_state), pytree.tree_leaves(expected_state), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
-@CASES
-def test_a_step_changes_nothing_that_was_handed_in(case):
-    rule = TABLE[case][0]
+@EVERY_RULE
+def test_a_step_changes_nothing_that_was_handed_in(rule):
     w, g, state = batch(rule, (4,))
-    before = [t.clone() for t in (w[0], g[0], *state.values())]
-    rule.step(w[0], g[0], {n: s[0] for n, s in state.items()})
-    assert all(torch.equal(a, b) for a, b in zip(before, (w[0], g[0], *state.values()), strict=True))
+    own = pytree.tree_map(lambda leaf: leaf[0], state)
+    parts = (w[0], g[0], *pytree.tree_leaves(own))
+    before = [t.clone() for t in parts]
+    _, stepped = rule.step(w[0], g[0], own)
+    rule.evaluation_weights(w[0], stepped)
+    assert all(torch.equal(a, b) for a, b in zip(before, parts, strict=True))
+
+
+@EVERY_RULE
+def test_a_rule_at_another_lr_is_the_one_closed_there(rule):
+    assert rule.at_lr(0.125) == rule.close({"lr": 0.125})
+    assert rule.at_lr(rule.values()["lr"]) == rule
 
 
 def test_an_overflowing_square_rests_where_torch_rests():

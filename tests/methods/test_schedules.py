@@ -13,9 +13,11 @@ from optwise.core.space import LogUniform
 from optwise.methods import (
     DEFAULT_SCHEDULE,
     SCHEDULES,
+    SGD,
     Constant,
     Exponential,
     InverseSqrt,
+    InverseTime,
     StepDecay,
     WarmupCosine,
     WarmupLinear,
@@ -108,12 +110,29 @@ def test_past_its_horizon_a_schedule_stays_where_it_is():
 
 
 def test_only_a_schedule_that_looks_at_the_end_needs_a_horizon():
-    free = [Constant(), StepDecay(10), Exponential(0.9), InverseSqrt(warmup=0.0)]
+    free = [Constant(), StepDecay(10), Exponential(0.9), InverseSqrt(warmup=0.0), InverseTime(0.1)]
     bound = [WarmupCosine(), WarmupLinear(), WarmupStableDecay(), InverseSqrt(), InverseSqrt(LogUniform(0.01, 0.1))]
     assert not any(schedule.needs_horizon for schedule in free)
     assert all(schedule.needs_horizon for schedule in bound)
     for schedule in free:
         np.testing.assert_array_equal(schedule.factors(10), schedule.factors(100)[:10])
+
+
+def test_inverse_time_makes_gradient_descent_the_running_mean():
+    """On the mean of 1/2 (w - x_i)^2: w + (x - w) / (k + 1), whatever the start."""
+    x = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    w, state = torch.tensor(7.0, dtype=torch.float64), {}
+    seen = []
+    for example, factor in zip(x, InverseTime(decay=1.0).factors(50), strict=True):
+        w, state = SGD(lr=1.0).at_lr(1.0 * factor).step(w, w - example, state)
+        seen.append(w)
+    # 50 steps, each with a few roundings of a number of order 1
+    torch.testing.assert_close(torch.stack(seen), x.cumsum(0) / torch.arange(1, 51), rtol=0, atol=1e-14)
+
+
+def test_inverse_time_is_torch_s_lambda():
+    theirs = torch_factors(lambda o: lr_scheduler.LambdaLR(o, lambda k: 1 / (1 + 0.3 * k)), 40)
+    np.testing.assert_allclose(InverseTime(0.3).factors(40), theirs, rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +143,7 @@ def test_only_a_schedule_that_looks_at_the_end_needs_a_horizon():
         (lambda: WarmupStableDecay(decay=1.5), r"WarmupStableDecay.decay is 1.5; it must lie in \[0, 1\]"),
         (lambda: StepDecay(0), "StepDecay.every is 0"),
         (lambda: Exponential(math.nan), "Exponential.gamma is nan"),
+        (lambda: InverseTime(-1.0), "InverseTime.decay is -1.0"),
     ],
 )
 def test_a_number_outside_its_limits_is_refused(build, sentence):

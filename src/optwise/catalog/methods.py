@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from optwise.catalog.values import hyperparameter, written
 from optwise.core.errors import BadMethod, NotLoadable, UnknownName
 from optwise.core.method import Method
 from optwise.core.schedule import Schedule
-from optwise.core.space import distribution_of
+from optwise.core.space import INNER, distribution_of
+from optwise.core.wrapper import Wrapper
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, SCHEDULES, Torch
 
 
@@ -25,7 +26,9 @@ def load_method(text: str) -> Method:
         text: A built-in name, or ``mine.py:MyOptimizer`` or ``package.module:name`` for a ``torch.optim.Optimizer``
             class, a Method class or a Method; then hyperparameters, ``adamw:lr=1e-4..1e-1,betas=0.9/0.999`` (see
             :func:`~optwise.catalog.values.hyperparameter`), a label, ``name=mine``, and a schedule,
-            ``schedule=warmup-cosine,schedule.warmup=0.1``.
+            ``schedule=warmup-cosine,schedule.warmup=0.1``. One that wraps a rule takes it as ``of``, and that rule's
+            hyperparameters beside its own: ``ema:of=momentum,lr=0.1,decay=0.9``; ``of=preconditioned/momentum`` wraps
+            twice.
 
     Raises:
         CallerError: Nothing answers to it, or it takes no such hyperparameter.
@@ -35,6 +38,8 @@ def load_method(text: str) -> Method:
         {'lr': LogUniform(low=0.0001, high=0.1)}
         >>> load_method("torch.optim:RAdam:lr=0.01").hyperparameters
         {'lr': 0.01}
+        >>> load_method("polyak:of=momentum,lr=0.1").values()
+        {'lr': 0.1, 'momentum': 0.9, 'dampening': 0.0, 'weight_decay': 0.0, 'after': 0}
     """
     reference = Reference.parse(text, kind="method", known=METHODS, error=BadMethod)
     typed = dict(reference.values)
@@ -96,8 +101,10 @@ def method_of(description: Mapping[str, Any]) -> Method:
         Adam(schedule=None, name=None, lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)
     """
     rest = dict(description)
-    kind, digest = rest.pop("class"), rest.pop("file_digest", None)
+    kind, digest, inner = rest.pop("class"), rest.pop("file_digest", None), rest.pop(INNER, None)
     values = {name: _recorded(value) for name, value in rest.items()}
+    if inner is not None:
+        values[INNER] = method_of(inner)
     if kind != Torch.__name__:
         known = {cls.__name__: cls for cls in METHODS.values()}
         if kind not in known:
@@ -140,7 +147,19 @@ def _schedule(name: str, values: Mapping[str, Any]) -> Schedule:
     return SCHEDULES[name](**values)
 
 
-def _build(reference: Reference, label: str | None, schedule: Schedule | None, values: Mapping[str, Any]) -> Method:
+_LABELS = ("name", "schedule")
+_OF = "of"
+"""How the rule that a wrapper takes is named."""
+
+
+def _build(
+    reference: Reference,
+    label: str | None,
+    schedule: Schedule | None,
+    values: Mapping[str, Any],
+    beside: Collection[str] = _LABELS,
+) -> Method:
+    """The method that a reference names, with its values; ``beside`` them other names may stand, for sentences."""
     found = attribute(reference.home, reference.name) if reference.home else METHODS[reference.name]
     if isinstance(found, Method):
         if values:
@@ -153,10 +172,34 @@ def _build(reference: Reference, label: str | None, schedule: Schedule | None, v
             f"{reference.text} is no method but of type {type(found).__name__}; name a subclass of "
             "torch.optim.Optimizer, or a Method."
         )
-    for name in values:
-        if name not in found.hyperparameter_names():
-            raise UnknownName(f"parameter of {reference.text}", name, (*found.hyperparameter_names(), *_LABELS))
-    return found(name=label, schedule=schedule, **values)
+    own = {name: value for name, value in values.items() if name in found.hyperparameter_names()}
+    rest = {name: value for name, value in values.items() if name not in own}
+    beside = (*found.hyperparameter_names(), *beside)
+    if issubclass(found, Wrapper):
+        own[INNER] = _inner(reference, found, rest, beside)
+    else:
+        _refuse(reference, rest, beside)
+    return found(name=label, **own, **({} if schedule is None else {"schedule": schedule}))
 
 
-_LABELS = ("name", "schedule")
+def _inner(reference: Reference, wrapper: type[Wrapper], values: Mapping[str, Any], beside: Collection[str]) -> Method:
+    """The rule that a wrapper wraps: the one called ``of``, else the wrapper's default."""
+    rest = dict(values)
+    if _OF not in rest:
+        default = next(f.default for f in fields(wrapper) if f.name == INNER)
+        if not isinstance(default, Method):
+            raise BadMethod(f"{reference.text} wraps a rule; name it, as in {reference.text}:{_OF}=sgd.")
+        names = [name for kind in default.kinds for name in kind.hyperparameter_names()]
+        _refuse(reference, [name for name in rest if name not in names], (*names, *beside, _OF))
+        return type(default)(**rest) if rest else default
+    text = str(rest.pop(_OF))
+    name, _, deeper = text.partition("/")
+    if name in METHODS and deeper:  # elsewhere a slash belongs to a path
+        text, rest[_OF] = name, deeper
+    named = Reference.parse(text, kind="method", known=METHODS, error=BadMethod)
+    return _build(replace(named, text=f"{reference.text} of {text}"), None, None, rest, (*beside, _OF))
+
+
+def _refuse(reference: Reference, unknown: Iterable[str], known: Collection[str]) -> None:
+    for name in unknown:
+        raise UnknownName(f"parameter of {reference.text}", name, set(known) - {name})

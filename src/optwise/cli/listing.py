@@ -37,7 +37,8 @@ def list_names(
     if kind == "methods":
         from optwise.methods import SCHEDULES
 
-        show(f"\nSchedules: {', '.join(SCHEDULES)}.")
+        wrappers = ", ".join(name for name, entry in entries.items() if "of" in entry)
+        show(f"\nAround another rule, ema:of=momentum,lr=0.1: {wrappers}.\nSchedules: {', '.join(SCHEDULES)}.")
 
 
 def _problems() -> dict[str, dict[str, Any]]:
@@ -55,17 +56,20 @@ def _problems() -> dict[str, dict[str, Any]]:
 
 def _methods() -> dict[str, dict[str, Any]]:
     from optwise.core.plain import plain
+    from optwise.core.wrapper import Wrapper
     from optwise.methods import METHODS
 
-    return {
-        name: {
+    entries = {}
+    for name, cls in METHODS.items():
+        method = cls()
+        entries[name] = {
             "summary": _summary(cls),
-            "space": {path: str(d) for path, d in cls().space.fields.items()},
-            "defaults": plain(cls.defaults),
+            "space": {path: str(d) for path, d in method.space.fields.items()},
+            "defaults": {field: plain(d) for kind in method.kinds[::-1] for field, d in kind.defaults.items()},
             "source": cls.source,
+            **({"of": method.inner.label} if isinstance(method, Wrapper) else {}),
         }
-        for name, cls in METHODS.items()
-    }
+    return entries
 
 
 def _summary(documented: object) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -20,7 +21,8 @@ from optwise.core.space import Distribution, Role, Space, space_of
 
 # A hyperparameter is a number when closed, a Distribution while open, and a 0-d Tensor inside a batched pass.
 Hyper: TypeAlias = Any
-State: TypeAlias = dict[str, Tensor]
+# Tensors by name; a method that wraps another keeps that one's state as a dictionary within its own.
+State: TypeAlias = dict[str, Any]
 
 
 class _Unset:
@@ -62,11 +64,10 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
     """Gradients of the batch one step pays for."""
 
     def __post_init__(self) -> None:
-        given = [f for f in self.hyperparameter_names() if getattr(self, f) is not UNSET]
-        fill = self.defaults if given else {**self.defaults, **self.default_space}
-        for f in self.hyperparameter_names():
-            if getattr(self, f) is UNSET:
-                object.__setattr__(self, f, fill[f])
+        missing = [f for f in self.hyperparameter_names() if getattr(self, f) is UNSET]
+        fill = {**self.defaults, **self.default_space} if missing and self._nothing_given() else self.defaults
+        for f in missing:
+            object.__setattr__(self, f, fill[f])
         for path, value in _leaves(self):
             limit = self.limits.get(re.sub(r"\[\d+\]$", "", path))
             if limit is None or isinstance(value, Distribution | Tensor):
@@ -80,6 +81,20 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
     def hyperparameter_names(cls) -> tuple[str, ...]:
         """Names of the fields that are hyperparameters, in order."""
         return tuple(f.name for f in fields(cls) if f.name not in _LABELS)
+
+    def _nothing_given(self) -> bool:
+        return all(getattr(self, f) is UNSET for f in self.hyperparameter_names())
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it is open in its whole default space, as when no hyperparameter is given."""
+        asked = {**self.defaults, **self.default_space}
+        return self.is_open and all(getattr(self, f) == asked.get(f, UNSET) for f in self.hyperparameter_names())
+
+    @property
+    def kinds(self) -> tuple[type[Method], ...]:
+        """Its class; of a method that wraps another, that one's classes behind it."""
+        return (type(self),)
 
     @property
     def label(self) -> str:
@@ -168,6 +183,14 @@ class Rule(Method):
     def init(self, w: Tensor) -> State:
         """State before step 1 for parameters ``w`` of any shape."""
 
+    def start(self, w: Tensor, curvature: Tensor | None) -> State:
+        """State before step 1 on a problem whose Hessian has the diagonal ``curvature``, of the shape of ``w``.
+
+        The engine calls it with what the problem knows, ``None`` where it knows nothing. Only a rule that declares
+        :attr:`~optwise.core.oracles.Oracle.CURVATURE` among its needs has to look at it.
+        """
+        return self.init(w)
+
     @abstractmethod
     def step(self, w: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
         """One step from ``w`` with gradient ``g`` of the same shape."""
@@ -175,6 +198,12 @@ class Rule(Method):
     def evaluation_weights(self, w: Tensor, state: State) -> Tensor:
         """The point that is measured: the iterate, unless the rule averages."""
         return w
+
+    def at_lr(self, lr: Hyper) -> Self:
+        """The same rule with another ``lr``, unchecked: many times cheaper than :meth:`close`, for every step."""
+        own = copy(self)
+        object.__setattr__(own, "lr", lr)
+        return own
 
 
 class Oracles(ABC):
@@ -249,7 +278,7 @@ def _set(value: Any, path: str, point: Mapping[str, Any]) -> Any:
 
 
 def _parts(value: Any, path: str) -> dict[Any, tuple[Any, str]] | None:
-    """Parts of a composed value with their paths; a mapping's keys stand for themselves, as fields do."""
+    """Parts of a composed value with their paths; a mapping's keys and a wrapped rule's fields stand for themselves."""
     if isinstance(value, tuple):
         return {i: (item, f"{path}[{i}]") for i, item in enumerate(value)}
     dot = f"{path}." if path else ""
@@ -257,5 +286,5 @@ def _parts(value: Any, path: str) -> dict[Any, tuple[Any, str]] | None:
         return {key: (item, f"{dot}{key}") for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "name"}
-        return {n: (item, path if isinstance(item, Mapping) else f"{dot}{n}") for n, item in items.items()}
+        return {n: (item, path if isinstance(item, Mapping | Method) else f"{dot}{n}") for n, item in items.items()}
     return None

@@ -11,6 +11,7 @@ class Oracle(Enum):
     VALUE = "value"
     GRADIENT = "gradient"
     HVP = "hvp"
+    CURVATURE = "diagonal of the Hessian"
     PER_EXAMPLE = "per-example losses"
     PROX = "prox"
     PROJECTION = "projection"

@@ -22,7 +22,7 @@ def best_value(run: Run, metric: str, direction: Direction) -> float:
 
 def steps_to_target(run: Run, target: Target) -> int | None:
     """Step of the first evaluation at or past the target; ``None`` for a miss. A NaN never reaches anything."""
-    return next((step for step, value in run.curve(target.metric) if target.reached_by(value)), None)
+    return run.steps_to(target)
 
 
 def axis_per_step(run: Run, axis: str, step_seconds: float | None) -> float:

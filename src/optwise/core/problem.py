@@ -16,6 +16,7 @@ from optwise.core.layout import Leaves
 from optwise.core.metric import OBJECTIVE, Direction, Metric, Target
 from optwise.core.oracles import Oracle
 from optwise.core.plain import digest
+from optwise.core.quadratic import Quadratic
 from optwise.core.sampler import Full, Sampler, batch_size
 
 FINGERPRINT_EXAMPLES = 64
@@ -118,6 +119,7 @@ class Problem:
             there is none.
         reference: How to build this problem again (``digits-mlp``, ``mine.py:problem``); empty where only this
             process knows.
+        quadratic: What theory needs to know of it; ``None`` where it is no quadratic, or nobody said so.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Problem:
     target_command: str = ""
     predictor: float | None = None
     reference: str = ""
+    quadratic: Quadratic | None = None
 
     @property
     def oracles(self) -> frozenset[Oracle]:
@@ -142,8 +145,14 @@ class Problem:
             (self.penalty, Oracle.PROX),
             (self.constraint, Oracle.PROJECTION),
             (self.operator, Oracle.OPERATOR),
+            (self.quadratic, Oracle.CURVATURE),
         )
         return self.objective.oracles | {oracle for part, oracle in parts if part is not None}
+
+    @property
+    def curvature(self) -> Tensor | None:
+        """Diagonal of the Hessian in the order of the flat parameters [P]; ``None`` where it is not known."""
+        return None if self.quadratic is None else torch.from_numpy(self.quadratic.h)
 
     @property
     def examples(self) -> int:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from optwise.core.certificate import Certificate
 from optwise.core.errors import BadProtocol, RunFailed
 from optwise.core.finding import Finding
+from optwise.core.forecast import Floats, Forecast
 from optwise.core.layout import Leaves
 from optwise.core.method import Method
+from optwise.core.metric import Target
 from optwise.core.status import Status
 
 if TYPE_CHECKING:
@@ -155,6 +157,7 @@ class Run:
         name: Its address within a comparison.
         point: The values chosen for the method's open fields, by path.
         key: Its content key within a comparison.
+        forecast: What theory says, of a predicted run.
     """
 
     problem: str
@@ -175,6 +178,45 @@ class Run:
     name: TrialName | None = None
     point: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
+    forecast: Forecast | None = None
+
+    @property
+    def risk(self) -> Floats:
+        """Predicted excess over the optimum at steps 0 to k: ``bias + noise / batch size``."""
+        return self._predicted().risk
+
+    @property
+    def bias(self) -> Floats:
+        """What the start leaves behind at steps 0 to k, of a predicted run."""
+        return self._predicted().bias
+
+    @property
+    def noise(self) -> Floats:
+        """What the noise of batches of one adds at steps 0 to k, of a predicted run."""
+        return self._predicted().noise
+
+    def _predicted(self) -> Forecast:
+        if self.forecast is None:
+            raise RunFailed("This run was measured, not predicted; read its `curve(metric)`, or ask `ow.predict`.")
+        return self.forecast
+
+    def steps_to(self, target: float | Target) -> int | None:
+        """First step at or past the target, among all steps of a predicted run, evaluations of a measured one.
+
+        Args:
+            target: Where a run was measured a :class:`Target`; where it was predicted an excess over the optimum too.
+
+        Returns:
+            ``None`` for a miss.
+
+        Raises:
+            BadProtocol: A bare number asked of a measured run, or a metric that was not predicted.
+        """
+        if self.forecast is not None:
+            return self.forecast.steps_to(target)
+        if not isinstance(target, Target):
+            raise BadProtocol(f"Target {target:g} names no metric; give one, as in AtMost('valid/loss', {target:g}).")
+        return next((step for step, value in self.curve(target.metric) if target.reached_by(value)), None)
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """``(step, value)`` of one metric by full name, in order."""

@@ -181,25 +181,25 @@ class Stream(Sampler):
         draw: ``draw(generator, steps, batch_size, w)`` gives [S, R, ...]: R rows stand for a batch of
             ``batch_size`` (R = 1 where the source can draw the mean of a batch directly).
         batch_size: Examples a step pays for.
-        rows: R.
+        rows: R; ``None`` draws each example, R being the batch size.
         weighted: Whether ``draw`` looks at ``w``.
     """
 
     draw: Callable[[torch.Generator, int, int, Tensor | None], Tensor] = field(compare=False, repr=False)
     batch_size: int = 64
-    rows: int = 1
+    rows: int | None = 1
 
     def __post_init__(self) -> None:
         _positive("Stream", self.batch_size)
 
     def cap(self, examples: int) -> int:
-        return self.rows
+        return self.batch_size if self.rows is None else self.rows
 
     def take(
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
     ) -> tuple[Draws, SamplerState]:
         fresh = self.draw(state.generator, steps, self.batch_size, w)
-        ones = torch.ones(steps, self.rows, dtype=torch.float64)
+        ones = torch.ones(steps, self.cap(examples), dtype=torch.float64)
         counts = torch.full((steps,), self.batch_size)
         return Draws(None, ones, ones.sum(1), counts, fresh), state
 

@@ -235,6 +235,9 @@ class Space:
         return not isinstance(d, When) or point.get(d.field) == d.equals
 
 
+INNER = "inner"
+"""The field of a method that holds the rule it wraps, whose fields count as its own."""
+
 _BY_NAME: Mapping[str, type[Distribution]] = {
     kind.__name__: kind for kind in (LogUniform, Uniform, IntUniform, Choice, OneMinus, When)
 }
@@ -272,6 +275,7 @@ def _open_fields(value: Any, path: str) -> Iterator[tuple[str, Distribution]]:
     elif isinstance(value, Mapping):
         dot = f"{path}." if path else ""
         for name, item in value.items():
-            # a mapping's keys stand for themselves; only composed nouns carry their class
-            inner = isinstance(item, Mapping) and "class" not in item
-            yield from _open_fields(item, path if inner else f"{dot}{name}")
+            # keys of a mapping stand for themselves, as fields of a wrapped rule do; other nouns carry their class
+            wrapped = name == INNER and distribution_of(item) is None
+            inlined = isinstance(item, Mapping) and (wrapped or "class" not in item)
+            yield from _open_fields(item, path if inlined else f"{dot}{name}")

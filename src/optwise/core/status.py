@@ -19,6 +19,7 @@ class Status(Enum):
     BUDGET_SPENT = "budget spent"
     STALLED = "stalled"
     NOT_FINITE = "not finite"
+    DIVERGES = "diverges, predicted"
     INFEASIBLE = "infeasible, certified"
     UNBOUNDED = "unbounded, certified"
     CRASHED = "crashed"

@@ -148,8 +148,7 @@ def misdeclared(program: Program) -> str:
         return ""
     leaves, _ = program.problem.start(0)
     flat = program.layout.pack(leaves)
-    states = {name: rule.init(leaf) for name, leaf in leaves.items()}
-    state = rule.init(flat)
+    states, state = program.state_by_leaf(rule, flat), program.whole_state(rule, flat)
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):
         g = torch.randn(flat.shape, generator=generator, dtype=flat.dtype)
@@ -159,7 +158,7 @@ def misdeclared(program: Program) -> str:
     error = _relative(program.layout.pack(leaves)[None], flat[None])
     if error <= ADMISSION_TOLERANCE:
         return ""
-    name = type(rule).__name__
+    name = rule.kinds[-1].__name__  # what wraps it steps as it does
     return f"{name} on all parameters at once differs from leaf by leaf by {error:.1e}; set {name}.elementwise = False"
 
 

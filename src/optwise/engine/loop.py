@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -65,7 +65,7 @@ def run_chunk(problem: Problem, chunk: Chunk) -> ChunkResult:
     """
     started = time.perf_counter()
     cast = problem.to(dtype=DTYPES[chunk.dtype], device=chunk.device)
-    groups: dict[tuple[tuple[str, str], ...] | str, list[Trial]] = {}
+    groups: dict[Hashable, list[Trial]] = {}
     for trial in chunk.trials:  # rows that differ in a flag cannot share a pass
         group = signature(trial.method) if isinstance(trial.method, Rule) else str(trial.name)
         groups.setdefault(group, []).append(trial)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -85,9 +85,21 @@ class Program:
     def init_state(self, numbers: Mapping[str, Any], w: Tensor) -> Tree:
         """One row's state before step 1."""
         rule = self.rule.close(numbers)
-        if rule.elementwise:
-            return rule.init(w)
-        return {name: rule.init(leaf) for name, leaf in self.layout.unpack(w).items()}
+        return self.whole_state(rule, w) if rule.elementwise else self.state_by_leaf(rule, w)
+
+    def whole_state(self, rule: Rule, w: Tensor) -> Tree:
+        """State before step 1 of a closed rule that steps the flat row [P]."""
+        return rule.start(w, self._curvature(w))
+
+    def state_by_leaf(self, rule: Rule, w: Tensor) -> Tree:
+        """State before step 1 of a closed rule that steps leaf by leaf, by name."""
+        curvature = self._curvature(w)
+        parts = {} if curvature is None else self.layout.unpack(curvature)
+        return {name: rule.start(leaf, parts.get(name)) for name, leaf in self.layout.unpack(w).items()}
+
+    def _curvature(self, w: Tensor) -> Tensor | None:
+        known = self.problem.curvature
+        return None if known is None else known.to(w)
 
     def evaluation_weights(self, numbers: Mapping[str, Any], w: Tensor, state: Tree) -> Tensor:
         """The point of one row that is measured."""
@@ -123,13 +135,13 @@ def numbers_of(rules: Sequence[Rule], dtype: torch.dtype = torch.float64) -> dic
     return {path: torch.tensor([values[path] for values in bare], dtype=dtype) for path in numeric}
 
 
-def signature(rule: Rule) -> tuple[tuple[str, str], ...]:
-    """What rows must share to be stepped together: the class and every flag or choice that is not a number."""
+def signature(rule: Rule) -> tuple[Hashable, ...]:
+    """What rows must share to be stepped together: the classes and every flag or choice that is not a number.
+
+    The classes themselves, not their names: one that a notebook defines anew under its old name is another rule.
+    """
     flags = replace(rule, schedule=None).values()
-    return (
-        ("class", type(rule).__qualname__),
-        *((path, repr(value)) for path, value in flags.items() if not _is_number(value)),
-    )
+    return (*rule.kinds, *((path, repr(value)) for path, value in flags.items() if not _is_number(value)))
 
 
 def finite_rows(w: Tensor, loss: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any, Literal
 
 import torch
@@ -13,7 +12,6 @@ from torch.fx import GraphModule
 from torch.utils import _pytree as pytree
 
 from optwise.core.layout import Leaves
-from optwise.core.method import Rule
 from optwise.engine.program import Batch, Program, Rows, Tree, finite_rows, numbers_of, signature, unpadded
 from optwise.engine.traces import Traced, traced
 
@@ -94,8 +92,7 @@ class TracedReplay(Stepper):
     def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
         whole = (rows, numbers, batch)
         if self._stepping is None:  # shapes stay the same from step to step, so that one look is enough
-            rule = self.program.rule  # the class itself: one defined anew under its old name is another rule
-            self._stepping = self._traced(("step", type(rule), *signature(rule)), self.program.step_rows, whole)
+            self._stepping = self._traced(("step", *signature(self.program.rule)), self.program.step_rows, whole)
         stepped: Rows = self._stepping(whole)
         return stepped
 
@@ -151,7 +148,7 @@ class Solo(Stepper):
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         with torch.no_grad():
             g = self.program.layout.pack(dict(zip(leaves, gradients, strict=True)))
-            new_w, new_state = self.program.take(_at_lr(self._rules[t], lr), w, g, state)
+            new_w, new_state = self.program.take(self._rules[t].at_lr(lr), w, g, state)
             alive = bool(finite_rows(new_w[None], loss.detach()[None]))
         if not alive:
             return w, state, buffers, False, loss.detach()
@@ -204,9 +201,3 @@ def _with_dead_rows(stepped: Rows, before: Rows) -> Rows:
 def row_of(tree: Any, t: int) -> Any:
     """Row ``t`` of a tree of tensors [T, ...]."""
     return {name: row_of(part, t) for name, part in tree.items()} if isinstance(tree, dict) else tree[t]
-
-
-def _at_lr(rule: Rule, lr: float) -> Rule:
-    own = copy(rule)  # many times cheaper than `replace`, which checks all fields again
-    object.__setattr__(own, "lr", lr)
-    return own

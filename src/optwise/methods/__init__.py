@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from optwise.core.method import Method
 from optwise.core.schedule import Schedule
 from optwise.methods.adaptive import Adagrad, Adam, AdamW, NAdamW, RMSProp
+from optwise.methods.averaging import EMA, Polyak
 from optwise.methods.descent import SGD, Momentum, Nesterov
+from optwise.methods.preconditioning import Preconditioned
+from optwise.methods.schedule_free import ScheduleFreeSGD
 from optwise.methods.schedules import (
     DEFAULT_SCHEDULE,
     Constant,
     Exponential,
     InverseSqrt,
+    InverseTime,
     StepDecay,
     WarmupCosine,
     WarmupLinear,
@@ -29,6 +33,10 @@ METHODS: Mapping[str, type[Method]] = {
     "adam": Adam,
     "adamw": AdamW,
     "nadamw": NAdamW,
+    "schedule-free-sgd": ScheduleFreeSGD,
+    "ema": EMA,
+    "polyak": Polyak,
+    "preconditioned": Preconditioned,
 }
 """Built-in methods by the name a command line takes."""
 
@@ -38,6 +46,7 @@ SCHEDULES: Mapping[str, type[Schedule]] = {
     "warmup-linear": WarmupLinear,
     "warmup-stable-decay": WarmupStableDecay,
     "inverse-sqrt": InverseSqrt,
+    "inverse-time": InverseTime,
     "step-decay": StepDecay,
     "exponential": Exponential,
 }
@@ -45,6 +54,7 @@ SCHEDULES: Mapping[str, type[Schedule]] = {
 
 __all__ = [
     "DEFAULT_SCHEDULE",
+    "EMA",
     "METHODS",
     "SCHEDULES",
     "SGD",
@@ -54,10 +64,14 @@ __all__ = [
     "Constant",
     "Exponential",
     "InverseSqrt",
+    "InverseTime",
     "Momentum",
     "NAdamW",
     "Nesterov",
+    "Polyak",
+    "Preconditioned",
     "RMSProp",
+    "ScheduleFreeSGD",
     "StepDecay",
     "Torch",
     "WarmupCosine",

@@ -222,6 +222,39 @@ class Exponential(Schedule):
         return False
 
 
+@final
+@dataclass(frozen=True)
+class InverseTime(Schedule):
+    r"""The factor :math:`1 / (1 + \gamma k)`, which never ends.
+
+    Step sizes of this kind add up to infinity while their squares do not, as stochastic approximation asks for. At
+    ``decay=1``, gradient descent with ``lr=1`` on the mean of :math:`\tfrac12 (w - x_i)^2` is the running mean of the
+    examples seen.
+
+    Args:
+        decay: :math:`\gamma`, at least 0.
+
+    Example:
+        >>> InverseTime(1.0).factors(4).round(3).tolist()
+        [1.0, 0.5, 0.333, 0.25]
+
+    References:
+        Robbins and Monro (1951), A Stochastic Approximation Method, equation 6.
+    """
+
+    decay: Hyper = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self, "decay", NONNEGATIVE)
+
+    def factor(self, k: Floats, horizon: int) -> Floats:
+        return np.asarray(1 / (1 + self.decay * k))
+
+    @property
+    def needs_horizon(self) -> bool:
+        return False
+
+
 def _steps(share: float, horizon: int) -> int:
     return min(round(share * horizon), horizon - 1)
 

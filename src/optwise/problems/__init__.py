@@ -8,8 +8,10 @@ from optwise.core.problem import Problem
 from optwise.problems.classification import digits_cnn, digits_mlp, digits_softmax
 from optwise.problems.linear import breast_cancer_logistic, diabetes_least_squares, synthetic_least_squares
 from optwise.problems.losses import half_squared_error
+from optwise.problems.mean_estimation import mean_estimation, named_mean_estimation
 from optwise.problems.modules import from_module
 from optwise.problems.quadratics import harmonic_nqm, nqm
+from optwise.problems.streamed_least_squares import harmonic_least_squares_sgd, least_squares_sgd
 from optwise.problems.valleys import rosenbrock
 
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
@@ -20,6 +22,8 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "diabetes-least-squares": diabetes_least_squares,
     "least-squares": synthetic_least_squares,
     "nqm": harmonic_nqm,
+    "mean-estimation": named_mean_estimation,
+    "least-squares-sgd": harmonic_least_squares_sgd,
     "rosenbrock": rosenbrock,
 }
 """Catalogue name to function; its parameters are what may follow the name, as in ``nqm:d=100``."""
@@ -33,6 +37,8 @@ __all__ = [
     "digits_softmax",
     "from_module",
     "half_squared_error",
+    "least_squares_sgd",
+    "mean_estimation",
     "nqm",
     "rosenbrock",
     "synthetic_least_squares",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Leaves
 from optwise.core.metric import OBJECTIVE, AtMost
 from optwise.core.problem import Optimum, Problem
+from optwise.core.quadratic import Quadratic
 from optwise.core.sampler import Stream
+from optwise.numerics.rng import derive_seed, torch_generator
 from optwise.problems.objectives import FunctionObjective
 from optwise.problems.targets import spell, with_target
 
@@ -79,29 +82,11 @@ def nqm(
         Zhang, Li, Nado, Martens, Sachdeva, Dahl, Shallue, Grosse (2019), Which Algorithmic Choices Matter at Which
         Batch Sizes? Insights From a Noisy Quadratic Model, section 3.
     """
-    if (h is None) == (d is None):
-        raise BadProblem("nqm needs either the Hessian's diagonal `h` or the dimension `d`, as in nqm:d=100; give one.")
-    if d is not None and d < 1:
-        raise BadProblem(f"nqm with d={d} has no parameters; give at least 1.")
-    if not 0 <= second_moment < np.inf:
-        raise BadProblem(f"nqm with second_moment={second_moment:g} has no start; give a finite number, at least 0.")
-    diagonal = 1.0 / torch.arange(1, d + 1, dtype=torch.float64) if d is not None else _vector(h, "h")
-    variance = diagonal if c is None else _vector(c, "c")
-    fixed = None if w0 is None else _vector(w0, "w0")
-    for name, vector in (("c", variance), ("w0", fixed)):
-        if vector is not None and vector.shape != diagonal.shape:
-            raise BadProblem(
-                f"nqm has {diagonal.numel()} entries in h but {vector.numel()} in {name}; make them equal."
-            )
-    if bool((diagonal < 0).any()) or bool((variance < 0).any()):
-        raise BadProblem("nqm has a negative entry in h or c: curvatures and variances must be at least 0.")
-
-    def start(seed: int) -> tuple[Leaves, Leaves]:
-        if fixed is not None:
-            return {"w": fixed.clone()}, {}
-        generator = torch.Generator().manual_seed(seed)
-        return {"w": second_moment**0.5 * torch.randn(diagonal.numel(), generator=generator, dtype=torch.float64)}, {}
-
+    diagonal = diagonal_of("nqm", h, d)
+    variance = diagonal if c is None else _vector("nqm", c, "c", like=diagonal)
+    if bool((variance < 0).any()):
+        raise BadProblem(f"nqm has a negative entry {float(variance.min()):g} in c; variances must be at least 0.")
+    start, second = start_of("nqm", diagonal, w0, second_moment)
     standard = d is not None and c is None and w0 is None and second_moment == 1.0
     written = {"d": d or 0} | ({"batch_size": batch_size} if batch_size != 64 else {})
     reference = spell("nqm", written) if standard else ""
@@ -113,6 +98,13 @@ def nqm(
             sampler=Stream(GradientNoise(variance), batch_size=batch_size, rows=1),
             optimum=Optimum(0.0, "closed form", {"w": torch.zeros_like(diagonal)}),
             reference=reference,
+            quadratic=Quadratic(
+                h=diagonal.numpy(),
+                c=variance.numpy(),
+                start=second,
+                center=np.zeros(diagonal.numel()),
+                fixed_start=w0 is not None,
+            ),
         )
     )
 
@@ -134,8 +126,57 @@ def harmonic_nqm(d: int = 100, batch_size: int = 64) -> Problem:
     )
 
 
-def _vector(values: ArrayLike | None, name: str) -> Tensor:
+def diagonal_of(name: str, h: ArrayLike | None, d: int | None) -> Tensor:
+    """The curvatures that were given, or 1/i in ``d`` dimensions [d].
+
+    Args:
+        name: Of the problem, for sentences.
+        h: Curvatures.
+        d: Dimension, instead.
+
+    Raises:
+        BadProblem: Both or neither, none at all, negative or not finite ones.
+    """
+    if (h is None) == (d is None):
+        raise BadProblem(
+            f"{name} needs either the Hessian's diagonal `h` or the dimension `d`, as in nqm:d=100; give one."
+        )
+    if d is not None:
+        if d < 1:
+            raise BadProblem(f"{name} with d={d} has no parameters; give at least 1.")
+        return 1.0 / torch.arange(1, d + 1, dtype=torch.float64)
+    diagonal = _vector(name, h, "h")
+    if bool((diagonal < 0).any()):
+        raise BadProblem(f"{name} has a negative entry {float(diagonal.min()):g} in h; curvatures must be at least 0.")
+    return diagonal
+
+
+def start_of(
+    name: str, diagonal: Tensor, w0: ArrayLike | None, second_moment: float
+) -> tuple[Callable[[int], tuple[Leaves, Leaves]], NDArray[np.float64]]:
+    """A problem's start, ``w0`` or normal draws, and the second moment of each coordinate [d].
+
+    Raises:
+        BadProblem: A length other than that of ``diagonal``, numbers that are not finite, a negative second moment.
+    """
+    if not 0 <= second_moment < np.inf:
+        raise BadProblem(f"{name} with second_moment={second_moment:g} has no start; give a finite number, at least 0.")
+    fixed = None if w0 is None else _vector(name, w0, "w0", like=diagonal)
+
+    def start(seed: int) -> tuple[Leaves, Leaves]:
+        if fixed is not None:
+            return {"w": fixed.clone()}, {}
+        # of its own: from the trial's seed itself the sampler draws the noise, which would be the start once more
+        generator = torch_generator(derive_seed(seed, "start"))
+        return {"w": second_moment**0.5 * torch.randn(diagonal.numel(), generator=generator, dtype=torch.float64)}, {}
+
+    return start, np.full(diagonal.numel(), float(second_moment)) if fixed is None else fixed.square().numpy()
+
+
+def _vector(name: str, values: ArrayLike | None, part: str, *, like: Tensor | None = None) -> Tensor:
     vector = torch.tensor(np.asarray(values, dtype=np.float64))
     if vector.ndim != 1 or vector.numel() == 0 or not bool(torch.isfinite(vector).all()):
-        raise BadProblem(f"nqm needs {name} as one finite number per coordinate; got shape {tuple(vector.shape)}.")
+        raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got shape {tuple(vector.shape)}.")
+    if like is not None and vector.shape != like.shape:
+        raise BadProblem(f"{name} has {like.numel()} entries in h but {vector.numel()} in {part}; make them equal.")
     return vector

@@ -1,0 +1,62 @@
+"""What theory knows of a problem: a quadratic in the coordinates of its eigenvectors, and how its gradients vary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optwise.core.metric import OBJECTIVE
+
+Floats = NDArray[np.float64]
+
+
+class Noise(Enum):
+    """Where the noise of a gradient comes from.
+
+    ``ADDITIVE`` noise is independent of the parameters and between steps. ``POPULATION`` noise comes from batches of a
+    finite data set, drawn as the problem's sampler draws them. ``DESIGN`` noise is that of least squares on fresh
+    Gaussian rows, which grows with the distance to the optimum.
+    """
+
+    ADDITIVE = "additive"
+    POPULATION = "population"
+    DESIGN = "design"
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic:
+    r"""The model of a problem whose mean loss is a quadratic, diagonal in the order of its flat parameters.
+
+    .. math:: \mathbb E f(w) = f^\star + \tfrac12 \sum_i h_i (w_i - w^\star_i)^2, \qquad
+        g_i = h_i (w_i - w^\star_i) + \xi_i, \qquad \operatorname{Var} \xi_i = c_i / B
+
+    Args:
+        h: Curvatures [d], at least 0.
+        c: Noise variance of the gradient of one example [d], at least 0; for ``DESIGN`` noise that at the optimum.
+        start: Second moment of the start's distance to the optimum [d].
+        fixed_start: Whether every seed starts at the same point; otherwise starts are independent normals around the
+            optimum.
+        noise: Where the noise comes from.
+        examples: Size of the data set under ``POPULATION`` noise; 0 elsewhere.
+        optimum: Best value of ``metric``.
+        center: The optimum's coordinates [d].
+        metric: What is predicted, by full name.
+    """
+
+    h: Floats
+    c: Floats
+    start: Floats
+    center: Floats
+    fixed_start: bool = False
+    noise: Noise = Noise.ADDITIVE
+    examples: int = 0
+    optimum: float = 0.0
+    metric: str = OBJECTIVE
+
+    @property
+    def dimension(self) -> int:
+        """d: how many coordinates."""
+        return int(self.h.size)

@@ -1,0 +1,31 @@
+"""What stochastic methods do on quadratics, computed and not simulated: forecasts, floors, rates, step-size limits."""
+
+from optwise.theory.bounds import (
+    Bound,
+    adagrad_bound,
+    adam_bound,
+    adam_bound_by_horizon,
+    best_adagrad_bound,
+    best_adam_bound,
+)
+from optwise.theory.forecasting import forecast
+from optwise.theory.stability import floor, max_lr, rate, rates
+from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
+
+__all__ = [
+    "Bound",
+    "Survey",
+    "adagrad_bound",
+    "adam_bound",
+    "adam_bound_by_horizon",
+    "best_adagrad_bound",
+    "best_adam_bound",
+    "critical_batch_size",
+    "floor",
+    "forecast",
+    "max_lr",
+    "rate",
+    "rates",
+    "steps_to",
+    "survey",
+]

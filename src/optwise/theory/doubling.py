@@ -1,0 +1,85 @@
+r"""Constant rules at any step without the steps before it: powers and Gramians by doubling.
+
+.. math:: A^{2s} = A^s A^s, \qquad Q_{2s} = Q_s + (A^s)^\top Q_s A^s, \qquad Q_s = \sum_{j<s} (A^j)^\top u u^\top A^j
+
+No eigenvectors, hence no singular case where roots coincide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from optwise.theory.linear_rules import Step
+from optwise.theory.matrices import Floats, applied, form, inner, outer, product
+from optwise.theory.moments import Nodes, part
+
+
+@dataclass(eq=False)
+class Powers:
+    """``A^(2^j)`` and ``Q_(2^j)`` at T settings, made when they are asked for.
+
+    Args:
+        A: One step [m, m, T, N].
+        u: Where it is measured [m, T, N].
+    """
+
+    A: Floats
+    u: Floats
+    _powers: list[Floats] = field(init=False)
+    _gramians: list[Floats] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._powers = [self.A]
+        u = np.broadcast_to(self.u, self.A.shape[1:])
+        self._gramians = [outer(u, u)]
+
+    def _grow(self, j: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            while len(self._powers) <= j:
+                A, Q = self._powers[-1], self._gramians[-1]
+                half = np.einsum("ij...,jk...->ik...", Q, A)
+                self._gramians.append(Q + np.einsum("ji...,jk...->ik...", A, half))
+                self._powers.append(product(A, A))
+
+    def power(self, j: int) -> Floats:
+        """``A^(2^j)``."""
+        self._grow(j)
+        return self._powers[j]
+
+    def gramian(self, j: int) -> Floats:
+        """``Q_(2^j)``."""
+        self._grow(j)
+        return self._gramians[j]
+
+    def select(self, rows: Floats | slice) -> Powers:
+        """The same at some of the settings; what was made is kept."""
+        chosen = Powers(self.A[:, :, rows], self.u[:, rows] if self.u.shape[1] != 1 else self.u)
+        chosen._powers = [A[:, :, rows] for A in self._powers]
+        chosen._gramians = [Q[:, :, rows] for Q in self._gramians]
+        return chosen
+
+
+def risk_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Floats]:
+    """Bias and noise [T] of a constant rule after exactly ``k`` steps, k at least 1.
+
+    Args:
+        start: What a unit start makes of the state [m, T, N].
+        step: The one step.
+        nodes: Curvatures.
+        k: Steps.
+    """
+    own, noisy = part(step, nodes)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        A, An = own.transition(nodes.bias.h), noisy.transition(nodes.noise.h)
+        z = np.broadcast_to(nodes.split(start)[0], A.shape[1:])
+        x = np.broadcast_to(noisy.v, An.shape[1:])
+        powers, noise_powers = Powers(A, own.u), Powers(An, noisy.u)
+        noise = np.zeros(An.shape[2:])
+        for j in range(k.bit_length()):
+            if k >> j & 1:
+                noise = noise + form(noise_powers.gramian(j), x)
+                x, z = applied(noise_powers.power(j), x), applied(powers.power(j), z)
+        bias = inner(np.broadcast_to(own.u, z.shape), z) ** 2
+        return bias @ nodes.bias.weights, noise @ nodes.noise.weights

@@ -1,0 +1,330 @@
+"""Questions asked of thousands of settings at once: steps to a target, the best settings, the critical batch size."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optwise.core.errors import BadMethod, BadProtocol, UnknownName
+from optwise.core.finding import Interval
+from optwise.core.method import Method
+from optwise.core.problem import Problem
+from optwise.core.quadratic import Noise
+from optwise.core.space import Space
+from optwise.theory.first_hits import Search, first_hits
+from optwise.theory.forecasting import forecast
+from optwise.theory.linear_rules import LinearRule
+from optwise.theory.matrices import Floats
+from optwise.theory.models import batch_of, closed, drawn_once, factors_of, nodes_of, quadratic_of
+from optwise.theory.moments import Nodes, moments
+from optwise.theory.spectrum import ORDER, compressed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEPT_CURVATURES = 256
+"""Up to this many distinct curvatures a survey compresses nothing."""
+
+CHUNK_NUMBERS = 2**15
+"""Settings times curvatures that are advanced together: their arrays stay in the cache."""
+
+REFINED = 1.01
+"""Ratio of neighbouring batch sizes between which a critical one is interpolated."""
+
+NO_NOISE = 1e30
+"""A batch size at which nothing is left of noise: what a method could do at best."""
+
+
+def steps_to(
+    problem: Problem,
+    methods: Sequence[Method],
+    target: float,
+    batch_sizes: Sequence[float],
+    *,
+    max_steps: int = 20_000,
+    order: int = ORDER,
+) -> Floats:
+    """First step whose expected risk is at most ``target``, for every setting and batch size.
+
+    Args:
+        problem: One that declares its quadratic.
+        methods: T closed settings of one linear rule.
+        target: Excess over the optimum, above 0.
+        batch_sizes: B of them, at least 1 each.
+        max_steps: Where to give up; also the horizon of schedules that need one.
+        order: Nodes of a compressed block of the spectrum; more than 256 distinct curvatures are compressed.
+
+    Returns:
+        Steps [T, B], infinite for a miss.
+
+    Raises:
+        CallerError: A problem that is no quadratic, a method that is not linear, a batch size below 1.
+
+    Example:
+        >>> from optwise.problems import nqm
+        >>> from optwise.methods import SGD
+        >>> steps_to(nqm(d=100), [SGD(lr=0.1), SGD(lr=1.0)], 0.02, [1, 64, 4096])
+        array([[  inf, 1118., 1079.],
+               [  inf,   inf,  108.]])
+    """
+    if not methods:
+        raise BadProtocol("No setting was given; give at least one closed method.")
+    methods, quadratic = [closed(method) for method in methods], quadratic_of(problem)
+    sizes = np.array([batch_of(problem, size) for size in batch_sizes])
+    if not target > 0:
+        raise BadProtocol(f"A risk of {target:g} is never met; give a target above the optimum, as in 0.01.")
+    if sizes.size == 0 or max_steps < 1:
+        raise BadProtocol("A survey needs at least one batch size and one step.")
+    if quadratic.noise is Noise.DESIGN or drawn_once(problem):  # noise that does not scale with 1 / B
+        one_by_one = [[forecast(problem, m, max_steps, b).steps_to(target) for b in sizes] for m in methods]
+        return np.array([[np.inf if k is None else k for k in row] for row in one_by_one], dtype=np.float64)
+    nodes = nodes_of(quadratic)
+    if nodes.bias.size > KEPT_CURVATURES:
+        nodes = Nodes(compressed(nodes.bias, order), compressed(nodes.noise, order))
+    length = max(1, CHUNK_NUMBERS // max(nodes.bias.size, nodes.noise.size, 1))
+    parts = [methods[i : i + length] for i in range(0, len(methods), length)]
+    return np.concatenate([_hits(own, nodes, target, sizes, max_steps) for own in parts])
+
+
+def _hits(methods: Sequence[Method], nodes: Nodes, target: float, sizes: Floats, most: int) -> Floats:
+    rule = LinearRule(methods, nodes.h)
+    factors = [factors_of(method, most) for method in methods]
+    constant = rule.constant_from(most) if all(f is None for f in factors) else None
+    if constant is not None and not constant[0]:
+        start, first = rule.start, rule.measured_at()
+        return first_hits(Search(start, first, constant[1], nodes, target, sizes, most))
+    found = np.full((len(methods), sizes.size), np.inf)
+    lost = np.zeros_like(found, dtype=bool)
+    walk = rule.steps(most, factors)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k, (F, G, _, _) in enumerate(moments(rule.start, rule.measured_at(), walk, nodes)):
+            bias, noise = F @ nodes.bias.weights, (G @ nodes.noise.weights)[:, None] / sizes
+            risk = bias[:, None] + noise
+            found = np.where((risk <= target) & np.isinf(found), float(k), found)
+            lost = ~np.isfinite(risk)
+            if not np.any(np.isinf(found) & ~lost):
+                break
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Steps to a target over a grid of settings and batch sizes.
+
+    Args:
+        problem: Name.
+        method: Label.
+        space: The open fields.
+        points: Values of the open fields of each setting, by path [T].
+        batch_sizes: [B].
+        steps: First step at the target [T, B], infinite for a miss.
+        target: Excess over the optimum.
+        max_steps: Where a setting was given up.
+        noiseless: First step at the target without noise [T].
+    """
+
+    problem: str
+    method: str
+    space: Space
+    points: tuple[Mapping[str, Any], ...]
+    batch_sizes: Floats
+    steps: Floats
+    target: float
+    max_steps: int
+    noiseless: Floats
+
+    def least(self) -> Floats:
+        """Steps of the best setting at each batch size [B], infinite where none meets the target."""
+        least: Floats = self.steps.min(0)
+        return least
+
+    def best(self, batch_size: float) -> Mapping[str, Any]:
+        """Values of the open fields of the best setting at a batch size; the first of several.
+
+        Raises:
+            BadProtocol: No setting meets the target there.
+        """
+        column = self._column(batch_size)
+        if not np.isfinite(column).any():
+            raise BadProtocol(
+                f"No setting of {self.method} meets {self.target:g} at batch size {batch_size:g} within "
+                f"{self.max_steps} steps; give an easier target, larger batches or more steps."
+            )
+        return self.points[int(np.argmin(column))]
+
+    def range_of(self, path: str, batch_size: float, *, within: float = 0.1) -> Interval:
+        """Values of a field from which the best of the other fields comes within a share of the least steps.
+
+        Args:
+            path: Of an open field.
+            batch_size: One of those surveyed.
+            within: Share of the least steps that may be added.
+        """
+        if path not in self.space.fields:
+            raise UnknownName(f"open field of {self.method}", path, self.space.fields)
+        self.best(batch_size)
+        column = self._column(batch_size)
+        good = [self.points[i][path] for i in np.flatnonzero(column <= (1 + within) * column.min())]
+        return Interval(float(min(good)), float(max(good)))
+
+    def at_edge(self, batch_size: float) -> dict[str, str]:
+        """Open fields whose best value is an end of the grid: ``low`` or ``high``; a wider range may do better."""
+        point = self.best(batch_size)
+        found = {}
+        for path in self.space.fields:
+            values = sorted({p[path] for p in self.points})
+            if point[path] in (values[0], values[-1]) and len(values) > 1:
+                found[path] = "low" if point[path] == values[0] else "high"
+        return found
+
+    @property
+    def critical_batch_size(self) -> float:
+        """The batch size at which the best setting needs twice the steps it needs without noise.
+
+        Interpolated between the surveyed sizes on log scales; infinite where all need more, 0 where none does.
+        """
+        least, limit = self.least(), 2 * float(self.noiseless.min())
+        enough = np.flatnonzero(least <= limit)
+        if not np.isfinite(limit) or not enough.size:
+            return float("inf")
+        i = int(enough[0])
+        if i == 0:
+            return 0.0 if least[0] < limit else float(self.batch_sizes[0])
+        if not np.isfinite(least[i - 1]):
+            return float(self.batch_sizes[i])
+        low, high = np.log(self.batch_sizes[i - 1]), np.log(self.batch_sizes[i])
+        share = np.log(least[i - 1] / limit) / np.log(least[i - 1] / least[i])
+        return float(np.exp(low + share * (high - low)))
+
+    def frame(self) -> pd.DataFrame:
+        """One row a setting and batch size: the open fields, ``batch_size``, ``steps``."""
+        import pandas as pd
+
+        settings = pd.DataFrame(self.points)
+        blocks = [settings.assign(batch_size=b, steps=self.steps[:, j]) for j, b in enumerate(self.batch_sizes)]
+        return pd.concat(blocks, ignore_index=True)
+
+    def _column(self, batch_size: float) -> Floats:
+        places = np.flatnonzero(self.batch_sizes == batch_size)
+        if not places.size:
+            known = ", ".join(f"{b:g}" for b in self.batch_sizes)
+            raise BadProtocol(f"Batch size {batch_size:g} was not surveyed; take one of {known}.")
+        column: Floats = self.steps[:, places[0]]
+        return column
+
+
+def survey(
+    problem: Problem,
+    method: Method,
+    target: float,
+    batch_sizes: Sequence[float],
+    *,
+    points: int = 1000,
+    max_steps: int = 20_000,
+) -> Survey:
+    """Steps to a target over a grid of the method's open fields and over batch sizes.
+
+    Args:
+        problem: One that declares its quadratic.
+        method: A linear rule with open fields, as in ``SGD()`` or ``Momentum(lr=LogUniform(1e-3, 2), momentum=0.9)``.
+        target: Excess over the optimum, above 0.
+        batch_sizes: Increasing, at least 1 each.
+        points: Settings at most: a full grid with as many levels of each open field as that allows, ends included.
+        max_steps: Where to give up.
+
+    Raises:
+        CallerError: As :func:`steps_to`; a closed method.
+
+    Example:
+        >>> from optwise.core.space import LogUniform
+        >>> from optwise.problems import nqm
+        >>> from optwise.methods import SGD
+        >>> found = survey(nqm(d=100), SGD(lr=LogUniform(1e-3, 2.0)), 0.01, [64, 1024], points=40)
+        >>> found.least(), round(found.best(64)["lr"], 3)
+        (array([544.,  94.]), 0.346)
+    """
+    space = method.space
+    if not space.fields:
+        raise BadMethod(
+            f"{method.label} has no open field to survey; leave one open, as in SGD(lr=LogUniform(1e-3, 2))."
+        )
+    sizes = np.asarray(batch_sizes, dtype=np.float64)
+    if np.any(np.diff(sizes) <= 0):
+        raise BadProtocol("The batch sizes are not in increasing order; sort them and name each once.")
+    return _surveyed(problem, method, target, sizes, points=points, max_steps=max_steps)
+
+
+def grid(space: Space, points: int) -> list[dict[str, Any]]:
+    """A full grid over the open fields, evenly spaced on each one's own scale, ends included.
+
+    Example:
+        >>> from optwise.core.space import LogUniform
+        >>> [round(p["lr"], 6) for p in grid(Space({"lr": LogUniform(1e-2, 1.0)}), 3)]
+        [0.01, 0.1, 1.0]
+    """
+    if points < 1:
+        raise BadProtocol(f"A grid of {points} points is empty; give at least 1.")
+    levels = max(1, int(points ** (1 / max(space.dimensions, 1)) + 1e-9))
+    axis = [0.5] if levels == 1 else np.linspace(0, 1, levels).tolist()
+    return [space.point(u) for u in itertools.product(axis, repeat=space.dimensions)]
+
+
+def critical_batch_size(
+    problem: Problem,
+    method: Method,
+    target: float,
+    *,
+    batch_sizes: Sequence[float] | None = None,
+    points: int = 1000,
+    max_steps: int = 20_000,
+) -> float:
+    """Where larger batches stop paying: the size at which a tuned method needs twice the steps it needs without noise.
+
+    Below it steps fall almost as 1/B, above it hardly at all. It belongs to the method, the target and the space.
+
+    Args:
+        problem: One that declares its quadratic.
+        method: A linear rule; a closed one is taken as it is, an open one is tuned at each batch size.
+        target: Excess over the optimum, above 0.
+        batch_sizes: Between which to look; by default the powers of 2 up to 2^24.
+        points: Settings of the grid.
+        max_steps: Where to give up.
+
+    Returns:
+        Infinity where no surveyed size is large enough, 0 where the smallest is.
+
+    Example:
+        >>> from optwise.problems import nqm
+        >>> from optwise.methods import SGD
+        >>> round(critical_batch_size(nqm(d=100), SGD(lr=0.5), 0.02), 1)
+        38.1
+    """
+    sizes = np.array([2.0**i for i in range(25)] if batch_sizes is None else list(batch_sizes))
+    while True:
+        found = _surveyed(problem, method, target, sizes, points=points, max_steps=max_steps)
+        critical = found.critical_batch_size
+        place = int(np.searchsorted(sizes, critical))
+        if not (np.isfinite(critical) and 0 < place < sizes.size) or sizes[place] <= REFINED * sizes[place - 1]:
+            return critical
+        sizes = np.geomspace(sizes[place - 1], sizes[place], 9)  # steps fall in steps, so that a line may be far off
+
+
+def _surveyed(problem: Problem, method: Method, target: float, sizes: Floats, *, points: int, max_steps: int) -> Survey:
+    settings = grid(method.space, points) if method.space.fields else [{}]
+    methods = [method.close(point) for point in settings]
+    steps = steps_to(problem, methods, target, [*sizes.tolist(), NO_NOISE], max_steps=max_steps)
+    return Survey(
+        problem=problem.name,
+        method=method.label,
+        space=method.space,
+        points=tuple(settings),
+        batch_sizes=sizes,
+        steps=steps[:, :-1],
+        target=target,
+        max_steps=max_steps,
+        noiseless=steps[:, -1],
+    )

@@ -1,0 +1,55 @@
+r"""Batches of a finite data set in shuffled epochs: noise that is dependent within an epoch and cancels at its end.
+
+Batches of sizes B and B' out of n examples of population variance c have
+
+.. math:: \operatorname{Var} = \frac{c}{n-1} \Bigl( \frac nB - 1 \Bigr), \qquad
+    \operatorname{Cov} = -\frac{c}{n-1},
+
+so that the noise of an epoch is an independent part minus the square of its summed response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from optwise.theory.linear_rules import Step
+from optwise.theory.matrices import Floats, applied, congruence, form, inner, outer
+from optwise.theory.moments import Nodes, part
+
+
+def epoch_sizes(examples: int, batch: int) -> list[int]:
+    """Sizes of the batches of an epoch, the last one perhaps short.
+
+    Example:
+        >>> epoch_sizes(10, 4)
+        [4, 4, 2]
+    """
+    return [min(batch, examples - first) for first in range(0, examples, batch)]
+
+
+def epoch_noise(steps: Sequence[Step] | Iterator[Step], nodes: Nodes, examples: int, batch: int) -> Iterator[Floats]:
+    """After every step, the variance that batches add [T, Nn] for a population of variance 1.
+
+    Args:
+        steps: The rule's steps.
+        nodes: Curvatures.
+        examples: n.
+        batch: B.
+    """
+    sizes = epoch_sizes(examples, batch)
+    P: Floats | None = None
+    for k, step in enumerate(steps):
+        _, noisy = part(step, nodes)
+        A = noisy.transition(nodes.noise.h)
+        v = np.broadcast_to(noisy.v, A.shape[1:])
+        if P is None:
+            P, summed = np.zeros_like(A), np.zeros(A.shape[1:])
+        if examples > 1:
+            P = congruence(A, P) + outer(v, v) * (examples / ((examples - 1) * sizes[k % len(sizes)]))
+            summed = applied(A, summed) + v / np.sqrt(examples - 1)
+        # what cancels exactly may be left below 0 by rounding
+        yield np.maximum(form(P, noisy.u) - inner(np.broadcast_to(noisy.u, summed.shape), summed) ** 2, 0.0)
+        if (k + 1) % len(sizes) == 0:
+            P, summed = P - outer(summed, summed), np.zeros_like(summed)

@@ -1,0 +1,183 @@
+"""What a method will do before it is run: exact moments on a quadratic, as a Run that was not measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optwise.core.budget import Budget
+from optwise.core.errors import BadProtocol
+from optwise.core.finding import Finding, Grade, Interval
+from optwise.core.forecast import Floats, Forecast
+from optwise.core.method import Method
+from optwise.core.metric import Target
+from optwise.core.problem import Problem
+from optwise.core.run import Measurement, Run
+from optwise.core.sampler import batch_size as examples_of
+from optwise.core.status import Status
+from optwise.theory import forecast
+
+EVALUATIONS = 201
+"""Points of a predicted run's curve, start and end included; its forecast holds every step."""
+
+SOURCE = "optwise.theory, exact second moments"
+
+
+def predict(
+    problem: Problem,
+    method: Method,
+    budget: Budget | str | int = "1000steps",
+    batch_size: float | None = None,
+    *,
+    evaluations: int = EVALUATIONS,
+) -> Run:
+    r"""Predict a run: the expected risk of a linear rule on a quadratic whose gradients are noisy.
+
+    .. math:: \mathbb E f(w_k) - f^\star = \text{bias}_k + \text{noise}_k / B
+
+    Nothing is simulated. The rule's own step is probed for the linear map that it is, so that a rule of the user's
+    works as ours do.
+
+    Args:
+        problem: One that declares its quadratic: ``ow.problems.nqm``, ``mean_estimation``, ``least_squares_sgd``.
+        method: A closed linear rule, with a schedule or without.
+        budget: Steps, or whatever amounts to steps; a bare number means steps.
+        batch_size: B, not necessarily whole; ``None`` takes the problem's own.
+        evaluations: Points of the run's curve, start and end included.
+
+    Returns:
+        A Run with ``measured=False``, ``.risk``, ``.bias``, ``.noise`` over steps 0 to k, and ``.steps_to(target)``.
+        Divergence is a status, not an error.
+
+    Raises:
+        CallerError: A problem that is no quadratic, a method that is not linear or still open, a batch size below 1.
+
+    Example:
+        >>> import optwise as ow
+        >>> run = predict(ow.problems.nqm(h=[1.0], w0=[2.0]), ow.SGD(lr=0.5), "2steps", batch_size=4)
+        >>> run.risk, run.measured
+        (array([2.       , 0.53125  , 0.1640625]), False)
+    """
+    allowed = budget if isinstance(budget, Budget) else Budget.parse(str(budget))
+    if evaluations < 2:
+        raise BadProtocol(f"evaluations is {evaluations}; give at least 2, the start and the end.")
+    if batch_size is not None and not batch_size >= 1:
+        raise BadProtocol(f"Batch size {batch_size:g} draws nothing; give at least 1.")
+    examples = examples_of(problem.sampler, problem.examples) if batch_size is None else batch_size
+    gradients = getattr(method, "gradients_per_step", 1.0)
+    steps = allowed.steps(batch=max(1, round(examples)), gradients_per_step=gradients)
+    found = forecast(problem, method, steps, batch_size)
+    return predicted_run(problem, method, found, np.unique(np.rint(np.linspace(0, steps, evaluations)).astype(int)))
+
+
+def predicted_run(problem: Problem, method: Method, found: Forecast, at: Floats) -> Run:
+    """A forecast as a Run with measurements at the steps ``at``."""
+    steps, split, metric = len(found.bias) - 1, *_split(found.metric)
+    values = found.optimum + found.risk
+    gradients = getattr(method, "gradients_per_step", 1.0)
+    examples = steps * found.batch_size
+    return Run(
+        problem=problem.name,
+        method=method,
+        seed=0,
+        status=Status.DIVERGES if found.diverges else Status.BUDGET_SPENT,
+        counts={
+            "steps": float(steps),
+            "examples": examples,
+            "example-gradients": examples * gradients,
+            "evaluations": steps * gradients,
+        },
+        measurements=tuple(Measurement(int(k), split, metric, float(values[k])) for k in at),
+        findings=tuple(_findings(problem, method, found)),
+        measured=False,
+        forecast=found,
+    )
+
+
+def prediction_document(run: Run) -> dict[str, Any]:
+    """A predicted run as plain JSON; what is not finite is null."""
+    found = run.forecast
+    assert found is not None
+    return {
+        "status": run.status.value,
+        "problem": run.problem,
+        "method": run.method.label,
+        "steps": len(found.bias) - 1,
+        "batch_size": found.batch_size,
+        "metric": found.metric,
+        "optimum": found.optimum,
+        "risk": _plain(found.risk),
+        "bias": _plain(found.bias),
+        "noise": _plain(found.noise),
+        "floor": None if found.floor is None else _plain(np.array([found.floor]))[0],
+        "rate": found.rate,
+        "curvatures": found.nodes,
+        "bound": found.bound if np.isfinite(found.bound) else None,
+        "findings": [finding.evidence for finding in run.findings],
+    }
+
+
+def _split(metric: str) -> tuple[str, str]:
+    split, _, name = metric.rpartition("/")
+    return split, name
+
+
+def _plain(values: Floats) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _findings(problem: Problem, method: Method, found: Forecast) -> list[Finding]:
+    subject = f"{problem.name}/{method.label}"
+    findings = []
+    rate = found.rate
+    if found.diverges:
+        pace = "" if rate is None else f"; the error grows {rate:.6g}-fold a step in the worst direction"
+        if rate is not None and rate <= 1:
+            pace = "; the noise of single rows keeps the second moments growing although the mean settles"
+        findings.append(
+            Finding("stability", Grade.FAIL, f"{method.label} diverges{pace}.", subject, value=rate, source=SOURCE)
+        )
+    if found.bound > 0:
+        findings.append(
+            Finding(
+                "compression",
+                Grade.PASS if found.bound <= 1e-6 * max(float(found.risk[0]), 1e-300) else Grade.WARN,
+                f"The spectrum of {problem.name} was compressed to {found.nodes} curvatures; no risk is off by more "
+                f"than {found.bound:.1e}.",
+                subject,
+                value=found.bound,
+                interval=Interval(0.0, found.bound),
+                source=SOURCE,
+            )
+        )
+    return findings
+
+
+def prediction_text(run: Run, target: Target | None = None) -> str:
+    """A predicted run in lines for a terminal.
+
+    Args:
+        run: What :func:`predict` returned.
+        target: Say when it is reached, too.
+    """
+    found = run.forecast
+    assert found is not None
+    steps = len(found.bias) - 1
+    shown = sorted({0, *(round(steps ** (i / 6)) for i in range(7))})
+    lines = [f"{run.method.label} on {run.problem}, batches of {found.batch_size:g}, {steps} steps: {run.status.value}"]
+    lines += [f"{'step':>10}  {'risk':>10} = {'bias':>10} + {'noise / B':>10}"]
+    lines += [
+        f"{k:>10}  {found.risk[k]:>10.4g} = {found.bias[k]:>10.4g} + {found.noise[k] / found.batch_size:>10.4g}"
+        for k in shown
+    ]
+    if found.floor is not None:
+        lines.append(f"floor {found.floor:.4g}: what noise holds the risk up at, for ever")
+    else:
+        lines.append("no floor: the step keeps changing")
+    if found.rate is not None:
+        lines.append(f"rate {found.rate:.6g}: factor per step on the error in the slowest direction")
+    if target is not None:
+        reached = run.steps_to(target)
+        lines.append(f"{target} {f'after {reached} steps' if reached is not None else f'not within {steps} steps'}")
+    return "\n".join([*lines, *(finding.evidence for finding in run.findings)])

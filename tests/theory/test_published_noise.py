@@ -1,0 +1,48 @@
+"""The published noise terms are limits, and so upper bounds: how much they are too large at k = 10, 100, 1000."""
+
+import numpy as np
+import pytest
+
+from optwise.methods import EMA, Momentum
+from optwise.problems import nqm
+from optwise.theory import floor, forecast
+
+STEPS = (10, 100, 1000)
+
+
+def ratios(method, h):
+    """Published noise, the k -> infinity value, over the exact one."""
+    problem = nqm(h=[h], c=[1.0])
+    found = forecast(problem, method, STEPS[-1], 1)
+    return np.array([floor(problem, method, 1) / found.noise[k] for k in STEPS])
+
+
+def table():
+    """Rows (method, lr h) by columns k, at lr = 0.1."""
+    methods = {"momentum .9": Momentum(lr=0.1, momentum=0.9), "ema .9": EMA(Momentum(lr=0.1, momentum=0.0), decay=0.9)}
+    return {(name, h): ratios(method, h) for name, method in methods.items() for h in (1.0, 0.1, 0.01, 0.001)}
+
+
+def test_the_published_noise_is_an_upper_bound_that_is_reached_in_the_limit():
+    for (name, h), found in table().items():
+        assert np.all(found >= 1 - 1e-12), (name, h)
+        if h >= 0.1:
+            assert found[-1] == pytest.approx(1.0, abs=1e-6), (name, h)
+
+
+def test_at_ten_steps_it_is_too_large_by_factors_that_slow_directions_make_worse():
+    """The exact factors, by a second exact route: sums of squared responses of matrix powers."""
+    for h, beta in ((1.0, 0.9), (0.01, 0.9)):
+        A, b = np.array([[1 - 0.1 * h, -0.1 * beta], [h, beta]]), np.array([-0.1, 1.0])
+        noise = sum((np.linalg.matrix_power(A, j) @ b)[0] ** 2 for j in range(10))
+        P = sum(np.outer(x := np.linalg.matrix_power(A, j) @ b, x) for j in range(60_000 if h < 0.1 else 2000))
+        expected = P[0, 0] / noise
+        assert ratios(Momentum(lr=0.1, momentum=beta), h)[0] == pytest.approx(expected, rel=1e-9)
+    found = table()
+    assert found["momentum .9", 0.001][0] > found["momentum .9", 0.1][0] > found["momentum .9", 1.0][0] > 1.2
+    assert found["ema .9", 0.01][0] > 100
+    # momentum 1.6x to 25x and an average up to 137x were known before; slower directions have no such limit
+    assert found["momentum .9", 1.0][0] == pytest.approx(1.555, abs=1e-3)
+    assert found["momentum .9", 0.01] == pytest.approx([25.26, 1.179, 1.0], rel=1e-3)
+    assert found["ema .9", 0.01] == pytest.approx([247.0, 6.31, 1.161], rel=1e-3)
+    assert found["momentum .9", 0.001] == pytest.approx([247.9, 6.266, 1.158], rel=1e-3)
