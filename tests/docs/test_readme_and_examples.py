@@ -49,7 +49,16 @@ def test_the_example_problem_and_the_example_optimizer_are_compared_from_the_com
     assert (tmp_path / "out" / "report.html").stat().st_size > 0
 
 
-@pytest.mark.parametrize("name", ["own_problem.py", "own_optimizer.py"])
+def test_the_example_rule_is_predicted_and_its_runs_agree(tmp_path: Path):
+    done = run([f"{ROOT}/examples/own_rule.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    predicted, measured, error = map(
+        float, re.search(r"predicted (\S+), measured (\S+) \+- (\S+);", done.stdout).groups()
+    )
+    assert abs(measured - predicted) < 4 * error
+
+
+@pytest.mark.parametrize("name", ["own_problem.py", "own_optimizer.py", "own_rule.py"])
 def test_an_example_is_short_and_runs_on_its_own(name: str, tmp_path: Path):
     file = ROOT / "examples" / name
     code = [

@@ -203,6 +203,7 @@ REFUSED = [
     ((nqm(d=3), SGD(), 5), BadMethod, "SGD.lr is still open"),
     ((nqm(d=3), SGD, 5), BadMethod, "SGD is a class"),
     ((nqm(d=3), SGD(lr=0.1), 0), BadProtocol, "over 0 steps"),
+    ((nqm(d=3), SGD(lr=0.1), 10**9), BadProtocol, "over 1000000000 steps"),
     ((nqm(d=3), SGD(lr=0.1), 5, 0.5), BadProtocol, "Batch size 0.5"),
     ((nqm(d=3), SGD(lr=0.1), 5, float("nan")), BadProtocol, "Batch size nan"),
 ]

@@ -28,6 +28,9 @@ FULL_CURVATURES = 4096
 FULL_NUMBERS = 2**26
 """Numbers of second moments that may be held at once; a larger spectrum is compressed whatever the bound."""
 
+MOST_STEPS = 20_000_000
+"""Steps of the longest forecast: its arrays then hold half a gigabyte."""
+
 ACCEPTED = 1e-10
 """Bound on the error of compressing, relative to the risk at the start, up to which a hundred nodes stand for all."""
 
@@ -47,8 +50,11 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: float | N
         CallerError: A problem that is no quadratic, a method that is not linear or still open, a batch size below 1.
     """
     method, quadratic, batch = closed(method), quadratic_of(problem), batch_of(problem, batch_size)
-    if steps < 1:
-        raise BadProtocol(f"A forecast over {steps} steps says nothing; give at least 1.")
+    if not 1 <= steps <= MOST_STEPS:
+        raise BadProtocol(
+            f"A forecast over {steps} steps cannot be given: it holds every step, from 1 to {MOST_STEPS} of them; ask "
+            "theory.floor for the limit, or give fewer."
+        )
     if quadratic.noise is Noise.DESIGN:
         return _with_design(problem, method, steps, batch)
     nodes, bound = nodes_of(quadratic), 0.0

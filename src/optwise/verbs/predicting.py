@@ -13,7 +13,7 @@ from optwise.core.forecast import Floats, Forecast
 from optwise.core.method import Method
 from optwise.core.metric import Target
 from optwise.core.problem import Problem
-from optwise.core.run import Measurement, Run
+from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.sampler import batch_size as examples_of
 from optwise.core.status import Status
 from optwise.theory import forecast
@@ -91,6 +91,7 @@ def predicted_run(problem: Problem, method: Method, found: Forecast, at: Floats)
         measurements=tuple(Measurement(int(k), split, metric, float(values[k])) for k in at),
         findings=tuple(_findings(problem, method, found)),
         measured=False,
+        name=TrialName(problem.name, method.label, 0, 0, confirm=True),  # figures place runs by their address
         forecast=found,
     )
 
