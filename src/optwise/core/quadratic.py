@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from optwise.core.errors import BadProblem
 from optwise.core.metric import OBJECTIVE
 
 Floats = NDArray[np.float64]
@@ -44,6 +45,13 @@ class Quadratic:
         optimum: Best value of ``metric``.
         center: The optimum's coordinates [d].
         metric: What is predicted, by full name.
+
+    Raises:
+        BadProblem: Vectors of unequal length, numbers that are not finite, a negative curvature or variance.
+
+    Example:
+        >>> Quadratic(h=[1.0, 0.5], c=[1.0, 1.0], start=[4.0, 4.0], center=[0.0, 0.0]).dimension
+        2
     """
 
     h: Floats
@@ -55,6 +63,18 @@ class Quadratic:
     examples: int = 0
     optimum: float = 0.0
     metric: str = OBJECTIVE
+
+    def __post_init__(self) -> None:
+        for name in ("h", "c", "start", "center"):
+            vector = np.asarray(getattr(self, name), dtype=np.float64)
+            object.__setattr__(self, name, vector)
+            if vector.ndim != 1 or vector.shape != self.h.shape or not np.isfinite(vector).all():
+                raise BadProblem(
+                    f"A quadratic needs {name} as one finite number per coordinate, like its h of shape "
+                    f"{np.shape(self.h)}; got shape {vector.shape}."
+                )
+            if name != "center" and (vector < 0).any():
+                raise BadProblem(f"A quadratic has a negative entry {vector.min():g} in {name}; give at least 0.")
 
     @property
     def dimension(self) -> int:
