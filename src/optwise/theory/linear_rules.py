@@ -38,7 +38,7 @@ ONE_BY_ONE = 16
 """Steps at which a rule with clocks is looked at one by one."""
 
 AT_ONCE = 2**15
-"""Settings times steps at which it is then probed in one call before it may be called constant."""
+"""Settings times curvatures times steps that are then probed in one call before it may be called constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +200,11 @@ class LinearRule:
 
     def _stays(self, step: Step, count: int) -> bool:
         """Whether the rule takes ``step`` at later values of its clocks too, up to step ``count``."""
-        T = len(self.rules)
+        T, N = len(self.rules), len(self.curvatures)
         ticks = [clock / ONE_BY_ONE for clock in self.clocks]
         if not all(torch.equal(tick, tick.round()) for tick in ticks):
             return False  # no count of steps: where it will stand is not known
-        dense = np.arange(ONE_BY_ONE, max(min(count, AT_ONCE // T), ONE_BY_ONE + 1))
+        dense = np.arange(ONE_BY_ONE, max(min(count, AT_ONCE // (T * N)), ONE_BY_ONE + 1))
         beyond = 2 ** np.arange(0, max(count, 2).bit_length())
         later = torch.from_numpy(np.union1d(dense, beyond[beyond > ONE_BY_ONE])).double()  # [K]
         K = len(later)
