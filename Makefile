@@ -35,14 +35,15 @@ lint: $(VENV)/.dev  ## ruff (rules and format) and mypy
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 
-docs: $(VENV)/.docs  ## build the pages into docs/_build/html; a warning is an error
+docs: $(VENV)/.docs  ## draw the figures and build the pages into docs/_build/html; a warning is an error
+	$(BIN)/optwise figures --out docs/_figures
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
 
 bench: $(VENV)/.dev  ## run each script under benchmarks/
 	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:  ## remove caches, built pages and the demo's run; .venv and other runs stay
-	rm -rf build dist docs/_build runs/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build docs/_figures runs/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests docs benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # torch goes first and through the constraints, so that nothing installed later can choose another build of it

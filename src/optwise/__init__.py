@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from optwise.verbs.checking import check
     from optwise.verbs.comparing import compare
+    from optwise.verbs.graphing import draw_graph
     from optwise.verbs.predicting import predict
     from optwise.verbs.targeting import set_target
 
@@ -118,6 +119,7 @@ __all__ = [
     "check",
     "check_gradient",
     "compare",
+    "draw_graph",
     "methods",
     "predict",
     "problems",
@@ -129,7 +131,8 @@ _HOMES = (
     *("core.budget", "core.certificate", "core.data", "core.errors", "core.finding", "core.forecast"),
     *("core.method", "core.metric"),
     *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.space", "core.status", "methods"),
-    *("verbs.checking", "verbs.comparing", "verbs.predicting", "verbs.targeting", "analyses.gradient_check"),
+    *("verbs.checking", "verbs.comparing", "verbs.graphing", "verbs.predicting"),
+    *("verbs.targeting", "analyses.gradient_check"),
 )
 _ROOMS = ("methods", "problems", "theory")
 

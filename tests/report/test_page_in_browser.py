@@ -7,6 +7,8 @@ from made_runs import LOG_LR, METHODS, made
 from playwright.sync_api import sync_playwright
 
 from optwise.report import page
+from optwise.report.figure_pages import figure_page
+from optwise.verbs.lessons.gallery import LESSONS
 
 pytestmark = pytest.mark.slow
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -84,6 +86,22 @@ def test_every_chart_is_drawn_and_nothing_overflows(opened, asked, width):
     assert all(size is not None and size[0] > 200 and size[1] > 60 and size[4] > 0 for size in drawn), drawn
     assert all(size[2] <= size[3] + 1 for size in drawn), drawn
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("slug", ["nqm-batch-size", "momentum-regimes", "sgd-equal-samples", "cross-entropy"])
+def test_a_figure_by_itself_is_drawn_too(opened, slug, width):
+    tab = opened(figure_page(LESSONS[slug]().figure), width)
+    drawn = sizes(tab)
+    assert drawn
+    assert all(size is not None and size[0] > 200 and size[1] > 60 and size[4] > 0 for size in drawn), drawn
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_diagram_by_itself_fits_the_page(opened):
+    tab = opened(figure_page(LESSONS["least-squares-graph"]().figure), 400)
+    assert tab.locator(".diagram svg").bounding_box()["width"] <= 400
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_the_reader_changes_axis_and_metric_and_sees_names_of_trials(opened, comparison):

@@ -13,7 +13,7 @@ import optwise as ow
 from optwise.core.run import Phase
 from optwise.store.folder import Folder
 
-METHOD_KEYS = {"search", "selected", "confirm", "default", "test", "execution"}
+METHOD_KEYS = {"search", "selected", "confirm", "default", "test", "forecast", "execution"}
 VERDICT_KEYS = {
     *("a", "b", "words", "because", "ratio", "ratio_low", "ratio_high", "difference", "p", "p_adjusted", "p_a_better"),
     *("n", "metric", "axis", "studies_needed", "warnings", "sentence"),

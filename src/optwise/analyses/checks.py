@@ -8,6 +8,8 @@ from typing import Any
 from optwise.analyses.boundary_check import boundary
 from optwise.analyses.curve_checks import late_variance, misses, overfitting, still_improving, target_hair, too_long
 from optwise.analyses.fairness_checks import equal_budget, inclusion, winner_stability
+from optwise.analyses.prediction_check import prediction
+from optwise.analyses.predictions import Predictions
 from optwise.analyses.ranking import BETTER, FASTER
 from optwise.analyses.search_checks import density, feasible, infeasible_share, space_borrowed
 from optwise.analyses.subject import Subject
@@ -31,6 +33,7 @@ def method_checks(
     borrowed: bool = False,
     margin: float = MARGIN,
     gap: float | None = None,
+    predictions: Predictions | None = None,
 ) -> list[Finding]:
     """Every rule that concerns one method on one problem, passes included.
 
@@ -44,6 +47,7 @@ def method_checks(
         borrowed: Whether its space was made for another method.
         margin: Relative margin of equivalence.
         gap: Distance to the next method in the metric, where it is known.
+        predictions: What theory says of its confirmations, where it says anything.
     """
     is_open, steps = bool(space.fields), evaluation_steps[-1]
     found = [
@@ -58,6 +62,7 @@ def method_checks(
         overfitting(subject, confirm, steps, margin=margin),
         misses(subject, confirm),
         target_hair(subject, confirm),
+        prediction(subject, confirm, predictions),
     ]
     return [finding for finding in found if finding is not None]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from optwise.analyses.observing import Scorer, by_study, finite_or_none
+from optwise.analyses.predictions import predictions
 from optwise.analyses.ranking import Observations
 from optwise.analyses.selecting import select
 from optwise.core.budget import STEPS
@@ -25,6 +26,7 @@ def method_summary(scorer: Scorer, problem: str, method: str, observed: Observat
     default, plan = scorer.of(problem, method, Phase.DEFAULT), scorer.plan(problem, method)
     space, notes = protocol.methods[method].space, scorer.notes["methods"][method]
     everything, direction = [*search, *confirm, *default], scorer.direction(problem)
+    predicted = predictions(scorer, problem, method)
     return {
         "search": {
             "studies": protocol.studies if space.fields else 0,
@@ -55,6 +57,7 @@ def method_summary(scorer: Scorer, problem: str, method: str, observed: Observat
             "point": notes["defaults"],
         },
         "test": _test(scorer, problem, method, confirm),
+        "forecast": None if predicted is None else predicted.document(),
         "execution": {
             "rung": plan["choice"]["rung"],
             "rows": plan["choice"]["rows"],

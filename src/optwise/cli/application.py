@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from optwise.cli import comparing, listing, predicting, records, targeting
+from optwise.cli import comparing, figuring, listing, predicting, records, targeting
 from optwise.cli.printing import nobody_reads, say
 from optwise.core.errors import OptwiseError
 
@@ -31,6 +31,7 @@ app.command("report")(records.report)
 app.command("score")(records.score)
 app.command("rerun")(records.rerun)
 app.command("export")(records.export)
+app.command("figures")(figuring.figures)
 
 
 def _show_version(asked: bool) -> None:

@@ -72,6 +72,7 @@ class Figure:
         key: How to read it: what lines, bands and marks stand for.
         panels: Charts by label.
         together: Whether panels stand side by side (small multiples); otherwise the reader picks one.
+        diagram: An SVG element that stands in place of charts; text inside it is already escaped.
     """
 
     anchor: str
@@ -80,6 +81,7 @@ class Figure:
     key: str
     panels: Mapping[str, Chart] = field(default_factory=dict)
     together: bool = False
+    diagram: str = ""
 
 
 def colours(methods: Sequence[str]) -> dict[str, str]:

@@ -15,10 +15,11 @@ from optwise.report.figures.axes import axis_chart, axis_rows, shared_domain
 from optwise.report.figures.budget_curves import budget_chart, budget_rows
 from optwise.report.figures.curves import curve_chart
 from optwise.report.figures.forest import forest_chart, forest_rows
+from optwise.report.figures.predictions import prediction_figures
 from optwise.report.figures.profile import profile_chart, profile_rows
 from optwise.report.figures.sensitivity import fastest, sensitivity_chart, sensitivity_rows
 from optwise.report.readings import Document, chosen, direction_of, metric_names, per_step
-from optwise.report.words import basis, goal_words, listed, number, percent, plural, with_interval
+from optwise.report.words import goal_words, listed, number, percent, plural, with_interval
 
 
 def figures(document: Document, protocol: Protocol, runs: Sequence[Run]) -> list[Figure]:
@@ -39,6 +40,7 @@ def problem_figures(document: Document, protocol: Protocol, runs: Sequence[Run],
     """The figures of one problem."""
     yield from _forest(document, protocol, problem)
     yield from _curves(document, protocol, runs, problem)
+    yield from _predictions(document, protocol, runs, problem)
     yield from _budget(document, protocol, runs, problem)
     yield from _axes(document, protocol, runs, problem)
     yield from _sensitivity(document, protocol, problem)
@@ -143,6 +145,17 @@ def _first(document: Document, protocol: Protocol, problem: str, target: Target 
     return (
         f"{first} at the median: {goal_words(target)} after {with_interval(time['median'], time['low'], time['high'])} "
         f"{time['axis']}{second}. The pairs say which differences are separated."
+    )
+
+
+def _predictions(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
+    known = {name: m.get("forecast") for name, m in document["problems"][problem]["methods"].items()}
+    yield from prediction_figures(
+        anchor(document, problem, "predictions"),
+        {name: forecast for name, forecast in known.items() if forecast is not None},
+        chosen(runs, problem, Phase.CONFIRM, list(protocol.methods)),
+        checks=[c for c in document["problems"][problem]["checks"] if c["check"] == "prediction"],
+        methods=list(protocol.methods),
     )
 
 
@@ -253,8 +266,3 @@ def _profile(document: Document, protocol: Protocol) -> Iterator[Figure]:
             key="Share of the problems on which a method's median time is within a factor of the fastest.",
             panels={"profile": chart},
         )
-
-
-def caption(figure: Figure, protocol: Protocol) -> str:
-    """The whole caption as text: the answer, how to read the figure, seeds and budget."""
-    return f"{figure.answer} {figure.key} {basis(protocol)}"

@@ -31,9 +31,10 @@ _SHOWN = {
     **dict.fromkeys(("equal-budget", "equal-budget-margin"), "budget"),
     **dict.fromkeys(("borrowed-space",), "ledger"),
     **dict.fromkeys(("inclusion",), "table"),
+    **dict.fromkeys(("prediction",), "predictions"),
 }
 _CRASHES = ("crashed", "out of memory", "interrupted")
-_PLACES = ("axes", "curves", "budget", "ledger", "pairs", "sensitivity", "table")
+_PLACES = ("axes", "curves", "predictions", "budget", "ledger", "pairs", "sensitivity", "table")
 
 
 def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from optwise.analyses.observing import HORIZON
+from optwise.analyses.predictions import FORECASTS
 from optwise.core.errors import RunFailed
 from optwise.core.method import Procedure
 from optwise.core.metric import Direction
@@ -27,6 +28,7 @@ from optwise.store.folder import Folder
 from optwise.verbs.asking import FOLDERS, Asked, Question, Settings, ask
 from optwise.verbs.checking import inspect
 from optwise.verbs.executing import Work, versions, work
+from optwise.verbs.forecasting import forecasts
 from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.recalling import recall, revealed
 from optwise.verbs.scoring import score
@@ -215,4 +217,5 @@ def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
         "plans": plans,
         "keys": list(keys),
         "target_commands": {name: problem.target_command for name, problem in question.problems.items()},
+        FORECASTS: forecasts(done),
     }

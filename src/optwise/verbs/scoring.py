@@ -10,6 +10,7 @@ from typing import Any
 
 from optwise.analyses.checks import method_checks, problem_checks
 from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
+from optwise.analyses.predictions import predictions
 from optwise.analyses.ranking import Observations, Verdict, leader, verdicts
 from optwise.analyses.sentences import effort_sentence, pair_sentence, verdict_sentence
 from optwise.analyses.subject import Subject
@@ -172,6 +173,7 @@ def _checks(
             needs_horizon=notes[name][HORIZON],
             borrowed=notes[name]["borrowed_space"],
             margin=protocol.margin,
+            predictions=predictions(scorer, problem, name),
         )
         for name, method in protocol.methods.items()
     ]

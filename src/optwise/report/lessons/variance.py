@@ -1,0 +1,99 @@
+"""Variance against mean squared error: the same noise, with and without what is left of the start."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from optwise.report.drawing import Chart, Figure, inline
+from optwise.report.lessons.channels import dashes, log_axis, log_scale, shade, signs
+from optwise.report.words import listed, number
+
+VARIANCE, ERROR = "variance", "mean squared error"
+DRAWN = (1e-3, 60.0)
+ALIKE = 0.01
+"""Share of the variance below which what is left of the start no longer matters."""
+
+
+def variance_figure(rows: pd.DataFrame, *, replicas: int, mu: float, start: float, sigma: float) -> Figure:
+    """The figure ``sgd-variance``.
+
+    Args:
+        rows: Columns lr, step, variance, error, floor, and measured_variance, variance_se, measured_error, error_se
+            where many runs were made.
+        replicas: How many.
+        mu: The mean.
+        start: Where runs start.
+        sigma: Standard deviation of one example.
+    """
+    measured = rows.dropna(subset=["measured_error"])
+    slowest = rows["lr"].min()
+    first = measured[measured["lr"] == slowest].iloc[0]
+    factor = first["error"] / first["variance"]
+    same = rows[rows["error"] <= (1 + ALIKE) * rows["variance"]].groupby("lr")["step"].min()
+    floors = rows.groupby("lr")["floor"].first()
+    agreement = alike(rows)
+    return Figure(
+        anchor="sgd-variance",
+        question="How large is the variance of SGD, and is it the error?",
+        answer=(
+            f"Only once the start is forgotten. At step {int(first['step'])} with η = {slowest:g} the mean squared "
+            f"error is {number(factor, digits=2)} times the variance; they agree within {100 * ALIKE:g} % from steps "
+            f"{listed(f'{k:,}' for k in same)} on (η = {listed(f'{lr:g}' for lr in same.index)}), close to the floors "
+            f"{listed(number(floor) for floor in floors)}. The lecture's figure draws measured variances against the "
+            "formula of the error, which early on lies above them by that factor."
+        ),
+        key=signs(
+            "Solid: variance, σ² η / (2 - η) * (1 - (1 - η)^(2k)). Dashed: mean squared error, which adds "
+            "(1 - η)^(2k) (w0 - μ)². "
+            f"Filled and hollow: the same two over {replicas:,} runs of the engine, bars of two standard errors; "
+            f"{agreement} of {2 * len(measured)} lie within them. Mean estimation, μ = {mu:g}, w0 = {start:g}, "
+            f"sigma = {sigma:g}, batches of one, {int(rows['step'].max()):,} steps."
+        ),
+        panels={"variance and error": variance_chart(rows)},
+    )
+
+
+def alike(rows: pd.DataFrame) -> int:
+    """How many measured numbers lie within two standard errors of what was computed."""
+    pairs = (("measured_variance", "variance", "variance_se"), ("measured_error", "error", "error_se"))
+    return sum(int(((rows[m] - rows[c]).abs() <= 2 * rows[se]).sum()) for m, c, se in pairs)
+
+
+def variance_chart(rows: pd.DataFrame) -> Chart:
+    """Draw both kinds of curves and what was measured, on log axes."""
+    named = rows.assign(size=rows["lr"].map("η = {:g}".format))
+    ends = (1.0, 1.3 * float(rows["step"].max()))
+    sizes = list(dict.fromkeys(named["size"]))
+    x = alt.X("step:Q", scale=log_scale(*ends), axis=log_axis("step k", *ends))
+
+    def y(field: str) -> alt.Y:
+        axis = log_axis("variance or mean squared error, in units of w²", *DRAWN)
+        return alt.Y(f"{field}:Q", scale=log_scale(*DRAWN), axis=axis)
+
+    shades = shade("size", sizes)
+    curves = named.melt(["size", "step"], ["variance", "error"], "kind", "value").replace(
+        {"kind": {"variance": VARIANCE, "error": ERROR}}
+    )
+    layers: list[alt.Chart] = [
+        alt.Chart(inline(curves))
+        .mark_line(clip=True, strokeWidth=2)
+        .encode(x=x, y=y("value"), color=shades, strokeDash=dashes("kind", {VARIANCE: (1, 0), ERROR: (5, 4)}))
+    ]
+    for column, se, filled in (("measured_error", "error_se", False), ("measured_variance", "variance_se", True)):
+        seen = named.dropna(subset=[column])
+        seen = seen.assign(value=seen[column], low=seen[column] - 2 * seen[se], high=seen[column] + 2 * seen[se])
+        chart = alt.Chart(inline(seen[["size", "step", "value", "low", "high"]]))
+        tips = [
+            alt.Tooltip("size:N", title="step size"),
+            alt.Tooltip("step:Q"),
+            *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("value", "low", "high")),
+        ]
+        paint = {"filled": True} if filled else {"filled": False, "fill": "white"}
+        layers += [
+            chart.mark_rule(clip=True, strokeWidth=1.4).encode(x=x, y=y("low"), y2="high:Q", color=shades),
+            chart.mark_point(clip=True, size=46, strokeWidth=1.5, opacity=1, **paint).encode(
+                x=x, y=y("value"), color=shades, tooltip=tips
+            ),
+        ]
+    return alt.layer(*layers).properties(width="container", height=380)

@@ -1,0 +1,1 @@
+"""The figures of the lessons: what each computes, and the gallery that names them."""

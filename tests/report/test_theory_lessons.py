@@ -1,0 +1,284 @@
+"""Rows to sentences, rows to charts, charts to one image: the drawing half of the theory figures."""
+
+import json
+import re
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+
+from optwise.report.drawing import Figure, inline
+from optwise.report.figure_pages import HALF, WIDTH, figure_page, figure_svg, image_spec
+from optwise.report.lessons.batch_size import batch_size_figure, gain
+from optwise.report.lessons.channels import decades, log_axis, signs
+from optwise.report.lessons.equal_samples import equal_samples_figure
+from optwise.report.lessons.momentum import momentum_figure, regimes
+from optwise.report.lessons.noise_floor import noise_floor_figure
+from optwise.report.lessons.risk import overstated, risk_figure, z_scores
+from optwise.report.lessons.variance import alike, variance_figure
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\u2028\"'"
+NAN = float("nan")
+
+
+def floor_rows():
+    steps = np.arange(101)
+    blocks = [
+        pd.DataFrame({"lr": lr, "step": steps, "measured": 2.0, "predicted": 1.5, "floor": floor, "settled": settled})
+        for lr, floor, settled in ((0.5, 0.57735, 4.1), (5e-5, 0.005, 152014.4))
+    ]
+    return pd.concat(blocks, ignore_index=True)
+
+
+def variance_rows():
+    """The error is ten times the variance at step 1 and one percent above it at step 10."""
+    return pd.DataFrame(
+        {
+            "lr": 0.1,
+            "step": [1, 10, 100],
+            "variance": [1.0, 2.0, 2.0],
+            "error": [10.0, 2.02, 2.0],
+            "floor": 2.0,
+            "measured_variance": [1.1, NAN, 2.5],
+            "variance_se": [0.1, NAN, 0.1],
+            "measured_error": [10.0, NAN, 2.05],
+            "error_se": [0.5, NAN, 0.1],
+        }
+    )
+
+
+def sample_rows():
+    steps = np.arange(301)
+    return pd.DataFrame(
+        {
+            "large_steps": steps,
+            "samples": 10 * steps,
+            "large": 2.0,
+            "small": 3.0,
+            "ratio": np.where(steps < 100, 1.5, 0.9),
+        }
+    )
+
+
+def momentum_rows():
+    lr_h = np.geomspace(1e-4, 4, 50)
+    speed = pd.concat([pd.DataFrame({"beta": beta, "lr_h": lr_h, "rate": 0.9}) for beta in (0.0, 0.25)])
+    noise = pd.DataFrame({"beta": [0.0, 0.9], "floor": [0.1, 0.8], "same_pace": [0.1, 0.09]})
+    return speed, noise, pd.DataFrame({"beta": [0.0], "max_lr_h": [2.0]})
+
+
+def risk_rows():
+    steps = np.arange(1001)
+    seen = np.where(np.isin(steps, (10, 1000)), 1.2, NAN)
+    own = {"step": steps, "predicted": 1.0, "noise": 0.5, "measured": seen, "se": np.where(np.isnan(seen), NAN, 0.15)}
+    first = pd.DataFrame({"method": "momentum", **own, "published": 0.75})
+    return pd.concat([first, pd.DataFrame({"method": "sgd", **own, "published": NAN})], ignore_index=True)
+
+
+def size_rows():
+    sizes = [4.0, 16.0, 4096.0]
+    own = {"batch_size": sizes, "max_lr": 3.8, "noiseless": 10.0, "critical": 100.0}
+    sgd = pd.DataFrame({"method": "sgd", "steps": [800.0, 200.0, 20.0], "lr": [0.1, 0.4, 1.0], "edge": "", **own})
+    other = {"steps": [np.inf, 100.0, 40.0], "lr": [NAN, 0.4, 2.0], "edge": ["", "", "high"]}
+    return pd.concat([sgd, pd.DataFrame({"method": "heavy", **other, **own})], ignore_index=True)
+
+
+def sizes_figure(rows):
+    return batch_size_figure(rows, dimension=5, target=0.01, max_steps=999, points=29, lrs=(0.01, 2.0))
+
+
+FIGURES = {
+    "sgd-noise-floor": lambda: noise_floor_figure(floor_rows(), distance=10, sigma=1),
+    "sgd-variance": lambda: variance_figure(variance_rows(), replicas=50, mu=5, start=0, sigma=2),
+    "sgd-equal-samples": lambda: equal_samples_figure(sample_rows(), lr=0.1, batch_size=10, distance=10, sigma=1),
+    "momentum-regimes": lambda: momentum_figure(*momentum_rows(), lr=0.1),
+    "nqm-risk": lambda: risk_figure(
+        risk_rows(), replicas=50, dimension=3, batch_size=4, settings={"momentum": "lr 0.1", "sgd": "lr 0.2"}
+    ),
+    "nqm-batch-size": lambda: sizes_figure(size_rows()),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_asks_answers_and_draws(name):
+    figure = FIGURES[name]()
+    assert figure.anchor == name
+    assert figure.question.endswith("?")
+    assert figure.answer.endswith(".")
+    assert figure.key.endswith(".")
+    assert "nan" not in f"{figure.answer} {figure.key}".lower().split()
+    svg = figure_svg(figure)
+    assert svg.startswith("<svg")
+    assert svg.count("mark-line") + svg.count("mark-symbol") > len(figure.panels)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_charts_are_valid_json_and_name_their_axes(name):
+    for label, chart in FIGURES[name]().panels.items():
+        text = json.dumps(chart.to_dict(), allow_nan=False)
+        assert re.search(r'"width": "container"', text), label
+        titles = re.findall(r'"title": "([^"]+)"', text)
+        assert len(titles) >= 2, label
+
+
+def test_the_sentence_on_floors_says_which_are_reached_and_when():
+    answer = FIGURES["sgd-noise-floor"]().answer
+    assert "Within 100 steps η = 0.5 (after 4) reach theirs; η = 0.00005 (after 152,014) are still" in answer
+    assert "(0.577, 0.00500)" in answer
+
+
+def test_the_sentence_on_variances_has_the_factor_and_the_step_from_which_they_agree():
+    figure = FIGURES["sgd-variance"]()
+    assert "At step 1 with η = 0.1 the mean squared error is 10 times the variance" in figure.answer
+    assert "within 1 % from steps 10 on" in figure.answer
+    # of 1.1 (1 se), 2.5 (5 se), 10.0 (0 se) and 2.05 (0.5 se) one lies outside two
+    assert alike(variance_rows()) == 3
+    assert "3 of 4 lie within them" in figure.key
+
+
+def test_the_sentence_on_samples_quotes_both_errors_and_the_largest_gap():
+    answer = FIGURES["sgd-equal-samples"]().answer
+    assert "2 against 3, 50.0 % apart, after 200 samples" in answer
+    assert "10.0 % apart, after 2,000 samples; the largest gap is 50 %, after 0" in answer
+
+
+def test_the_sentence_on_momentum_has_the_exact_ratio_and_the_published_one():
+    answer = FIGURES["momentum-regimes"]().answer
+    assert "8.000 times for β = 0.9" in answer
+    assert "= 19 times" in answer
+    assert "0.25 (β = 0.25)" in answer  # (1 - sqrt(0.25))^2
+    assert answer.endswith("from 0.10000 to 0.09000.")
+
+
+def test_the_sentence_on_risks_counts_the_means_within_two_standard_errors():
+    rows = risk_rows()
+    assert z_scores(rows).tolist() == pytest.approx([0.2 / 0.15] * 4)
+    assert overstated(rows, "momentum") == [1.5, 1.5, 1.5]
+    answer = FIGURES["nqm-risk"]().answer
+    assert answer.startswith("4 of 4 measured means lie within two standard errors of the prediction")
+    assert "none more than 20.0 % away" in answer
+    assert "1.50, 1.50 and 1.50 times for momentum" in answer
+    assert answer.endswith("the whole risk is too large by up to 25 % for momentum.")
+
+
+def test_the_sentence_on_batch_sizes_flags_the_end_of_the_grid_and_says_whether_it_matters():
+    rows = size_rows()
+    assert gain(rows, "heavy", 16.0) == 2.0
+    assert (
+        "Steps of sgd over those of each at B = 16 and at B = 4,096: 2 and 0.500 (heavy)" in sizes_figure(rows).answer
+    )
+    assert sizes_figure(rows).answer.endswith("heavy from B = 4,096 on, where a larger one might do better.")
+    limited = sizes_figure(rows.assign(max_lr=2.0)).answer  # the next step of the grid would be 2.4
+    assert limited.endswith("heavy from B = 4,096 on, where the next one diverges.")
+    inside = sizes_figure(rows.assign(edge="")).answer
+    assert "grid" not in inside
+
+
+def test_regimes_are_what_the_roots_of_the_recursion_say():
+    """z^2 - (1 + beta - lr h) z + beta: complex roots oscillate, real ones creep or alternate, large ones diverge."""
+    lr_h = np.array([0.05, 0.3, 0.9, 1.3, 1.9, 2.3, 3.1, 3.7])
+    table = regimes(lr_h)
+    for x in lr_h:
+        own = table[table["lr_h"] == x].sort_values("low")
+        # the bands of one curvature lie on top of each other, from 0 to 1, without a gap
+        edges = own[["low", "high"]].to_numpy()
+        assert edges[0, 0] == 0
+        assert edges[-1, 1] == 1
+        assert edges[1:, 0] == pytest.approx(edges[:-1, 1])
+        for beta in np.linspace(0.013, 0.987, 41):
+            roots = np.roots([1.0, -(1 + beta - x), beta])
+            dominant = roots[np.abs(roots).argmax()]
+            seen = (
+                "diverges"
+                if abs(dominant) > 1
+                else "oscillates"
+                if abs(dominant.imag) > 1e-9
+                else "creeps"
+                if dominant.real > 0
+                else "alternates"
+            )
+            (said,) = own.loc[(own["low"] < beta) & (beta < own["high"]), "regime"]
+            assert said == seen, (x, beta)
+
+
+def dots(width="container"):
+    rows = pd.DataFrame({"x": [1.0, 2.0], "name": ["a", "b"]})
+    legend = alt.Legend(columns=alt.ExprRef("max(1, floor(width / 100))"))
+    return (
+        alt.Chart(inline(rows))
+        .mark_point()
+        .encode(x="x:Q", color=alt.Color("name:N", legend=legend))
+        .properties(width=width, height=50)
+    )
+
+
+def many(count, *, together=True):
+    return Figure("many", "How many?", "So many.", "Dots.", {f"p{i}": dots() for i in range(count)}, together=together)
+
+
+@pytest.mark.parametrize(
+    ("count", "together", "rows"),
+    [
+        (1, True, [[WIDTH]]),
+        (2, True, [[HALF, HALF]]),
+        (3, True, [[WIDTH], [HALF, HALF]]),
+        (4, True, [[HALF, HALF], [HALF, HALF]]),
+        (2, False, [[WIDTH], [WIDTH]]),
+    ],
+)
+def test_panels_are_stacked_in_rows_of_two_after_an_odd_first_one(count, together, rows):
+    spec = image_spec(many(count, together=together))
+    *stacked, footer = spec["vconcat"]
+    widths = [[part["width"] for part in row.get("hconcat", [row])] for row in stacked]
+    assert widths == rows
+    assert footer["mark"]["text"] == ["Dots."]
+    assert spec["title"]["text"] == ["How many?"]
+
+
+def test_joined_charts_keep_their_data_and_count_the_columns_of_their_legends():
+    """A chart inside another has no signal `width`, and its data are looked up at the top."""
+    spec = image_spec(many(3))
+    text = json.dumps(spec)
+    assert "floor(width" not in text
+    named = set(re.findall(r'"name": "(data-[0-9a-f]+)"', text))
+    assert named
+    assert named <= set(spec["datasets"])
+    first, second = spec["vconcat"][0], spec["vconcat"][1]["hconcat"][0]
+    columns = [part["encoding"]["color"]["legend"]["columns"] for part in (first, second)]
+    assert columns == [WIDTH // 100, HALF // 100]
+    assert figure_svg(many(3)).count("mark-symbol") >= 3
+
+
+def test_an_image_of_a_diagram_is_the_diagram():
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+    figure = Figure("d", "What?", "This.", "Lines.", diagram=drawing)
+    assert figure_svg(figure) == drawing
+    assert f'class="diagram">{drawing}</div>' in figure_page(figure)
+
+
+def test_text_of_a_figure_never_becomes_markup():
+    figure = Figure("safe", HOSTILE, HOSTILE, HOSTILE, {HOSTILE: dots()})
+    text = re.sub(r"<script>.*?</script>", "", figure_page(figure), flags=re.DOTALL)  # the page's two programs
+    assert "<script>" not in text
+    assert "<img" not in text
+    assert figure_page(figure).count("<script>") == 2
+
+
+def test_a_page_shows_every_panel_and_an_odd_first_one_as_wide_as_itself():
+    for figure, frame in ((many(3), "panels lead"), (many(2), "panels"), (many(2, together=False), "stack")):
+        markup = re.sub(r"<script.*?</script>", "", figure_page(figure), flags=re.DOTALL)
+        assert f'class="{frame}"' in markup
+        assert markup.count('class="chart"') == len(figure.panels)
+        assert " hidden" not in markup.split("<main>")[1]
+
+
+def test_signs_are_set_and_hyphens_are_left_alone():
+    assert signs("a - b * c, sigma = 1, mean-square -1") == (
+        "a \N{MINUS SIGN} b \N{MULTIPLICATION SIGN} c, \N{GREEK SMALL LETTER SIGMA} = 1, mean-square -1"
+    )
+
+
+def test_decades_hold_both_ends():
+    assert decades(1e-3, 1.0) == pytest.approx([1e-3, 1e-2, 0.1, 1.0])
+    assert log_axis("x", 3.0, 500.0).to_dict()["values"] == [10.0, 100.0]
