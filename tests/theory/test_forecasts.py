@@ -15,6 +15,7 @@ from optwise.theory.forecasting import course
 from optwise.theory.models import nodes_of
 from optwise.theory.moments import moments
 from optwise.theory.stability import constant_step
+from optwise.theory.walks import steps_of
 
 METHODS = pytest.mark.parametrize("name", LINEAR)
 
@@ -92,7 +93,7 @@ def test_recursion_responses_and_doubling_agree_to_a_part_in_a_trillion(name, ha
     rule = course(method, nodes, steps).rule
     walked = [
         (F @ nodes.bias.weights, G @ nodes.noise.weights)
-        for F, G, _, _ in moments(rule.start, rule.measured_at(), rule.steps(steps, [None]), nodes)
+        for F, G, _, _ in moments(rule.start, rule.measured_at(), steps_of(rule, steps, [None]), nodes)
     ]
     bias, noise = (np.concatenate(part) for part in zip(*walked, strict=True))
     np.testing.assert_allclose(found.bias, bias, rtol=1e-12, atol=1e-13 * bias[0])

@@ -20,6 +20,7 @@ from optwise.theory.moments import Nodes, moments
 from optwise.theory.responses import responses
 from optwise.theory.spectrum import Measure, check_of, compressed, sums
 from optwise.theory.stability import floor, rates
+from optwise.theory.walks import constant_from, steps_of
 from optwise.theory.without_replacement import epoch_noise
 
 FULL_CURVATURES = 4096
@@ -92,9 +93,9 @@ class Course:
 
     def blocks(self, nodes: Nodes) -> Iterator[tuple[Floats, Floats]]:
         """Squared responses of the start [L, Nb] and of unit noise [L, Nn], block after block from step 0."""
-        constant = self.rule.constant_from(self.steps) if self.factors is None else None
+        constant = constant_from(self.rule, self.steps) if self.factors is None else None
         first = self.rule.measured_at()
-        single = self.rule.steps(self.steps, [self.factors]) if constant is None else iter(constant[0])
+        single = steps_of(self.rule, self.steps, [self.factors]) if constant is None else iter(constant[0])
         taken = -1
         for F, G, z, P in moments(self.rule.start, first, single, nodes):  # noqa: B007 - the last state goes on
             taken += 1
@@ -153,7 +154,7 @@ def _drawn_once(
     noise = [np.zeros(1)]
     noise += [
         batch * (G @ nodes.noise.weights)
-        for G in epoch_noise(again.rule.steps(steps, [again.factors]), nodes, quadratic.examples, batch)
+        for G in epoch_noise(steps_of(again.rule, steps, [again.factors]), nodes, quadratic.examples, batch)
     ]
     return _finite_or_inf(bias), _finite_or_inf(np.concatenate(noise)), None
 
@@ -166,7 +167,7 @@ def _with_design(problem: Problem, method: Method, steps: int, batch: float) -> 
         bias = np.concatenate([F @ nodes.bias.weights for F, _ in course(method, nodes, steps).blocks(nodes)])
         rule = LinearRule([method], at.h)
         first = rule.measured_at()
-        walk: Iterator[Step] = rule.steps(steps, [factors_of(method, steps)])
+        walk: Iterator[Step] = steps_of(rule, steps, [factors_of(method, steps)])
         risk = np.fromiter(total_risk(rule.start, first, walk, at, batch), np.float64, steps + 1)
         noise = (risk - bias) * batch
     return Forecast(

@@ -10,7 +10,7 @@ Leaves of the state without dimensions are clocks: numbers that run by themselve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
@@ -33,12 +33,6 @@ TOLERANCE = 1e-9
 
 SCALES = (1e-4, 1e-2, 1.0, 1.0, 1e2, 1e4)
 """Sizes of the random states on which linearity is checked: clipping and eps show at one of them."""
-
-ONE_BY_ONE = 16
-"""Steps at which a rule with clocks is looked at one by one."""
-
-AT_ONCE = 2**15
-"""Settings times curvatures times steps that are then probed in one call before it may be called constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +101,7 @@ class LinearRule:
         self.label = self.rules[0].label
         first = self.rules[0]
         if not first.elementwise:
-            raise BadMethod(f"{self.label} looks at shapes, so no coordinate moves by itself; {_LINEAR_ONES}")
+            raise NotLinear(self.label, "looks at shapes, so no coordinate moves by itself")
         looks = Oracle.CURVATURE in first.needs
         self.curvatures = torch.from_numpy(curvatures) if looks else torch.ones(1, dtype=torch.float64)
         paths = [path for path, value in first.values().items() if _is_number(value)]
@@ -136,14 +130,13 @@ class LinearRule:
                 self._clocks.append(i)
             elif bool((zero == 0).all()):
                 if not torch.allclose(two, 2 * one, rtol=1e-12, atol=0.0):
-                    raise BadMethod(
-                        f"{self.label} starts with a state that is not linear in the parameters; {_LINEAR_ONES}"
-                    )
+                    raise NotLinear(self.label, "starts with a state that is not linear in the parameters")
                 self._names.append(i)
                 zeta.append(one[..., 0])
             else:
                 self._given.append(i)
-        self.clocks = [at_one[i] for i in self._clocks]
+        self.begin = [at_one[i] for i in self._clocks]
+        self.clocks = list(self.begin)
         self._fixed = [at_one[i][..., :1] for i in self._given]
         self.m = 1 + len(self._names)
         self.start: Floats = torch.stack(zeta).numpy()  # [m, T, N]
@@ -160,71 +153,37 @@ class LinearRule:
     def _started(self, rule: Rule, w: Tensor) -> tuple[list[Tensor], Any]:
         return pytree.tree_flatten(rule.start(w, self.curvatures[:, None].expand_as(w).clone()))
 
-    def steps(self, count: int, factors: Sequence[Floats | None]) -> Iterator[Step]:
-        """The first ``count`` steps.
-
-        Args:
-            count: How many.
-            factors: The schedule's factors of each setting [count]; ``None`` for a constant one.
-        """
-        constant = all(f is None for f in factors)
-        ones = np.ones(count)
-        table = np.stack([ones if f is None else f for f in factors])  # [T, count]
-        last: Step | None = None
-        for k in range(count):
-            if last is not None and not self._clocks and (constant or np.array_equal(table[:, k], table[:, k - 1])):
-                yield last
-                continue
-            last = self.probe(table[:, k])
-            yield last
-
-    def constant_from(self, count: int) -> tuple[list[Step], Step] | None:
-        """The first few steps and the one that all later ones equal, for constant factors; ``None`` if they differ.
-
-        A rule without clocks cannot change. One with clocks is looked at step by step at first; where its clocks count
-        steps, it is then probed at all of the next thousands of steps at once, and at the powers of 2 beyond them.
-        """
-        ones = np.ones(len(self.rules))
-        begin = list(self.clocks)
-        try:
-            if not self._clocks:
-                return [], self.probe(ones)
-            found = [self.probe(ones) for _ in range(ONE_BY_ONE)]
-            last = found[-1]
-            settled = next(k for k in range(ONE_BY_ONE) if all(step.same_as(last) for step in found[k:]))
-            if settled == ONE_BY_ONE - 1 or not self._stays(last, count):
-                return None
-            return found[:settled], last
-        finally:
-            self.clocks = begin
-
-    def _stays(self, step: Step, count: int) -> bool:
-        """Whether the rule takes ``step`` at later values of its clocks too, up to step ``count``."""
-        T, N = len(self.rules), len(self.curvatures)
-        ticks = [clock / ONE_BY_ONE for clock in self.clocks]
-        if not all(torch.equal(tick, tick.round()) for tick in ticks):
-            return False  # no count of steps: where it will stand is not known
-        dense = np.arange(ONE_BY_ONE, max(min(count, AT_ONCE // (T * N)), ONE_BY_ONE + 1))
-        beyond = 2 ** np.arange(0, max(count, 2).bit_length())
-        later = torch.from_numpy(np.union1d(dense, beyond[beyond > ONE_BY_ONE])).double()  # [K]
-        K = len(later)
-        numbers = {path: n.repeat(K) for path, n in self._numbers.items()}
-        clocks = [(later[:, None] * tick).reshape(-1) for tick in ticks]  # [K T]
-        fixed = [leaf.repeat(K, *[1] * (leaf.ndim - 1)) for leaf in self._fixed]
-        M, v, _ = self._stepped(Settings(numbers, clocks, fixed))
-        u = self._looked(Settings(numbers, clocks, fixed))
-        parts = ((M, step.M), (v, step.v), (u, step.u))
-        return all(
-            np.allclose(many.reshape(*one.shape[:-2], K, T, -1), one[..., None, :, :], rtol=1e-14, atol=0.0)
-            for many, one in parts
-        )
-
     def probe(self, factors: Floats) -> Step:
         """The step at the clocks' present values, which are moved on by one; ``factors`` [T] multiply the rates."""
         rates = {**self._numbers, "lr": self._numbers["lr"] * torch.from_numpy(np.asarray(factors, dtype=np.float64))}
         with _sentences(self.label):
             M, v, self.clocks = self._stepped(Settings(rates, self.clocks, self._fixed))
             return Step(M, v, self.measured_at())
+
+    def probe_later(self, later: Floats, ticks: Sequence[Tensor], factors: Floats) -> Step | None:
+        """Several later steps at once, with T K settings, the steps of one setting T apart; ``None`` if clocks differ.
+
+        Args:
+            later: Steps taken before each of them [K].
+            ticks: How far each clock moves in a step, at every setting [T] each.
+            factors: Factors of the learning rates [T, K].
+        """
+        K, after = len(later), torch.from_numpy(later)
+        numbers = {path: n.repeat(K) for path, n in self._numbers.items()}
+        fixed = [leaf.repeat(K, *[1] * (leaf.ndim - 1)) for leaf in self._fixed]
+        rates = {**numbers, "lr": numbers["lr"] * torch.from_numpy(factors.T.copy()).reshape(-1)}
+        before, ticked = (
+            [
+                (start + (after + moved)[:, None] * tick).reshape(-1)
+                for start, tick in zip(self.begin, ticks, strict=True)
+            ]
+            for moved in (0, 1)
+        )
+        with _sentences(self.label):
+            M, v, clocks = self._stepped(Settings(rates, before, fixed))
+            if not all(torch.equal(clock, expected) for clock, expected in zip(clocks, ticked, strict=True)):
+                return None
+            return Step(M, v, self._looked(Settings(numbers, ticked, fixed)))
 
     def measured_at(self) -> Floats:
         """Where the rule is measured at the clocks' present values: u [m, T, N]."""
@@ -244,7 +203,7 @@ class LinearRule:
         u: Floats = np.moveaxis(seen[..., :m], -1, 0).copy()
         expected = np.einsum("i...,ir->...r", u, states.numpy())
         if not np.all(np.abs(seen - expected) <= TOLERANCE * np.abs(states.numpy()).max(0)):
-            raise BadMethod(f"{self.label} is measured at a point that is not linear in its state; {_LINEAR_ONES}")
+            raise NotLinear(self.label, "is measured at a point that is not linear in its state")
         return u
 
     def _stepped(self, at: Settings) -> tuple[Floats, Floats, list[Tensor]]:
@@ -266,7 +225,7 @@ class LinearRule:
         clocks, given = rest[: len(self._clocks)], rest[len(self._clocks) :]
         for fixed, after in zip(at.fixed, given, strict=True):
             if not torch.equal(fixed.expand_as(after), after):
-                raise BadMethod(f"{self.label} moves by itself where parameters and gradients are 0; {_LINEAR_ONES}")
+                raise NotLinear(self.label, "moves by itself where parameters and gradients are 0")
         M, v = self._checked(stepped.movedim(1, 0).numpy(), states.numpy(), gradients.numpy())
         return M, v, [clock.detach() for clock in clocks]
 
@@ -286,27 +245,39 @@ class LinearRule:
         m = self.m
         M, v, zero = np.moveaxis(stepped[..., :m], -1, 1).copy(), stepped[..., m].copy(), stepped[..., m + 1]
         if not np.all(zero == 0):
-            raise BadMethod(f"{self.label} moves by itself where parameters and gradients are 0; {_LINEAR_ONES}")
+            raise NotLinear(self.label, "moves by itself where parameters and gradients are 0")
         z, g = states[:, m + 2 :], gradients[m + 2 :]
         expected = np.einsum("ij...,jr->i...r", M, z) + v[..., None] * g
         size = np.abs(M).max((0, 1))[..., None] * np.abs(z).max(0) + np.abs(v).max(0)[..., None] * np.abs(g)
         if not np.all(np.abs(stepped[..., m + 2 :] - expected) <= TOLERANCE * size):
-            raise BadMethod(
-                f"{self.label} is not linear: twice the state and gradient do not give twice the step, so its moments "
-                f"obey no recursion; {_LINEAR_ONES}"
+            raise NotLinear(
+                self.label,
+                "is not linear: twice the state and gradient do not give twice the step, so its moments obey no "
+                "recursion",
             )
         return M, v
 
 
-_LINEAR_ONES = "predict linear rules (sgd, momentum, nesterov, averages of them), and run this one with compare."
+class NotLinear(BadMethod):
+    """A method whose moments obey no recursion.
+
+    Args:
+        label: Of the method.
+        reason: What shows it, as the rest of a sentence.
+    """
+
+    def __init__(self, label: str, reason: str) -> None:
+        self.reason = f"{label} {reason}."
+        super().__init__(
+            f"{label} {reason}; predict linear rules (sgd, momentum, nesterov, averages of them), and run this one "
+            "with compare."
+        )
 
 
 def _rule(method: Method) -> Rule:
     method.require_closed()
     if not isinstance(method, Rule):
-        raise BadMethod(
-            f"{method.label} is no rule that can be probed, but keeps its own host-side state; {_LINEAR_ONES}"
-        )
+        raise NotLinear(method.label, "is no rule that can be probed, but keeps its own host-side state")
     return replace(method, schedule=None)
 
 

@@ -14,6 +14,7 @@ from optwise.theory.design_noise import Coordinates, stationary
 from optwise.theory.linear_rules import LinearRule, Step
 from optwise.theory.matrices import Floats, form, outer, spectral_radius, stacked_last
 from optwise.theory.models import batch_of, closed, drawn_once, factors_of, quadratic_of
+from optwise.theory.walks import constant_from
 
 LOOKED_AT = 4096
 """Steps over which a rule must stay constant to have a rate and a floor."""
@@ -29,7 +30,7 @@ def constant_step(methods: Sequence[Method], curvatures: Floats) -> Step | None:
     """
     if any(factors_of(method, LOOKED_AT) is not None for method in methods):
         return None
-    constant = LinearRule(methods, curvatures).constant_from(LOOKED_AT)
+    constant = constant_from(LinearRule(methods, curvatures), LOOKED_AT)
     return None if constant is None else constant[1]
 
 

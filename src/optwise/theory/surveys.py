@@ -22,6 +22,7 @@ from optwise.theory.matrices import Floats
 from optwise.theory.models import batch_of, closed, drawn_once, factors_of, nodes_of, quadratic_of
 from optwise.theory.moments import Nodes, moments
 from optwise.theory.spectrum import ORDER, compressed
+from optwise.theory.walks import constant_from, steps_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,13 +94,13 @@ def steps_to(
 def _hits(methods: Sequence[Method], nodes: Nodes, target: float, sizes: Floats, most: int) -> Floats:
     rule = LinearRule(methods, nodes.h)
     factors = [factors_of(method, most) for method in methods]
-    constant = rule.constant_from(most) if all(f is None for f in factors) else None
+    constant = constant_from(rule, most) if all(f is None for f in factors) else None
     if constant is not None and not constant[0]:
         start, first = rule.start, rule.measured_at()
         return first_hits(Search(start, first, constant[1], nodes, target, sizes, most))
     found = np.full((len(methods), sizes.size), np.inf)
     lost = np.zeros_like(found, dtype=bool)
-    walk = rule.steps(most, factors)
+    walk = steps_of(rule, most, factors)
     with np.errstate(over="ignore", invalid="ignore"):
         for k, (F, G, _, _) in enumerate(moments(rule.start, rule.measured_at(), walk, nodes)):
             bias, noise = F @ nodes.bias.weights, (G @ nodes.noise.weights)[:, None] / sizes

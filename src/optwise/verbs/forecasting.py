@@ -16,10 +16,9 @@ from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.run import Phase
 from optwise.theory import forecast
+from optwise.theory.linear_rules import NotLinear
 from optwise.verbs.executing import Work
 
-ADVICE = "; predict linear rules"
-"""Where theory turns from the reason to what to do instead, which here was done."""
 AMPLIFIED = 1.5
 """Times the risk under additive noise of the same size, beyond which noise that multiplies makes the mean one of rare
 runs: on streamed least squares in one dimension 32 runs are called wrong in 0.1 % of all cases at 1.7, and 5 % at 3."""
@@ -74,8 +73,10 @@ def predicted(problem: Problem, methods: Mapping[int, Method], steps: Sequence[i
         description = digest(method.describe())
         try:
             made[description] = made.get(description) or _predicted(problem, quadratic, method, steps)
+        except NotLinear as error:
+            return replace(nothing, reason=error.reason)
         except OptwiseError as error:
-            return replace(nothing, reason=f"{str(error).partition(ADVICE)[0].rstrip('.')}.")
+            return replace(nothing, reason=str(error))
         except Exception as error:  # noqa: BLE001 - hours of runs are not lost because a forecast of them failed
             text = (str(error).strip().splitlines() or [""])[0][:160]
             reason = f"{method.label} could not be predicted: {type(error).__name__}: {text}."
