@@ -236,3 +236,40 @@ def test_adam_contains_momentum_only_with_a_schedule_that_undoes_its_bias_correc
     momentum = walk(Momentum(lr=0.05, momentum=0.9), slope, START, 50)[-1]
     assert float((inside_adam(0.05, 0.9, corrected=True) - momentum).abs().max()) < 1e-9
     assert float((inside_adam(0.05, 0.9, corrected=False) - momentum).abs().max()) > 0.01
+
+
+@pytest.fixture(scope="module")
+def houses():
+    """Lecture 2: 10,000 houses whose fourth column is nearly the first, in float32, and the condition number."""
+    generator = torch.Generator().manual_seed(42)
+    n = 10_000
+    area, age = 2000 * torch.rand(n, generator=generator) + 1000, 30 * torch.rand(n, generator=generator)
+    rooms = (area / 1000 + 0.5 * torch.randn(n, generator=generator)).clamp(1, 5)
+    X = torch.stack([area, age, rooms], dim=1)
+    y = X @ torch.tensor([200.0, -1000.0, 50_000.0]) + 100 * torch.randn(n, generator=generator)
+    return torch.cat([X, (area + 10 * torch.randn(n, generator=generator))[:, None]], dim=1), y
+
+
+def rmse(X, y, w):
+    return float((X.double() @ w.double() - y.double()).square().mean().sqrt())
+
+
+def test_the_condition_number_of_the_normal_equations_is_the_square(houses):
+    X = houses[0].double()
+    assert float(torch.linalg.cond(X)) == pytest.approx(6261.66, abs=0.01)
+    assert float(torch.linalg.cond(X.T @ X)) == pytest.approx(3.9208e7, rel=1e-4)
+
+
+def test_qr_in_float32_keeps_what_the_normal_equations_lose(houses):
+    """LU in float32 is not reproducible between builds (138, 341 and 388 were seen), only that it is far worse is."""
+    X, y = houses
+    Q, R = torch.linalg.qr(X)
+    by_qr = torch.linalg.solve_triangular(R, (Q.T @ y)[:, None], upper=True)[:, 0]
+    by_lu = torch.linalg.solve(X.T @ X, X.T @ y)
+    assert rmse(X, y, by_qr) == pytest.approx(101.08, abs=0.01)
+    assert by_qr[:3].tolist() == pytest.approx([199.97, -1000.065, 50_000.4], rel=1e-4)
+    assert rmse(X, y, by_lu) >= 1.2 * rmse(X, y, by_qr)
+    exact = torch.linalg.lstsq(X.double(), y.double()[:, None]).solution[:, 0]
+    both = torch.linalg.solve(X.double().T @ X.double(), X.double().T @ y.double())
+    # kappa^2 = 4e7 leaves 8 of 16 digits, and 1e-9 of the largest coefficient
+    assert float((both - exact).abs().max()) <= 1e-9 * float(exact.abs().max())

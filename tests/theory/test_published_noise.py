@@ -1,5 +1,8 @@
 """The published noise terms are limits, and so upper bounds: how much they are too large at k = 10, 100, 1000."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -21,6 +24,17 @@ def table():
     """Rows (method, lr h) by columns k, at lr = 0.1."""
     methods = {"momentum .9": Momentum(lr=0.1, momentum=0.9), "ema .9": EMA(Momentum(lr=0.1, momentum=0.0), decay=0.9)}
     return {(name, h): ratios(method, h) for name, method in methods.items() for h in (1.0, 0.1, 0.01, 0.001)}
+
+
+def test_the_table_of_the_docs_is_what_is_computed():
+    page = (Path(__file__).parents[2] / "docs" / "figures" / "nqm-risk.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (momentum|average) 0\.9 \| ([\d.]+) \| (.+) \|$", page, re.MULTILINE)
+    written = {(name, float(h)): [float(number) for number in cells.split(" | ")] for name, h, cells in rows}
+    names = {"momentum .9": "momentum", "ema .9": "average"}
+    computed = {(names[name], h): found for (name, h), found in table().items()}
+    assert set(written) == set(computed)
+    for key, numbers in written.items():
+        assert numbers == pytest.approx(computed[key], rel=5e-3)  # three digits are written
 
 
 def test_the_published_noise_is_an_upper_bound_that_is_reached_in_the_limit():

@@ -8,7 +8,7 @@ from linear_methods import LINEAR
 from optwise.core.errors import BadMethod
 from optwise.methods import EMA, SGD, Momentum, Nesterov, WarmupCosine
 from optwise.problems import least_squares_sgd, mean_estimation, nqm
-from optwise.theory import floor, forecast, max_lr, rate, rates
+from optwise.theory import floor, floors, forecast, max_lr, rate, rates, rates_of_each
 from optwise.theory.matrices import spectral_radius
 
 
@@ -131,3 +131,17 @@ def test_gaussian_rows_have_the_fourth_moments_that_the_recursion_assumes():
 
 def test_drawn_without_replacement_there_is_no_floor_to_speak_of():
     assert floor(mean_estimation([1.0, 2.0, 4.0], replacement=False), SGD(lr=0.1)) is None
+
+
+@pytest.mark.parametrize("problem", [nqm(d=30), least_squares_sgd(d=30)], ids=["additive", "design"])
+def test_thousands_of_settings_have_the_floors_and_rates_of_each_alone(problem):
+    methods = [Momentum(lr=float(lr), momentum=b) for lr in np.geomspace(1e-3, 5.0, 60) for b in (0.0, 0.5, 0.99)]
+    sizes = [1, 7, 4096]
+    together, fast = floors(problem, methods, sizes), rates_of_each(problem, methods)
+    assert together.shape == (180, 3)
+    assert fast.shape == (180, 30)
+    assert 0 < np.isinf(together[:, 2]).mean() < 1
+    for i in range(0, 180, 13):
+        alone = [floor(problem, methods[i], size) for size in sizes]
+        np.testing.assert_allclose(together[i], alone, rtol=1e-12)
+        np.testing.assert_allclose(fast[i], rates(problem, methods[i]), rtol=1e-12)

@@ -9,7 +9,7 @@ from optwise.theory.bounds import (
     best_adam_bound,
 )
 from optwise.theory.forecasting import forecast
-from optwise.theory.stability import floor, max_lr, rate, rates
+from optwise.theory.stability import floor, floors, max_lr, rate, rates, rates_of_each
 from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
 
 __all__ = [
@@ -22,10 +22,12 @@ __all__ = [
     "best_adam_bound",
     "critical_batch_size",
     "floor",
+    "floors",
     "forecast",
     "max_lr",
     "rate",
     "rates",
+    "rates_of_each",
     "steps_to",
     "survey",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optwise.core.errors import BadMethod
 from optwise.core.method import Method
@@ -18,6 +19,9 @@ from optwise.theory.walks import constant_from
 
 LOOKED_AT = 4096
 """Steps over which a rule must stay constant to have a rate and a floor."""
+
+TOGETHER = 2**16
+"""Settings times curvatures whose matrices are looked at together."""
 
 SCANNED = (1e-6, 1e6, 241)
 """Ends and number of the step sizes, times 1 / h_max, among which the first unstable one is looked for."""
@@ -51,13 +55,36 @@ def rates(problem: Problem, method: Method) -> Floats | None:
         >>> rates(nqm(h=[1.0, 0.1]), SGD(lr=0.5)).round(12)
         array([0.5 , 0.95])
     """
+    found = rates_of_each(problem, [method])
+    return None if found is None else found[0]
+
+
+def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
+    """The :func:`rates` of T settings of one linear rule [T, coordinates with h above 0].
+
+    Example:
+        >>> from optwise.problems import nqm
+        >>> from optwise.methods import SGD
+        >>> rates_of_each(nqm(h=[1.0, 0.1]), [SGD(lr=0.5), SGD(lr=3.0)]).round(12)
+        array([[0.5 , 0.95],
+               [2.  , 0.7 ]])
+    """
     quadratic = quadratic_of(problem)
     h, places = np.unique(quadratic.h[quadratic.h > 0], return_inverse=True)
-    step = constant_step([closed(method)], h)
-    if step is None:
-        return None
-    found: Floats = spectral_radius(step.transition(h))[0][places]
-    return found
+    parts = []
+    for few in _few(methods, h.size):
+        step = constant_step(few, h)
+        if step is None:
+            return None
+        parts.append(spectral_radius(step.transition(h))[:, places])
+    return np.concatenate(parts)
+
+
+def _few(methods: Sequence[Method], curvatures: int) -> Iterator[list[Method]]:
+    """Closed settings, as many at a time as memory takes easily."""
+    length = max(1, TOGETHER // max(curvatures, 1))
+    for first in range(0, len(methods), length):
+        yield [closed(method) for method in methods[first : first + length]]
 
 
 def rate(problem: Problem, method: Method) -> float:
@@ -99,23 +126,58 @@ def floor(problem: Problem, method: Method, batch_size: float | None = None) -> 
         >>> round(floor(nqm(h=[1.0]), SGD(lr=0.1), batch_size=1), 9)  # lr c / (2 (2 - lr h))
         0.026315789
     """
-    method, quadratic, batch = closed(method), quadratic_of(problem), batch_of(problem, batch_size)
+    found = floors(problem, [method], [batch_of(problem, batch_size)])
+    return None if found is None else float(found[0, 0])
+
+
+def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[float]) -> Floats | None:
+    """The :func:`floor` of T settings of one linear rule at each batch size [T, B].
+
+    Args:
+        problem: One that declares its quadratic.
+        methods: T closed settings.
+        batch_sizes: B of them, at least 1 each.
+
+    Returns:
+        Infinity beyond stability; ``None`` where the step keeps changing, or batches are drawn without replacement.
+
+    Example:
+        >>> from optwise.problems import nqm
+        >>> from optwise.methods import SGD
+        >>> floors(nqm(h=[1.0]), [SGD(lr=0.1), SGD(lr=1.0), SGD(lr=2.0)], [1, 4]).round(5)
+        array([[0.02632, 0.00658],
+               [0.5    , 0.125  ],
+               [    inf,     inf]])
+    """
+    quadratic, sizes = quadratic_of(problem), np.array([batch_of(problem, size) for size in batch_sizes])
     if drawn_once(problem):
         return None
     at = Coordinates.of(quadratic)
-    step = constant_step([method], at.h)
-    if step is None:
-        return None
-    if quadratic.noise is Noise.DESIGN:
-        return float(stationary(step, at, batch).floor[0])
-    A, m = step.transition(at.h), step.M.shape[0]
-    v, u = (np.broadcast_to(part, (m, 1, at.h.size)) for part in (step.v, step.u))
-    if not np.any(v):  # lr = 0 leaves everything where it was
-        return float(0.5 * at.h @ (at.count * at.start))
-    if spectral_radius(A).max(initial=0.0) >= 1:
-        return float("inf")
-    P = lyapunov(A, outer(v, v))
-    return float((form(P, u) @ (0.5 * at.h * at.count * at.c))[0] / batch)
+    parts = []
+    for few in _few(methods, at.h.size):
+        step = constant_step(few, at.h)
+        if step is None:
+            return None
+        if quadratic.noise is Noise.DESIGN:
+            parts.append(np.stack([stationary(step, at, float(size)).floor for size in sizes], axis=1))
+        else:
+            parts.append(_additive_floors(step, at)[:, None] / np.where(_still(step), 1.0, sizes))
+    return np.concatenate(parts)
+
+
+def _still(step: Step) -> NDArray[np.bool_]:
+    """Which settings take no steps, as with lr = 0: they leave the risk where it was [T, 1]."""
+    return np.asarray(~np.any(step.v != 0, axis=(0, 2)))[:, None]
+
+
+def _additive_floors(step: Step, at: Coordinates) -> Floats:
+    """Limits of the risk for batches of one [T]; of a setting that takes no steps, the risk at the start."""
+    A = step.transition(at.h)
+    v, u = (np.broadcast_to(part, A.shape[1:]) for part in (step.v, step.u))
+    stable = spectral_radius(A) < 1
+    P = lyapunov(np.where(stable, A, 0.0), outer(v, v))
+    limits = np.where(stable.all(1), form(P, u) @ (0.5 * at.h * at.count * at.c), np.inf)
+    return np.where(_still(step)[:, 0], 0.5 * at.h @ (at.count * at.start), limits)
 
 
 def lyapunov(A: Floats, Q: Floats) -> Floats:
