@@ -6,6 +6,7 @@ OptwiseError
 │   ├── NotLoadable        a file or attribute that is missing, does not import or is of the wrong kind
 │   ├── BadProblem         a problem that cannot be run as it stands
 │   ├── BadMethod          a method that cannot be built or stepped
+│   │   └── NotLinear      a method that theory cannot predict
 │   ├── BadSpace           a search space without room
 │   ├── BadProtocol        budget, target, counts or axis that make no experiment
 │   ├── UnmetNeed          a method asks for what a problem does not offer
@@ -56,6 +57,22 @@ class BadProblem(CallerError):
 
 class BadMethod(CallerError):
     """A method that cannot be built, is still open where it must be closed, or fails its first steps."""
+
+
+class NotLinear(BadMethod):
+    """A method whose moments obey no recursion.
+
+    Args:
+        label: Of the method.
+        reason: What shows it, as the rest of a sentence.
+    """
+
+    def __init__(self, label: str, reason: str) -> None:
+        self.reason = f"{label} {reason}."
+        super().__init__(
+            f"{label} {reason}; predict linear rules (sgd, momentum, nesterov, averages of them), and run this one "
+            "with compare."
+        )
 
 
 class BadSpace(CallerError):

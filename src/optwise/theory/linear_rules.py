@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from optwise.core.errors import BadMethod, OptwiseError
+from optwise.core.errors import BadMethod, NotLinear, OptwiseError
 from optwise.core.method import Method, Rule
 from optwise.core.oracles import Oracle
 from optwise.theory.matrices import Floats
@@ -256,22 +256,6 @@ class LinearRule:
                 "recursion",
             )
         return M, v
-
-
-class NotLinear(BadMethod):
-    """A method whose moments obey no recursion.
-
-    Args:
-        label: Of the method.
-        reason: What shows it, as the rest of a sentence.
-    """
-
-    def __init__(self, label: str, reason: str) -> None:
-        self.reason = f"{label} {reason}."
-        super().__init__(
-            f"{label} {reason}; predict linear rules (sgd, momentum, nesterov, averages of them), and run this one "
-            "with compare."
-        )
 
 
 def _rule(method: Method) -> Rule:

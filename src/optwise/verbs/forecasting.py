@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from optwise.analyses.predictions import Predicted, Predictions
-from optwise.core.errors import OptwiseError
+from optwise.core.errors import NotLinear, OptwiseError
 from optwise.core.method import Method
 from optwise.core.plain import digest
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.run import Phase
 from optwise.theory import forecast
-from optwise.theory.linear_rules import NotLinear
 from optwise.verbs.executing import Work
 
 AMPLIFIED = 1.5
