@@ -139,5 +139,6 @@ def test_a_sampler_whose_noise_is_not_modelled_is_refused():
     problem = mean_estimation([1.0, 2.0, 6.0]).with_sampler(Poisson(0.5))
     with pytest.raises(BadProblem, match="sampled by Poisson"):
         forecast(problem, SGD(lr=0.1), 5)
-    with pytest.raises(BadProtocol, match="more than the 3 examples"):
-        forecast(mean_estimation([1.0, 2.0, 6.0], replacement=False), SGD(lr=0.1), 5, 4)
+    for batch in (4, 1.5):
+        with pytest.raises(BadProtocol, match="no share of the 3 examples"):
+            forecast(mean_estimation([1.0, 2.0, 6.0], replacement=False), SGD(lr=0.1), 5, batch)

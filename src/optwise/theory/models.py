@@ -33,16 +33,17 @@ def batch_of(problem: Problem, asked: float | None) -> float:
     """The batch size that is asked for, or else the problem's own.
 
     Raises:
-        BadProtocol: Below 1; more than the data hold, drawn without replacement.
+        BadProtocol: Below 1; not whole or more than the data hold, where they are drawn without replacement.
     """
     size = problem.batch_size if asked is None else asked
-    if not size >= 1:
+    if not 1 <= size < np.inf:
         raise BadProtocol(f"Batch size {size:g} draws nothing; give at least 1.")
     quadratic = quadratic_of(problem)
-    if quadratic.noise is Noise.POPULATION and isinstance(problem.sampler, Shuffled) and size > quadratic.examples:
+    whole = size == int(size) and size <= quadratic.examples
+    if quadratic.noise is Noise.POPULATION and isinstance(problem.sampler, Shuffled) and not whole:
         raise BadProtocol(
-            f"Batch size {size:g} is more than the {quadratic.examples} examples of {problem.name}, which are drawn "
-            "without replacement; give at most that."
+            f"Batch size {size:g} is no share of the {quadratic.examples} examples of {problem.name}, which are drawn "
+            "without replacement; give a whole number of at most that."
         )
     return float(size)
 
