@@ -102,6 +102,8 @@ def folder(tmp_path, monkeypatch):
         ("predict nqm:d=3 sgd", "SGD.lr is still open"),
         ("predict nqm:d=3 torch.optim:SGD:lr=0.1", "no rule that can be probed"),
         ("predict nqm:d=3 sgd:lr=0.1 --batch-size 0", "Batch size 0 draws nothing"),
+        ("predict nqm:d=3 sgd:lr=0.1 --batch-size inf", "Batch size inf draws nothing"),
+        ("predict nqm:d=3 sgd:lr=0.1 --batch-size nan", "Batch size nan draws nothing"),
         ("predict nqm:d=3 sgd:lr=0.1 --budget 0steps", "buys nothing"),
         ("predict nqm:d=3 sgd:lr=0.1 --budget 3seconds", "needs a measured step"),
         ("predict nqm:d=3 sgd:lr=0.1 --target valid/loss<=1", "Predicted is objective"),

@@ -10,6 +10,7 @@ Leaves of the state without dimensions are clocks: numbers that run by themselve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -262,6 +263,9 @@ def _rule(method: Method) -> Rule:
     method.require_closed()
     if not isinstance(method, Rule):
         raise NotLinear(method.label, "is no rule that can be probed, but keeps its own host-side state")
+    for path, value in method.values().items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BadMethod(f"{method.label} has {path} = {value}, and no step of it is a number; give a finite one.")
     return replace(method, schedule=None)
 
 

@@ -37,7 +37,7 @@ def batch_of(problem: Problem, asked: float | None) -> float:
     """
     size = problem.batch_size if asked is None else asked
     if not 1 <= size < np.inf:
-        raise BadProtocol(f"Batch size {size:g} draws nothing; give at least 1.")
+        raise BadProtocol(f"Batch size {size:g} draws nothing that can be counted; give a number of at least 1.")
     quadratic = quadratic_of(problem)
     whole = size == int(size) and size <= quadratic.examples
     if quadratic.noise is Noise.POPULATION and isinstance(problem.sampler, Shuffled) and not whole:

@@ -14,9 +14,9 @@ from optwise.core.method import Method
 from optwise.core.metric import Target
 from optwise.core.problem import Problem
 from optwise.core.run import Measurement, Run, TrialName
-from optwise.core.sampler import batch_size as examples_of
 from optwise.core.status import Status
 from optwise.theory import forecast
+from optwise.theory.models import batch_of, closed
 
 EVALUATIONS = 201
 """Points of a predicted run's curve, start and end included; its forecast holds every step."""
@@ -62,11 +62,8 @@ def predict(
     allowed = budget if isinstance(budget, Budget) else Budget.parse(str(budget))
     if evaluations < 2:
         raise BadProtocol(f"evaluations is {evaluations}; give at least 2, the start and the end.")
-    if batch_size is not None and not batch_size >= 1:
-        raise BadProtocol(f"Batch size {batch_size:g} draws nothing; give at least 1.")
-    examples = examples_of(problem.sampler, problem.examples) if batch_size is None else batch_size
-    gradients = getattr(method, "gradients_per_step", 1.0)
-    steps = allowed.steps(batch=max(1, round(examples)), gradients_per_step=gradients)
+    batch = batch_of(problem, batch_size)
+    steps = allowed.steps(batch=max(1, round(batch)), gradients_per_step=closed(method).gradients_per_step)
     found = forecast(problem, method, steps, batch_size)
     return predicted_run(problem, method, found, np.unique(np.rint(np.linspace(0, steps, evaluations)).astype(int)))
 
@@ -75,7 +72,7 @@ def predicted_run(problem: Problem, method: Method, found: Forecast, at: Floats)
     """A forecast as a Run with measurements at the steps ``at``."""
     steps, split, metric = len(found.bias) - 1, *_split(found.metric)
     values = found.optimum + found.risk
-    gradients = getattr(method, "gradients_per_step", 1.0)
+    gradients = method.gradients_per_step
     examples = steps * found.batch_size
     return Run(
         problem=problem.name,
