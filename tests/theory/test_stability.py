@@ -145,3 +145,9 @@ def test_thousands_of_settings_have_the_floors_and_rates_of_each_alone(problem):
         alone = [floor(problem, methods[i], size) for size in sizes]
         np.testing.assert_allclose(together[i], alone, rtol=1e-12)
         np.testing.assert_allclose(fast[i], rates(problem, methods[i]), rtol=1e-12)
+
+
+def test_directions_that_hardly_move_do_not_count_as_unstable():
+    problem = nqm(h=np.geomspace(1e-14, 1.0, 200))
+    assert max_lr(problem, SGD(lr=1.0)) == pytest.approx(2.0, rel=1e-9)
+    assert max_lr(problem, Momentum(lr=1.0, momentum=0.9)) == pytest.approx(3.8, rel=1e-9)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optwise.core.quadratic import Quadratic
 from optwise.theory.linear_rules import Step
@@ -35,6 +36,10 @@ class Coordinates:
     count: Floats
     start: Floats
     c: Floats
+
+    def some(self, chosen: NDArray[np.intp]) -> Coordinates:
+        """Some of the curvatures."""
+        return Coordinates(self.h[chosen], self.count[chosen], self.start[chosen], self.c[chosen])
 
     @classmethod
     def of(cls, quadratic: Quadratic) -> Coordinates:
