@@ -199,7 +199,8 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
     """Largest step size below which the second moments stay bounded, other hyperparameters as given.
 
     Additive noise leaves it at that of the noiseless method (2 / h_max for gradient descent, 2 (1 + momentum) / h_max
-    for heavy ball), for which 512 curvatures from the least to the largest are looked at where there are more. For least squares on fresh rows it grows with the batch size.
+    for heavy ball), for which 512 curvatures from the least to the largest are looked at where there are more. For
+    least squares on fresh rows it grows with the batch size.
 
     Args:
         problem: One that declares its quadratic.
