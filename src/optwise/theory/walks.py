@@ -82,7 +82,7 @@ def constant_from(rule: LinearRule, count: int) -> tuple[list[Step], Step] | Non
     beyond = 2.0 ** np.arange(0, max(count, 2).bit_length())
     later = np.union1d(dense, beyond[beyond > ONE_BY_ONE])
     many = rule.probe_later(later, ticks, np.ones((len(rule.rules), len(later))))
-    if many is None or not all(step.same_as(last) for step in _apart(many, len(later))):
+    if many is None or not _all_are(last, many, len(later)):
         return None
     return found[:settled], last
 
@@ -97,6 +97,15 @@ def _ticks(seen: Sequence[Sequence[Tensor]]) -> list[Tensor] | None:
         for clock, start, tick in zip(clocks, begin, ticks, strict=True)
     )
     return ticks if counted else None
+
+
+def _all_are(one: Step, many: Step, K: int) -> bool:
+    """Whether the K steps that were probed together are all ``one``, up to rounding."""
+    pairs = ((many.M, one.M), (many.v, one.v), (many.u, one.u))
+    return all(
+        np.allclose(a.reshape(*b.shape[:-2], K, *b.shape[-2:]), b[..., None, :, :], rtol=1e-14, atol=0.0)
+        for a, b in pairs
+    )
 
 
 def _apart(many: Step, K: int) -> Iterator[Step]:
