@@ -22,8 +22,8 @@ from optwise.theory.moments import Nodes, part
 PER_OCTAVE = 16
 """Blocks between k and 2 k."""
 
-PIECES = 4
-"""Blocks that a block is cut into where its inside must be looked at."""
+FINER = 2
+"""Doublings by which blocks shrink where the inside of one must be looked at: four pieces."""
 
 Whole = NDArray[np.intp]
 
@@ -150,7 +150,7 @@ class _Scan:
                 hits, at = np.flatnonzero(met.any(1)), state.k[:, None].astype(np.float64)
                 np.minimum.at(self.found, rows[hits], np.where(met, at, np.inf)[hits])
         if inside:
-            finer = max(level - 2, 0)
+            finer = max(level - FINER, 0)
             self._blocks(_together(inside), finer, 2 ** (level - finer), whole=False)
         return state if level else _State(rows, state.k, state.z, state.x, state.noise, state.y, inner(slope, state.z))
 

@@ -44,13 +44,6 @@ def form(P: Floats, z: Floats) -> Floats:
     return inner(applied(P, z), z)
 
 
-def identity(m: int, like: Floats) -> Floats:
-    """The identity [m, m, ...] with the trailing axes of ``like`` [m, m, ...]."""
-    eye = np.zeros((m, m, *like.shape[2:]))
-    eye[range(m), range(m)] = 1.0
-    return eye
-
-
 def stacked_last(A: Floats) -> Floats:
     """The same matrices with their axes last, as numpy.linalg wants them."""
     return np.moveaxis(A, (0, 1), (-2, -1))

@@ -10,7 +10,7 @@ so that the noise of an epoch is an independent part minus the square of its sum
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def epoch_sizes(examples: int, batch: int) -> list[int]:
     return [min(batch, examples - first) for first in range(0, examples, batch)]
 
 
-def epoch_noise(steps: Sequence[Step] | Iterator[Step], nodes: Nodes, examples: int, batch: int) -> Iterator[Floats]:
+def epoch_noise(steps: Iterable[Step], nodes: Nodes, examples: int, batch: int) -> Iterator[Floats]:
     """After every step, the variance that batches add [T, Nn] for a population of variance 1.
 
     Args:

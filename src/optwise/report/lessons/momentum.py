@@ -10,7 +10,7 @@ from optwise.report.drawing import INK, RULE, Chart, Figure, inline, legend
 from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
 from optwise.report.words import listed, number
 
-SAME_LR, SAME_PACE, PUBLISHED = "same lr", signs("same lr / (1 - β)"), "same lr, as lecture 8 has it"
+SAME_LR, SAME_PACE, PUBLISHED = "same lr", signs("same lr / (1 - β)"), "lecture 8, same lr"
 REGIMES = {
     "creeps": "#56B4E9",
     "oscillates": "#009E73",
