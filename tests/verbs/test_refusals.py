@@ -10,7 +10,7 @@ import optwise as ow
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName, UnmetNeed
 from optwise.core.method import Rule
 from optwise.core.oracles import Oracle
-from optwise.core.problem import Penalty
+from optwise.core.penalty import Penalty
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from torch import Tensor
 
@@ -18,6 +18,9 @@ from optwise.core.oracles import Oracle
 from optwise.core.plain import plain
 from optwise.core.schedule import Schedule
 from optwise.core.space import Distribution, Role, Space, space_of
+
+if TYPE_CHECKING:
+    from optwise.core.composite import Composite
 
 # A hyperparameter is a number when closed, a Distribution while open, and a 0-d Tensor inside a batched pass.
 Hyper: TypeAlias = Any
@@ -60,6 +63,9 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
     """Closed interval in which each number must lie."""
     needs: ClassVar[frozenset[Oracle]] = frozenset({Oracle.GRADIENT})
+    """What the problem must offer."""
+    accepts: ClassVar[frozenset[Oracle]] = frozenset()
+    """Parts of a problem it respects where they are there, without needing them: prox, projection, operator."""
     gradients_per_step: ClassVar[float] = 1.0
     """Gradients of the batch one step pays for."""
 
@@ -219,6 +225,10 @@ class Oracles(ABC):
     @abstractmethod
     def value_and_gradient(self, w: Leaves) -> tuple[Tensor, Leaves]:
         """Loss and gradient of the current batch at ``w``."""
+
+    def whole(self) -> Composite:
+        """The whole problem as a function of the packed parameters, where nothing is sampled."""
+        raise BadMethod("These oracles answer for a batch only; a solver needs a problem with a Full sampler.")
 
 
 class Procedure(Method):

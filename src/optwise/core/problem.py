@@ -2,94 +2,30 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from optwise.core.casting import Part
+from optwise.core.constraint import ConstraintSet
 from optwise.core.data import Data
-from optwise.core.errors import BadProblem
-from optwise.core.layout import Leaves
+from optwise.core.layout import Layout, Leaves
 from optwise.core.metric import OBJECTIVE, Direction, Metric, Target
+from optwise.core.objective import Objective
+from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
+from optwise.core.penalty import Penalty
 from optwise.core.plain import digest
 from optwise.core.quadratic import Quadratic
 from optwise.core.sampler import Full, Sampler, batch_size
+from optwise.core.smooth import Smooth, WholeObjective
 
 FINGERPRINT_EXAMPLES = 64
 
-
-class Objective(ABC):
-    """The smooth part: one loss per example.
-
-    ``losses`` is what gradients are made of (modules in training mode); ``measure`` is what is reported (evaluation
-    mode). ``buffers`` are a module's own running statistics: they go in and come out.
-    """
-
-    oracles: ClassVar[frozenset[Oracle]] = frozenset({Oracle.VALUE, Oracle.GRADIENT, Oracle.PER_EXAMPLE})
-
-    @abstractmethod
-    def losses(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Leaves]:
-        """Loss of each example [B], and the buffers afterwards."""
-
-    @abstractmethod
-    def measure(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
-        """Every metric for each example [N], by name."""
-
-    @property
-    def coupled(self) -> bool:
-        """Whether the examples of a training batch see each other (BatchNorm), so that none may be padding."""
-        return False
-
-    @property
-    def unbatchable(self) -> str:
-        """Why trials cannot share a pass, as far as the objective knows; empty where it knows of no reason."""
-        return ""
-
-
-class Penalty(ABC):
-    """A convex term with a proximal map; ``weight`` is already inside."""
-
-    @abstractmethod
-    def value(self, w: Tensor) -> Tensor:
-        """The term at ``w``."""
-
-    @abstractmethod
-    def prox(self, v: Tensor, step: float) -> Tensor:
-        """``argmin_x step * value(x) + 1/2 |x - v|^2``."""
-
-    def conjugate(self, u: Tensor) -> Tensor:
-        """``sup_x <u, x> - value(x)``; only where :attr:`Oracle.CONJUGATE` is declared."""
-        raise BadProblem(f"{type(self).__name__} has no conjugate; a method that needs one cannot use it.")
-
-
-class ConstraintSet(ABC):
-    """A closed set one can project onto."""
-
-    @abstractmethod
-    def project(self, v: Tensor) -> Tensor:
-        """The nearest point of the set."""
-
-    @abstractmethod
-    def contains(self, w: Tensor, tol: float) -> bool:
-        """Whether ``w`` lies in the set up to ``tol``."""
-
-
-class LinearOperator(ABC):
-    """A matrix known by its products."""
-
-    shape: tuple[int, int]
-
-    @abstractmethod
-    def forward(self, w: Tensor) -> Tensor:
-        """``A w``."""
-
-    @abstractmethod
-    def adjoint(self, v: Tensor) -> Tensor:
-        """``A^T v``."""
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -112,7 +48,11 @@ class Problem:
         data: Named splits; ``None`` where nothing is sampled from a data set.
         sampler: Default sampler.
         metrics: What is measured, each with its direction.
-        penalty, constraint, operator: Further parts, where there are any.
+        penalty: A term g that has a proximal map, where there is one.
+        operator: A, where the penalty is g(A w) and not g(w).
+        constraint: A set that w must lie in, where there is one.
+        smooth: The smooth part once more, as one function of the packed parameters, with its structure and constants;
+            ``None`` where nothing but the losses is known.
         optimum: The known best value.
         target: Default target, and in ``target_command`` the command that set it.
         predictor: Value of the main metric for the best constant prediction, the trivial predictor; ``None`` where
@@ -137,17 +77,31 @@ class Problem:
     predictor: float | None = None
     reference: str = ""
     quadratic: Quadratic | None = None
+    smooth: Smooth | None = None
 
     @property
     def oracles(self) -> frozenset[Oracle]:
         """What the problem can answer: its parts say."""
+        whole = isinstance(self.sampler, Full)
+        found = set(self.objective.oracles)
+        found |= set() if self.smooth is None else self.smooth.oracles
+        found |= {Oracle.CONVEX_PENALTY} if self.penalty is None else self.penalty.oracles
+        found |= {Oracle.CONVEX_SET} if self.constraint is None else self.constraint.oracles
+        found |= {Oracle.BANDS} if self.operator is not None and self.operator.gram_bands is not None else set()
         parts = (
-            (self.penalty, Oracle.PROX),
-            (self.constraint, Oracle.PROJECTION),
-            (self.operator, Oracle.OPERATOR),
-            (self.quadratic, Oracle.CURVATURE),
+            (whole, Oracle.WHOLE),
+            (whole, Oracle.HVP),
+            (self.operator is not None, Oracle.OPERATOR),
+            (self.quadratic is not None, Oracle.CURVATURE),
         )
-        return self.objective.oracles | {oracle for part, oracle in parts if part is not None}
+        return frozenset(found | {oracle for offered, oracle in parts if offered})
+
+    def function(self) -> Smooth:
+        """The smooth part as one function of the packed parameters: ``smooth``, or the mean loss over all examples."""
+        if self.smooth is not None:
+            return self.smooth
+        w, buffers = self.start(0)
+        return WholeObjective(self.objective, Layout.of(w), buffers, self.data)
 
     @property
     def curvature(self) -> Tensor | None:
@@ -194,7 +148,19 @@ class Problem:
             return _cast_leaves(w, dtype, device), _cast_leaves(buffers, dtype, device)
 
         data = None if self.data is None else self.data.to(dtype=dtype, device=device)
-        return replace(self, data=data, start=cast_start)
+
+        def moved(part: AnyPart | None) -> AnyPart | None:
+            return None if part is None else part.to(dtype=dtype, device=device)
+
+        return replace(
+            self,
+            data=data,
+            start=cast_start,
+            penalty=moved(self.penalty),
+            operator=moved(self.operator),
+            constraint=moved(self.constraint),
+            smooth=moved(self.smooth),
+        )
 
     def fingerprint(self) -> str:
         """Digest of the data bytes, the leaves, the first noise drawn, and the first losses at the start of seed 0.

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from optwise.core.answer import Answer
 from optwise.core.certificate import Certificate
 from optwise.core.errors import BadProtocol, RunFailed
 from optwise.core.finding import Finding
 from optwise.core.forecast import Floats, Forecast
-from optwise.core.layout import Leaves
+from optwise.core.layout import Layout, Leaves
 from optwise.core.method import Method
 from optwise.core.metric import Target
 from optwise.core.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
 
 class Measurement(NamedTuple):
@@ -158,6 +160,7 @@ class Run:
         point: The values chosen for the method's open fields, by path.
         key: Its content key within a comparison.
         forecast: What theory says, of a predicted run.
+        answer: What a solver answered, of a run of ``solve``.
     """
 
     problem: str
@@ -179,6 +182,33 @@ class Run:
     point: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     forecast: Forecast | None = None
+    answer: Answer | None = None
+
+    @property
+    def w(self) -> Tensor:
+        """The answer of ``solve``, in the shape of the problem's one leaf; of several leaves, their packed vector."""
+        leaves = self.state_dict()
+        return next(iter(leaves.values())) if len(leaves) == 1 else Layout.of(leaves).pack(leaves)
+
+    @property
+    def value(self) -> float:
+        """Objective of ``solve`` at the answer, penalty included, in float64."""
+        return self._solved().value
+
+    @property
+    def why(self) -> str:
+        """Why ``solve`` took this method, and what else there is to say of its answer."""
+        return self._solved().why
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """The course of ``solve``: iteration, seconds, value, certificate, step, and a column for each count."""
+        return self._solved().frame()
+
+    def _solved(self) -> Answer:
+        if self.answer is None:
+            raise RunFailed("This run was not made by `ow.solve`; read its `curve(metric)` and `state_dict()`.")
+        return self.answer
 
     @property
     def risk(self) -> Floats:

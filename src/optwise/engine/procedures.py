@@ -8,6 +8,7 @@ import traceback
 import torch
 from torch import Tensor
 
+from optwise.core.composite import Composite
 from optwise.core.layout import Layout, Leaves
 from optwise.core.method import Oracles, Procedure
 from optwise.core.problem import Problem
@@ -28,6 +29,23 @@ class Metered(Oracles):
         self.batch = Batch(None, None, torch.ones(1), torch.ones(()))
         self.examples = 0
         self.counts = {"examples": 0.0, "example-gradients": 0.0, "evaluations": 0.0}
+        self.composite: Composite | None = None
+
+    def totals(self) -> dict[str, float]:
+        """Everything counted so far; what was asked of the whole problem is paid for by all its examples."""
+        asked = {} if self.composite is None else self.composite.counts
+        found = {
+            "examples": self.counts["examples"],
+            "example-gradients": self.counts["example-gradients"]
+            # a Hessian-vector product costs about what a gradient does
+            + self.problem.examples * (asked.get("gradients", 0.0) + asked.get("hvps", 0.0)),
+            "evaluations": self.counts["evaluations"] + asked.get("evaluations", 0.0),
+        }
+        return found | {name: count for name, count in asked.items() if name not in found}
+
+    def whole(self) -> Composite:
+        self.composite = Composite.of(self.problem)
+        return self.composite
 
     def value(self, w: Leaves) -> Tensor:
         self.counts["evaluations"] += 1
@@ -116,7 +134,7 @@ def run_procedure(problem: Problem, method: Procedure, seed: int, chunk: Chunk) 
         method=method,
         seed=seed,
         status=status,
-        counts={"steps": float(taken), **oracles.counts},
+        counts={"steps": float(taken), **oracles.totals()},
         measurements=tuple(recorder.measurements[0]),
         weights=held({**last, **oracles.buffers}, keep=chunk.keep_weights),
         seconds=seconds,

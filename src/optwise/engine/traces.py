@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from optwise.core.problem import Objective
+from optwise.core.objective import Objective
 from optwise.engine.graph_passes import tidy
 
 KEPT = 64

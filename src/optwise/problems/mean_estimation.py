@@ -14,7 +14,8 @@ from optwise.core.data import Data, Split
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Leaves
 from optwise.core.metric import OBJECTIVE, Metric
-from optwise.core.problem import Objective, Optimum, Problem
+from optwise.core.objective import Objective
+from optwise.core.problem import Optimum, Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.sampler import Shuffled, Stream, WithReplacement
 from optwise.numerics.rng import numpy_generator

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from optwise.core.layout import Layout, Leaves
 from optwise.core.metric import OBJECTIVE
-from optwise.core.problem import Objective
+from optwise.core.objective import Objective
 
 PerExample = Callable[[Tensor, Tensor], Tensor]
 """A function of outputs [B, ...] and labels [B, ...] that gives one number per example [B]."""

@@ -12,7 +12,8 @@ from torch import Tensor
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Leaves
 from optwise.core.metric import OBJECTIVE, AtMost
-from optwise.core.problem import Objective, Optimum, Problem
+from optwise.core.objective import Objective
+from optwise.core.problem import Optimum, Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.sampler import Stream
 from optwise.problems.quadratics import diagonal_of, start_of

@@ -11,9 +11,9 @@ import torch
 
 from optwise.core.budget import EXAMPLE_GRADIENTS, Budget
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName, UnmetNeed
+from optwise.core.matching import mismatch
 from optwise.core.method import Method
 from optwise.core.metric import Target
-from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
 from optwise.core.sampler import Full, Poisson, Shuffled, Stream, WithReplacement, describe
@@ -225,16 +225,9 @@ def _method(asked: Method | type) -> Method:
 
 
 def _match(problem: Problem, method: Method) -> None:
-    missing = method.needs - problem.oracles
-    if missing:
-        asked = ", ".join(sorted(o.value for o in missing))
-        raise UnmetNeed(f"{method.label} needs {asked}, which {problem.name} does not offer; choose another method.")
-    for part, oracle in ((problem.penalty, Oracle.PROX), (problem.constraint, Oracle.PROJECTION)):
-        if part is not None and oracle not in method.needs:
-            raise UnmetNeed(
-                f"{problem.name} has a {type(part).__name__}, and {method.label} would ignore it because it uses no "
-                f"{oracle.value}; choose a method that does."
-            )
+    refusal = mismatch(problem, method)
+    if refusal:
+        raise UnmetNeed(f"{refusal}; choose another method.")
 
 
 def _metric(problem: Problem, metric: str | None) -> str:

@@ -1,0 +1,138 @@
+"""A problem as deterministic solvers see it: f(w) + g(A w) over a simple set, every question counted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from optwise.core.constraint import ConstraintSet
+from optwise.core.layout import Layout
+from optwise.core.operator import LinearOperator
+from optwise.core.penalty import Penalty
+from optwise.core.problem import Problem
+from optwise.core.smooth import Smooth
+
+VALUE_FLOOR = 1e-8
+"""Part of the value at the start below which gaps are no longer relative to the optimum, since optima can be 0."""
+
+COUNTED = ("evaluations", "gradients", "hvps", "proxes", "projections", "products", "factorizations")
+
+
+@dataclass(frozen=True, eq=False)
+class Composite:
+    r"""A sum of a smooth and a simple term, minimised over a simple set.
+
+    .. math:: \min_{w \in C} F(w) = f(w) + g(A w)
+
+    for a packed vector w [p]. Numbers come back as Python floats, vectors as tensors. What is not finite comes back as
+    it is: a solver shrinks its step then.
+
+    Args:
+        smooth: f; of dimension p.
+        penalty: g; ``None`` where there is none.
+        operator: A; ``None`` where it is the identity.
+        constraint: C; ``None`` where it is the whole space.
+        value_scale: Floor of the denominators of gaps.
+        gradient_scale: Norm of the gradient at the start, what gradient maps are relative to.
+        tol: What a certificate must reach, so that inner iterations need not be more exact.
+        counts: Questions asked so far, by name; a product is one matrix-vector product with the design or A.
+    """
+
+    smooth: Smooth
+    penalty: Penalty | None = None
+    operator: LinearOperator | None = None
+    constraint: ConstraintSet | None = None
+    value_scale: float = 1e-8
+    gradient_scale: float = 1.0
+    tol: float = 1e-6
+    counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
+
+    @classmethod
+    def of(cls, problem: Problem, *, tol: float = 1e-6) -> Composite:
+        """The problem over all its examples, its scales taken at its own start; that costs one gradient."""
+        smooth = problem.function()
+        w = start_row(problem)
+        bare = cls(smooth, problem.penalty, problem.operator, problem.constraint, tol=tol)
+        if problem.constraint is not None:
+            w = problem.constraint.project(w)
+        f, gradient = smooth.value_and_gradient(w)
+        value, length = abs(float(f) + bare.g(w)), float(gradient.norm())
+        return cls(
+            smooth,
+            problem.penalty,
+            problem.operator,
+            problem.constraint,
+            value_scale=VALUE_FLOOR * value if 0 < value < math.inf else VALUE_FLOOR,
+            gradient_scale=length if 0 < length < math.inf else 1.0,
+            tol=tol,
+        )
+
+    @property
+    def dimension(self) -> int:
+        """Length p of the packed vector."""
+        return self.smooth.dimension
+
+    def count(self, name: str, amount: float = 1.0) -> None:
+        """Book work that a solver did on the parts directly."""
+        self.counts[name] += amount
+
+    def value(self, w: Tensor) -> float:
+        """The value F at ``w``; whether w lies in C is not looked at."""
+        return self.f(w) + self.g(w)
+
+    def f(self, w: Tensor) -> float:
+        """The value of f at ``w``."""
+        self.count("evaluations")
+        with torch.no_grad():
+            return float(self.smooth.value(w))
+
+    def g(self, w: Tensor) -> float:
+        """The value of g at ``A w``; 0 where there is no penalty."""
+        if self.penalty is None:
+            return 0.0
+        return float(self.penalty.value(w if self.operator is None else self.operator.forward(w)))
+
+    def f_and_gradient(self, w: Tensor) -> tuple[float, Tensor]:
+        """The value of f and its gradient [p] at ``w``."""
+        self.count("evaluations")
+        self.count("gradients")
+        value, gradient = self.smooth.value_and_gradient(w)
+        return float(value), gradient
+
+    def hvp(self, w: Tensor, v: Tensor) -> Tensor:
+        """Hessian of f at ``w`` times ``v`` [p]."""
+        self.count("hvps")
+        return self.smooth.hvp(w, v)
+
+    def prox(self, v: Tensor, step: float) -> Tensor:
+        """Proximal map of the one part that is not smooth: g without an operator, or the projection onto C."""
+        if self.penalty is not None:
+            assert self.operator is None
+            assert self.constraint is None
+            self.count("proxes")
+            return self.penalty.prox(v, step)
+        return self.project(v)
+
+    def project(self, v: Tensor) -> Tensor:
+        """The nearest point of C."""
+        if self.constraint is None:
+            return v
+        self.count("projections")
+        return self.constraint.project(v)
+
+    def gap_measure(self, gap: float, value: float) -> float:
+        """A gap in the scale of certificates."""
+        return gap / max(abs(value), self.value_scale)
+
+    def gradient_measure(self, length: float) -> float:
+        """A norm of a gradient or gradient map in the scale of certificates."""
+        return length / self.gradient_scale
+
+
+def start_row(problem: Problem) -> Tensor:
+    """The start of seed 0 as one vector [p]."""
+    w, _ = problem.start(0)
+    return Layout.of(w).pack(w)

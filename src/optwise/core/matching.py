@@ -1,0 +1,27 @@
+"""Whether a method can work on a problem, by what the one needs and the other offers."""
+
+from __future__ import annotations
+
+from optwise.core.method import Method
+from optwise.core.oracles import Oracle
+from optwise.core.problem import Problem
+
+
+def mismatch(problem: Problem, method: Method) -> str:
+    """Why ``method`` cannot work on ``problem``, naming both and what is missing; empty where it can."""
+    missing = method.needs - problem.oracles
+    if missing:
+        asked = ", ".join(sorted(oracle.value for oracle in missing))
+        return f"{method.label} needs {asked}, which {problem.name} does not offer"
+    parts = (
+        (problem.penalty, Oracle.PROX),
+        (problem.constraint, Oracle.PROJECTION),
+        (problem.operator, Oracle.OPERATOR),
+    )
+    for part, oracle in parts:
+        if part is not None and oracle not in method.needs | method.accepts:
+            return (
+                f"{problem.name} has a {type(part).__name__}, and {method.label} would ignore it because it uses no "
+                f"{oracle.value}"
+            )
+    return ""

@@ -1,0 +1,39 @@
+"""The smooth part of a problem, one loss per example."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from optwise.core.layout import Leaves
+from optwise.core.oracles import Oracle
+
+
+class Objective(ABC):
+    """The smooth part: one loss per example.
+
+    ``losses`` is what gradients are made of (modules in training mode); ``measure`` is what is reported (evaluation
+    mode). ``buffers`` are a module's own running statistics: they go in and come out.
+    """
+
+    oracles: ClassVar[frozenset[Oracle]] = frozenset({Oracle.VALUE, Oracle.GRADIENT, Oracle.PER_EXAMPLE})
+
+    @abstractmethod
+    def losses(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Leaves]:
+        """Loss of each example [B], and the buffers afterwards."""
+
+    @abstractmethod
+    def measure(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
+        """Every metric for each example [N], by name."""
+
+    @property
+    def coupled(self) -> bool:
+        """Whether the examples of a training batch see each other (BatchNorm), so that none may be padding."""
+        return False
+
+    @property
+    def unbatchable(self) -> str:
+        """Why trials cannot share a pass, as far as the objective knows; empty where it knows of no reason."""
+        return ""
