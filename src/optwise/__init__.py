@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from optwise.analyses.gradient_check import check_gradient
     from optwise.core.budget import Budget, Evaluations, ExampleGradients, Examples, Seconds, Steps
     from optwise.core.certificate import Certificate
+    from optwise.core.composite import Composite
+    from optwise.core.constraint import ConstraintSet
     from optwise.core.data import Data, Split
     from optwise.core.errors import CallerError, OptwiseError, RunFailed
     from optwise.core.finding import Finding
     from optwise.core.forecast import Forecast
+    from optwise.core.loss import LinearModel, Loss
     from optwise.core.method import Method, Procedure, Rule
     from optwise.core.metric import AtLeast, AtMost, Direction, Metric, Target
+    from optwise.core.operator import LinearOperator
+    from optwise.core.penalty import Penalty
     from optwise.core.problem import Problem
     from optwise.core.quadratic import Quadratic
     from optwise.core.run import Run
     from optwise.core.sampler import Full, Poisson, Shuffled, Stream, WithReplacement
+    from optwise.core.smooth import Residuals, Smooth
+    from optwise.core.solver import Iterate, Solver
     from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform, When
     from optwise.core.status import Status
     from optwise.methods import (
@@ -50,8 +57,10 @@ if TYPE_CHECKING:
     )
     from optwise.verbs.checking import check
     from optwise.verbs.comparing import compare
+    from optwise.verbs.explaining import explain
     from optwise.verbs.graphing import draw_graph
     from optwise.verbs.predicting import predict
+    from optwise.verbs.solving import solve
     from optwise.verbs.targeting import set_target
 
     __version__: str
@@ -68,7 +77,9 @@ __all__ = [
     "CallerError",
     "Certificate",
     "Choice",
+    "Composite",
     "Constant",
+    "ConstraintSet",
     "Data",
     "Direction",
     "Evaluations",
@@ -81,7 +92,11 @@ __all__ = [
     "IntUniform",
     "InverseSqrt",
     "InverseTime",
+    "Iterate",
+    "LinearModel",
+    "LinearOperator",
     "LogUniform",
+    "Loss",
     "Method",
     "Metric",
     "Momentum",
@@ -89,6 +104,7 @@ __all__ = [
     "Nesterov",
     "OneMinus",
     "OptwiseError",
+    "Penalty",
     "Poisson",
     "Polyak",
     "Preconditioned",
@@ -96,12 +112,15 @@ __all__ = [
     "Procedure",
     "Quadratic",
     "RMSProp",
+    "Residuals",
     "Rule",
     "Run",
     "RunFailed",
     "ScheduleFreeSGD",
     "Seconds",
     "Shuffled",
+    "Smooth",
+    "Solver",
     "Split",
     "Status",
     "StepDecay",
@@ -120,18 +139,21 @@ __all__ = [
     "check_gradient",
     "compare",
     "draw_graph",
+    "explain",
     "methods",
     "predict",
     "problems",
     "set_target",
+    "solve",
     "theory",
 ]
 
 _HOMES = (
-    *("core.budget", "core.certificate", "core.data", "core.errors", "core.finding", "core.forecast"),
-    *("core.method", "core.metric"),
-    *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.space", "core.status", "methods"),
-    *("verbs.checking", "verbs.comparing", "verbs.graphing", "verbs.predicting"),
+    *("core.budget", "core.certificate", "core.composite", "core.constraint", "core.data", "core.errors"),
+    *("core.finding", "core.forecast", "core.loss", "core.method", "core.metric", "core.operator", "core.penalty"),
+    *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.smooth", "core.solver", "core.space"),
+    *("core.status", "methods"),
+    *("verbs.checking", "verbs.comparing", "verbs.explaining", "verbs.graphing", "verbs.predicting", "verbs.solving"),
     *("verbs.targeting", "analyses.gradient_check"),
 )
 _ROOMS = ("methods", "problems", "theory")

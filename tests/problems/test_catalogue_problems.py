@@ -11,11 +11,13 @@ from scipy.optimize import rosen, rosen_der
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch.func import grad_and_value
 
+from optwise.catalog import load_problem
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Layout
 from optwise.core.metric import AtMost
 from optwise.core.sampler import Full, Stream
 from optwise.problems import PROBLEMS, nqm, rosenbrock, synthetic_least_squares
+from optwise.problems.formulations import FORMULATIONS
 from optwise.problems.targets import TARGETS, spell, with_target
 
 SMALL = {"least-squares": {"n": 40, "p": 6}, "nqm": {"d": 7}, "rosenbrock": {"d": 5}}
@@ -79,14 +81,12 @@ def test_every_seed_has_a_start_of_its_own_and_keeps_it(problem):
     layout = Layout.of(problem.start(0)[0])
     rows = [layout.pack(problem.start(seed)[0]) for seed in (0, 0, 1)]
     assert torch.equal(rows[0], rows[1])
-    fixed = problem.name.startswith(("least-squares:", "rosenbrock", "mean-estimation"))  # they start at a given point
-    assert torch.equal(rows[0], rows[2]) == fixed
+    given = ("least-squares", "rosenbrock", "mean-estimation", "more-garbow-hillstrom", *FORMULATIONS)
+    assert torch.equal(rows[0], rows[2]) == (problem.name.partition(":")[0] in given)  # they start at a given point
 
 
 def test_a_reference_builds_the_same_problem_again(problem):
-    name, _, written = problem.reference.partition(":")
-    parameters = {key: float(value) for key, value in (pair.split("=") for pair in written.split(",") if pair)}
-    again = PROBLEMS[name](**{k: v if k in ("kappa", "noise") else int(v) for k, v in parameters.items()})
+    again = load_problem(problem.reference)
     assert again.reference == again.name == problem.name == problem.reference
     assert again.to(dtype=torch.float64).fingerprint() == problem.fingerprint()
 

@@ -17,6 +17,10 @@ from optwise.core.schedule import Schedule
 from optwise.core.space import INNER, distribution_of
 from optwise.core.wrapper import Wrapper
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, SCHEDULES, Torch
+from optwise.methods.solvers import SOLVERS
+
+NAMED: Mapping[str, type[Method]] = {**METHODS, **SOLVERS}
+"""Rules and solvers by the name a user types."""
 
 
 def load_method(text: str) -> Method:
@@ -36,12 +40,14 @@ def load_method(text: str) -> Method:
     Example:
         >>> load_method("adamw:lr=1e-4..1e-1,name=mine").space.fields
         {'lr': LogUniform(low=0.0001, high=0.1)}
+        >>> load_method("lbfgs:history_size=5").history_size
+        5
         >>> load_method("torch.optim:RAdam:lr=0.01").hyperparameters
         {'lr': 0.01}
         >>> load_method("polyak:of=momentum,lr=0.1").values()
         {'lr': 0.1, 'momentum': 0.9, 'dampening': 0.0, 'weight_decay': 0.0, 'after': 0}
     """
-    reference = Reference.parse(text, kind="method", known=METHODS, error=BadMethod)
+    reference = Reference.parse(text, kind="method", known=NAMED, error=BadMethod)
     typed = dict(reference.values)
     label = typed.pop("name", None)
     shape = {n.removeprefix("schedule."): hyperparameter(typed.pop(n)) for n in [*typed] if n.startswith("schedule.")}
@@ -79,7 +85,7 @@ def written_method(table: Mapping[str, Any]) -> Method:
     name, label, schedule = rest.pop("name", None), rest.pop("label", None), rest.pop("schedule", None)
     if not isinstance(name, str):
         raise BadMethod('An entry of [[methods]] has no name; write name = "adamw".')
-    reference = Reference.parse(name, kind="method", known=METHODS, error=BadMethod)
+    reference = Reference.parse(name, kind="method", known=NAMED, error=BadMethod)
     if reference.values:
         raise BadMethod(f"[[methods]] name = {name!r} holds values; write them as keys of their own, as in lr = 0.1.")
     if isinstance(schedule, dict):
@@ -106,7 +112,7 @@ def method_of(description: Mapping[str, Any]) -> Method:
     if inner is not None:
         values[INNER] = method_of(inner)
     if kind != Torch.__name__:
-        known = {cls.__name__: cls for cls in METHODS.values()}
+        known = {cls.__name__: cls for cls in NAMED.values()}
         if kind not in known:
             raise NotLoadable(f"Method {kind} is not one of optwise's own; it can be scored and drawn, not run again.")
         return known[kind](**values)
@@ -160,7 +166,7 @@ def _build(
     beside: Collection[str] = _LABELS,
 ) -> Method:
     """The method that a reference names, with its values; ``beside`` them other names may stand, for sentences."""
-    found = attribute(reference.home, reference.name) if reference.home else METHODS[reference.name]
+    found = attribute(reference.home, reference.name) if reference.home else NAMED[reference.name]
     if isinstance(found, Method):
         if values:
             raise BadMethod(f"{reference.text} is a method already and takes no {', '.join(values)}.")
@@ -196,7 +202,7 @@ def _inner(reference: Reference, wrapper: type[Wrapper], values: Mapping[str, An
     name, _, deeper = text.partition("/")
     if name in METHODS and deeper:  # elsewhere a slash belongs to a path
         text, rest[_OF] = name, deeper
-    named = Reference.parse(text, kind="method", known=METHODS, error=BadMethod)
+    named = Reference.parse(text, kind="method", known=NAMED, error=BadMethod)
     return _build(replace(named, text=f"{reference.text} of {text}"), None, None, rest, (*beside, _OF))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from optwise.cli import comparing, figuring, listing, predicting, records, targeting
+from optwise.cli import comparing, figuring, listing, predicting, records, solving, targeting
 from optwise.cli.printing import nobody_reads, say
 from optwise.core.errors import OptwiseError
 
@@ -26,6 +26,8 @@ app.command("list")(listing.list_names)
 app.command("check")(comparing.check)
 app.command("target")(targeting.target)
 app.command("compare")(comparing.compare)
+app.command("solve")(solving.solve)
+app.command("explain")(solving.explain)
 app.command("predict")(predicting.predict)
 app.command("report")(records.report)
 app.command("score")(records.score)

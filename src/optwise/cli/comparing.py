@@ -34,6 +34,9 @@ def check(
     executor: options.Executor = None,
     seed: options.Seed = None,
     schedule: options.Schedule = None,
+    tol: options.Tol = None,
+    max_seconds: options.MaxSeconds = None,
+    repeats: options.Repeats = None,
     json: options.Json = False,
 ) -> None:
     """Say what a comparison would do and cost, or refuse it; nothing is written.
@@ -68,6 +71,9 @@ def compare(
     executor: options.Executor = None,
     seed: options.Seed = None,
     schedule: options.Schedule = None,
+    tol: options.Tol = None,
+    max_seconds: options.MaxSeconds = None,
+    repeats: options.Repeats = None,
     out: options.Out = None,
     reveal_test: Annotated[
         bool, typer.Option("--reveal-test", help="Look at the test split, once; the record keeps that it was done.")
@@ -76,6 +82,8 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Tune and compare methods; end with a verdict and one HTML page. The same command resumes what was interrupted.
+
+    Where all methods are solvers nothing is tuned: each is run to the same certificate.
 
     Example: optwise compare digits-mlp --methods momentum,adamw
     """

@@ -11,20 +11,20 @@ from optwise.cli import options
 from optwise.cli.printing import show, show_json
 from optwise.core.errors import UnknownName
 
-KINDS = ("problems", "methods")
+KINDS = ("problems", "methods", "solvers")
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="problems|methods", help="What to list.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="problems|methods|solvers", help="What to list.", show_default=False)],
     json: options.Json = False,
 ) -> None:
-    """List the problems or the methods that have a name.
+    """List the problems, methods or solvers that have a name.
 
     Example: optwise list problems
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
-    entries = _problems() if kind == "problems" else _methods()
+    entries = {"problems": _problems, "methods": _methods, "solvers": _solvers}[kind]()
     if json:
         show_json({kind: entries})
         return
@@ -70,6 +70,20 @@ def _methods() -> dict[str, dict[str, Any]]:
             **({"of": method.inner.label} if isinstance(method, Wrapper) else {}),
         }
     return entries
+
+
+def _solvers() -> dict[str, dict[str, Any]]:
+    from optwise.core.plain import plain
+    from optwise.methods.solvers import SOLVERS
+
+    return {
+        name: {
+            "summary": _summary(cls),
+            "parameters": {field: plain(value) for field, value in cls().values().items()},
+            "needs": sorted(oracle.value for oracle in cls.needs),
+        }
+        for name, cls in SOLVERS.items()
+    }
 
 
 def _summary(documented: object) -> str:

@@ -12,6 +12,7 @@ METHODS = "sgd,momentum,adagrad,adam,adamw"
 STUDIES, TRIALS, SEEDS, EVALUATIONS, RESAMPLES = 8, 16, 4, 21, 10_000
 BUDGET, AXIS, DTYPE, DEVICE, SCHEDULE = "1000steps", "example-gradients", "float32", "cpu", "warmup-cosine:warmup=0.05"
 LEVEL, MARGIN, SEED = 0.95, 0.02, 0
+TOL, MAX_SECONDS, REPEATS = 1e-6, 60.0, 5
 
 
 def flag(name: str, text: str, default: object = None, *, metavar: str | None = None) -> typer.models.OptionInfo:
@@ -84,6 +85,9 @@ Schedule = Annotated[
     str | None,
     flag("--schedule", "Of the learning rate, for methods that name none.", SCHEDULE, metavar="SCHEDULE"),
 ]
+Tol = Annotated[float | None, flag("--tol", "Of solvers: what each certificate must reach.", TOL)]
+MaxSeconds = Annotated[float | None, flag("--max-seconds", "Of solvers: after how long a run is ended.", MAX_SECONDS)]
+Repeats = Annotated[int | None, flag("--repeats", "Of solvers: runs of each, for its seconds.", REPEATS)]
 Out = Annotated[Path | None, flag("--out", "The folder; by default runs/PROBLEM-HASH8.", metavar="DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a comparison.", show_default=False)]

@@ -189,8 +189,23 @@ class Problem:
                 # five digits: the same on every machine, and no edit of a loss hides below them
                 "losses": f"{float(losses.double().mean()):.5g}",
                 "measured": {name: f"{float(value.double().mean()):.5g}" for name, value in measured.items()},
+                **self._terms(Layout.of(w).pack(w)),
             }
         )
+
+    def _terms(self, row: Tensor) -> dict[str, str]:
+        """What the terms beside the losses say at a fixed point near the start; nothing where there are none."""
+        hidden = self.smooth if self.data is None else None  # data tell nothing of a function that holds its own
+        if self.penalty is None and self.constraint is None and self.operator is None and hidden is None:
+            return {}
+        waves = torch.sin(torch.arange(1, row.numel() + 1, dtype=torch.float64)).to(row)
+        point = row + waves
+        image = point if self.operator is None else self.operator.forward(point)
+        found = {"image": image.norm()}
+        found |= {} if hidden is None else {"smooth": hidden.value(point)}
+        found |= {} if self.penalty is None else {"penalty": self.penalty.value(image)}
+        found |= {} if self.constraint is None else {"projection": self.constraint.project(point) @ waves}
+        return {name: f"{float(value.double()):.5g}" for name, value in found.items()}
 
 
 def _cast_leaves(leaves: Leaves, dtype: torch.dtype, device: str) -> Leaves:

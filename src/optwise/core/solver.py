@@ -27,7 +27,7 @@ class Iterate(NamedTuple):
     """What a solver hands out after an iteration.
 
     Args:
-        w: The best point it would answer now [p].
+        w: The best point it would answer now [p]; the solver never changes this tensor afterwards.
         value: F there.
         step: Step size, trust radius or whatever the method calls its step.
         measure: The solver's own idea of the certificate: it says when a look is worth while and is never believed.

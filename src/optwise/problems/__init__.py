@@ -5,7 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from optwise.core.problem import Problem
+from optwise.problems.classics import more_garbow_hillstrom
 from optwise.problems.classification import digits_cnn, digits_mlp, digits_softmax
+from optwise.problems.formulations import (
+    FORMULATIONS,
+    basis_pursuit,
+    basis_pursuit_denoising,
+    composite,
+    elastic_net,
+    group_lasso,
+    huber,
+    lasso,
+    least_squares,
+    logistic,
+    nnls,
+    nonlinear_least_squares,
+    ridge,
+    smooth,
+    softmax,
+    svm,
+    total_variation,
+)
 from optwise.problems.linear import breast_cancer_logistic, diabetes_least_squares, synthetic_least_squares
 from optwise.problems.losses import half_squared_error
 from optwise.problems.mean_estimation import mean_estimation, named_mean_estimation
@@ -25,21 +45,40 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "mean-estimation": named_mean_estimation,
     "least-squares-sgd": harmonic_least_squares_sgd,
     "rosenbrock": rosenbrock,
+    **FORMULATIONS,
+    "more-garbow-hillstrom": more_garbow_hillstrom,
 }
 """Catalogue name to function; its parameters are what may follow the name, as in ``nqm:d=100``."""
 
 __all__ = [
     "PROBLEMS",
+    "basis_pursuit",
+    "basis_pursuit_denoising",
     "breast_cancer_logistic",
+    "composite",
     "diabetes_least_squares",
     "digits_cnn",
     "digits_mlp",
     "digits_softmax",
+    "elastic_net",
     "from_module",
+    "group_lasso",
     "half_squared_error",
+    "huber",
+    "lasso",
+    "least_squares",
     "least_squares_sgd",
+    "logistic",
     "mean_estimation",
+    "more_garbow_hillstrom",
+    "nnls",
+    "nonlinear_least_squares",
     "nqm",
+    "ridge",
     "rosenbrock",
+    "smooth",
+    "softmax",
+    "svm",
     "synthetic_least_squares",
+    "total_variation",
 ]

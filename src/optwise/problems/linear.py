@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from optwise.core.errors import BadProblem
+from optwise.core.loss import LinearModel, Loss
 from optwise.core.metric import AtMost
 from optwise.core.problem import Optimum, Problem
 from optwise.numerics.rng import numpy_generator
@@ -17,6 +19,9 @@ from optwise.problems.datasets import breast_cancer, diabetes
 from optwise.problems.losses import half_squared_error
 from optwise.problems.modules import from_module
 from optwise.problems.targets import spell, with_target
+from optwise.problems.terms.linear_models import LinearModelTerm
+from optwise.problems.terms.operators import MatrixOperator
+from optwise.problems.terms.predictions import LogisticLoss, SquaredError
 
 
 def breast_cancer_logistic() -> Problem:
@@ -32,17 +37,16 @@ def breast_cancer_logistic() -> Problem:
     """
     train, valid, test = breast_cancer()
     name = "breast-cancer-logistic"
-    return with_target(
-        from_module(
-            lambda: nn.Linear(30, 1),
-            F.binary_cross_entropy_with_logits,
-            train,
-            valid=valid,
-            test=test,
-            name=name,
-            reference=name,
-        )
+    problem = from_module(
+        lambda: nn.Linear(30, 1),
+        F.binary_cross_entropy_with_logits,
+        train,
+        valid=valid,
+        test=test,
+        name=name,
+        reference=name,
     )
+    return with_target(_structured(problem, LogisticLoss(), labels=lambda y: 2 * y - 1))
 
 
 def diabetes_least_squares() -> Problem:
@@ -58,11 +62,10 @@ def diabetes_least_squares() -> Problem:
     """
     train, valid, test = diabetes()
     name = "diabetes-least-squares"
-    return with_target(
-        from_module(
-            lambda: nn.Linear(10, 1), half_squared_error, train, valid=valid, test=test, name=name, reference=name
-        )
+    problem = from_module(
+        lambda: nn.Linear(10, 1), half_squared_error, train, valid=valid, test=test, name=name, reference=name
     )
+    return with_target(_structured(problem, SquaredError()))
 
 
 def synthetic_least_squares(
@@ -124,8 +127,19 @@ def synthetic_least_squares(
     problem = from_module(
         make_net, half_squared_error, (X, y), valid=(fresh, fresh_y), name=reference, reference=reference
     )
+    problem = _structured(problem, SquaredError())
     optimum = Optimum(value, "numpy.linalg.lstsq in float64", {"weight": torch.from_numpy(best.T.copy())})
     if value < 1e-12:  # fitted exactly: a percentage of nothing is no target
         return replace(problem, optimum=optimum)
     target = AtMost("train/loss", float(f"{1.01 * value:.6g}"))
     return replace(problem, optimum=optimum, target=target, target_command="by definition: 1.01 times the optimum")
+
+
+def _structured(problem: Problem, loss: Loss, labels: Callable[[Tensor], Tensor] = lambda y: y) -> Problem:
+    """A single ``nn.Linear`` with one output as what it is, a linear model, for solvers: its bias a column of ones."""
+    assert problem.data is not None
+    train, (leaves, _) = problem.data.train, problem.start(0)
+    assert train.y is not None
+    X = torch.cat([train.x, torch.ones_like(train.x[:, :1])], 1) if "bias" in leaves else train.x
+    model = LinearModel(MatrixOperator(X), labels(train.y[:, 0]), loss, 1 / train.examples)
+    return replace(problem, smooth=LinearModelTerm(model))

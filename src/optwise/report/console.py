@@ -9,8 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from optwise.core.race import KIND
 from optwise.report.readings import Document
-from optwise.report.words import NOTHING, number, percent, probability
+from optwise.report.words import NOTHING, duration, number, percent, probability
 
 _STYLES = {"faster": "bold green", "better": "bold green", "equivalent within margin": "cyan", "not comparable": "red"}
 
@@ -28,6 +29,9 @@ def terminal(document: Document) -> RenderableType:
 
 
 def _parts(document: Document) -> Iterator[RenderableType]:
+    if document.get("kind") == KIND:
+        yield from _race_parts(document)
+        return
     about = document["protocol"]
     how = (
         f"{about['studies']} studies x {about['trials']} trials, {about['seeds']} seeds, {about['budget']}, "
@@ -43,6 +47,38 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         if result["verdicts"]:
             yield Text()
             yield _pairs(document, problem)
+        yield from _warnings(document, problem)
+
+
+def _race_parts(document: Document) -> Iterator[RenderableType]:
+    about = document["protocol"]
+    yield Panel(Text(document["verdict"], style="bold"), title="verdict", title_align="left")
+    yield Text(f"certificate {about['tol']:g}, at most {about['max_seconds']:g} s a run", style="dim")
+    for problem, result in document["problems"].items():
+        yield Text(f"\n{problem}", style="bold underline")
+        yield Text(f"best value {number(result['best']['value'], digits=8)}: {result['best']['source']}", style="dim")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("method", overflow="fold")
+        table.add_column("ended", overflow="fold")
+        for head in ("certificate", "iterations", "gradient eq.", "seconds"):
+            table.add_column(head, justify="right")
+        for name, method in result["methods"].items():
+            if method["status"] == "not eligible":
+                table.add_row(Text(name), Text("not eligible"), *[NOTHING] * 4)
+                continue
+            proof = method["certificate"]
+            table.add_row(
+                Text(name),
+                Text(method["status"]),
+                NOTHING if proof is None else number(proof["value"], digits=2),
+                number(method["iterations"]),
+                number(method["gradient_equivalents"]),
+                duration(method["seconds"]["median"]),
+            )
+        yield table
+        for method in result["methods"].values():
+            if method["status"] == "not eligible":
+                yield Text(method["refusal"], style="dim")
         yield from _warnings(document, problem)
 
 

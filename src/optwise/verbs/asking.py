@@ -72,6 +72,8 @@ class Settings(TypedDict, total=False):
         seed: Base of every other seed, 0.
         schedule: Given to every method that has none; by default 5 % warm-up, then cosine to 0.
         scientific: Method to the paths that are the question's subject.
+        tol, max_seconds, repeats: Of a comparison of solvers, which has no other setting: what each certificate must
+            reach, 1e-6; after how long a run is ended, 60; runs of each for its seconds, 5.
     """
 
     studies: int | None
@@ -93,6 +95,9 @@ class Settings(TypedDict, total=False):
     seed: int
     schedule: Schedule | None
     scientific: Mapping[str, tuple[str, ...]] | None
+    tol: float
+    max_seconds: float
+    repeats: int
 
 
 def ask(problems: Problem | Sequence[Problem], methods: Asked = None, **settings: Unpack[Settings]) -> Question:
@@ -107,8 +112,11 @@ def ask(problems: Problem | Sequence[Problem], methods: Asked = None, **settings
         CallerError: With one sentence that says what to do.
     """
     refuse_unknown("setting", settings, Settings.__annotations__)
-    chosen = _problems(problems, settings.get("batch_size"))
+    chosen = named_problems(problems, settings.get("batch_size"))
     named = _methods(methods, settings.get("schedule") or DEFAULT_SCHEDULE)
+    for name in ("tol", "max_seconds", "repeats"):
+        if settings.get(name) is not None:
+            raise BadProtocol(f"{name} belongs to comparisons of solvers alone, and not all methods here are solvers.")
     for problem in chosen.values():
         for method in named.values():
             _match(problem, method)
@@ -167,7 +175,12 @@ def _enough(methods: int, level: float) -> int:
     return max(DEFAULT_STUDIES, fewest_studies(max(2, methods), level))
 
 
-def _problems(problems: Problem | Sequence[Problem], batch_size: int | None) -> dict[str, Problem]:
+def named_problems(problems: Problem | Sequence[Problem], batch_size: int | None = None) -> dict[str, Problem]:
+    """The problems by name, each with its sampler resized where a batch size is given.
+
+    Raises:
+        CallerError: None, one that is no problem, two of one name, a name with a slash, a batch of no data.
+    """
     given = [problems] if isinstance(problems, Problem) else list(problems)
     if not given:
         raise BadProtocol("No problem was given; name at least one, as in digits-mlp.")
@@ -199,18 +212,30 @@ def _resized(problem: Problem, batch_size: int) -> Any:
 
 
 def _methods(methods: Asked, schedule: Schedule) -> dict[str, Method]:
-    given = [METHODS[name]() for name in DEFAULT_METHODS] if methods is None else [_method(m) for m in methods]
-    if not given:
+    named = named_methods([METHODS[name] for name in DEFAULT_METHODS] if methods is None else methods)
+    return {
+        name: method if method.schedule is not None else replace(method, schedule=schedule)
+        for name, method in named.items()
+    }
+
+
+def named_methods(methods: Sequence[Method | type]) -> dict[str, Method]:
+    """The methods by name.
+
+    Raises:
+        CallerError: None, one that is no method, two of one name, a name with a slash.
+    """
+    if not methods:
         raise BadProtocol("No method was given; name at least one, as in adamw.")
     named: dict[str, Method] = {}
-    for method in given:
+    for method in map(_method, methods):
         if method.label in named:
             raise BadProtocol(f"Two methods are called {method.label!r}; give one of them another name=.")
         if "/" in method.label:
             raise BadMethod(
                 f"The method name {method.label!r} holds a slash, which separates parts of a trial's address."
             )
-        named[method.label] = method if method.schedule is not None else replace(method, schedule=schedule)
+        named[method.label] = method
     return named
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -18,6 +18,7 @@ from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk
 from optwise.engine.program import program_of
 from optwise.verbs.asking import Asked, Question, Settings, ask
+from optwise.verbs.comparing_solvers import field_of, race_cost, race_cost_text, solvers_of
 
 PROBE_STEPS = 3
 
@@ -28,27 +29,11 @@ class CheckReport:
 
     Args:
         document: As plain JSON.
+        text: The same in lines.
     """
 
     document: dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        """The same in lines."""
-        d = self.document
-        cost = f"about {d['predicted_seconds']:.0f} s on {d['workers']} workers ({d['executor']})"
-        lines = [f"{d['trials']} trials of {d['budget']}, {cost}"]
-        for name, problem in d["problems"].items():
-            lines.append(
-                f"{name}: {problem['parameters']} parameters, {problem['examples']} training examples, "
-                f"batch {problem['batch_size']}, start {problem['metric']} = {problem['start']:.4g}, "
-                f"target {problem['target'] or 'none'}"
-            )
-            lines += [
-                f"  {method}: {m['dimensions']} open, {m['step_microseconds']:.0f} us a solo step, {m['reason']}"
-                for method, m in problem["methods"].items()
-            ]
-        return "\n".join(lines)
+    text: str
 
 
 def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settings: Unpack[Settings]) -> CheckReport:
@@ -59,6 +44,10 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
         methods: As in ``compare``.
         settings: See :class:`~optwise.verbs.asking.Settings`.
     """
+    solvers = solvers_of(methods)
+    if solvers:
+        cost = race_cost(field_of(problems, solvers, dict(settings)))
+        return CheckReport(cost, race_cost_text(cost))
     question = ask(problems, methods, **settings)
     starts = inspect(question)
     protocol = question.protocol
@@ -106,7 +95,7 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
             "methods": described,
         }
     document |= {"trials": total, "predicted_seconds": seconds}
-    return CheckReport(document)
+    return CheckReport(document, _text(document))
 
 
 EVALUATION_SHARE = 1.3
@@ -169,3 +158,19 @@ def _middle(method: Method) -> Method:
     """The method in the middle of its space, without its schedule."""
     space = method.space
     return closed_at(method, [space.point((0.5,) * space.dimensions)])[0]
+
+
+def _text(d: Mapping[str, Any]) -> str:
+    cost = f"about {d['predicted_seconds']:.0f} s on {d['workers']} workers ({d['executor']})"
+    lines = [f"{d['trials']} trials of {d['budget']}, {cost}"]
+    for name, problem in d["problems"].items():
+        lines.append(
+            f"{name}: {problem['parameters']} parameters, {problem['examples']} training examples, "
+            f"batch {problem['batch_size']}, start {problem['metric']} = {problem['start']:.4g}, "
+            f"target {problem['target'] or 'none'}"
+        )
+        lines += [
+            f"  {method}: {m['dimensions']} open, {m['step_microseconds']:.0f} us a solo step, {m['reason']}"
+            for method, m in problem["methods"].items()
+        ]
+    return "\n".join(lines)

@@ -27,6 +27,7 @@ from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import FOLDERS, Asked, Question, Settings, ask
 from optwise.verbs.checking import inspect
+from optwise.verbs.comparing_solvers import SolverComparison, compare_solvers, solvers_of
 from optwise.verbs.executing import Work, versions, work
 from optwise.verbs.forecasting import forecasts
 from optwise.verbs.progress import Progress, Silent
@@ -109,8 +110,10 @@ def compare(
     reveal_test: bool = False,
     progress: Progress | None = None,
     **settings: Unpack[Settings],
-) -> Comparison:
+) -> Comparison | SolverComparison:
     """Tune and compare methods fairly; end with a verdict and one HTML page.
+
+    Where all methods are solvers there is nothing to tune: each is run to the same certificate.
 
     What the folder holds already is not run again: the same call resumes a killed comparison, and a call with more
     methods or studies adds only what is missing.
@@ -126,6 +129,12 @@ def compare(
     Raises:
         CallerError: Anything the caller can mend, before any work starts.
     """
+    solvers = solvers_of(methods)
+    if solvers:
+        machine = {**versions(), **_machine()}
+        return compare_solvers(
+            problems, solvers, out=out, progress=progress, environment=machine, settings=dict(settings)
+        )
     question = ask(problems, methods, **settings)
     inspect(question)
     protocol = question.protocol
@@ -171,14 +180,20 @@ def environment(question: Question, disk: str | None, reveal: str | None) -> dic
     """Where the comparison ran."""
     return {
         **versions(),
+        **_machine(),
+        "workers": question.workers,
+        "executor": question.executor,
+        "network_disk": disk,
+        "revealed": reveal,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    return {
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "workers": question.workers,
-        "executor": question.executor,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "network_disk": disk,
-        "revealed": reveal,
     }
 
 

@@ -52,11 +52,26 @@ def measurements(curves: Curves) -> tuple[Measurement, ...]:
 
 def latest_protocol(folder: Folder) -> tuple[Protocol, dict[str, Any]]:
     """The protocol answered last in a folder, and the notes that were recorded with it."""
-    recorded = list(folder.protocols().values())
+    document = _latest(folder)[1]
+    return Protocol.read(document["folder"], document["question"]), document["notes"]
+
+
+def latest_keys(folder: Folder) -> tuple[set[str], str]:
+    """Keys of the runs that the protocol answered last lists, and that protocol's hash."""
+    asked, document = _latest(folder)
+    return set(document["notes"]["keys"]), asked
+
+
+def kind_of(folder: Folder) -> str:
+    """What kind of comparison was answered last: empty for tuned methods."""
+    return str(_latest(folder)[1]["folder"].get("kind", ""))
+
+
+def _latest(folder: Folder) -> tuple[str, dict[str, Any]]:
+    recorded = folder.protocols()
     if not recorded:
         raise BadFolder(f"{folder.path} holds no finished comparison; run its `optwise compare` again, it resumes.")
-    document = recorded[-1]
-    return Protocol.read(document["folder"], document["question"]), document["notes"]
+    return list(recorded.items())[-1]
 
 
 def revealed(folder: Folder, protocol: Protocol, runs: Sequence[Run]) -> list[Run]:

@@ -13,13 +13,16 @@ from optwise.core.errors import BadFolder, UnknownName
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
+from optwise.core.race import KIND
 from optwise.core.run import Run, TrialName
 from optwise.core.sampler import Full, Poisson, Sampler, Shuffled, Stream, WithReplacement, describe
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import run_chunk
 from optwise.engine.rungs import RungName
 from optwise.store.folder import Folder
-from optwise.verbs.recalling import latest_protocol, recall
+from optwise.verbs.comparing_solvers import recalled_race
+from optwise.verbs.racing import line_up, solved
+from optwise.verbs.recalling import kind_of, latest_protocol, recall
 
 TOLERANCE = 1e-4
 """Relative; float32 trajectories that are not chaotic agree this well between rungs."""
@@ -78,6 +81,8 @@ def rerun(
     """
     name = TrialName.parse(trial)
     with Folder.existing(folder) as opened:
+        if kind_of(opened) == KIND:
+            return _solved_again(opened, name, load_problem, load_method)
         protocol, notes = latest_protocol(opened)
         runs = {run.key: run for run in recall(opened)}  # a chunk may hold trials that the latest protocol left out
         chunks = opened.chunks()
@@ -95,6 +100,29 @@ def rerun(
     again = _run(protocol, problem, own, plan, load_method, rung=rung)
     run = again[[r.key for r in own].index(stored.key)]
     return _report(stored, run)
+
+
+def _solved_again(
+    folder: Folder,
+    name: TrialName,
+    load_problem: Callable[[str], Problem],
+    load_method: Callable[[Mapping[str, Any]], Method],
+) -> RerunReport:
+    """A run of a solver once more; everything but its seconds is held against the record."""
+    race, runs = recalled_race(folder)
+    stored = next((run for run in runs if run.name == name), None)
+    if stored is None:
+        raise UnknownName("trial", str(name), sorted(str(run.name) for run in runs)[:8])
+    described = race.problems[name.problem]
+    if not described["reference"]:
+        raise BadFolder(f"{name.problem} was built in a script and cannot be built from the record; run it from there.")
+    problem = load_problem(described["reference"])
+    if problem.fingerprint() != described["fingerprint"]:
+        raise BadFolder(f"{name.problem} is not what the folder ran: its data or terms were edited since.")
+    solver = load_method(race.methods[name.method].describe())
+    field = line_up({name.problem: problem}, {name.method: solver}, tol=race.tol, max_seconds=race.max_seconds)
+    timeless = tuple(m for m in stored.measurements if m.metric != "seconds")
+    return _report(replace(stored, measurements=timeless), solved(field, name))
 
 
 def _problem(protocol: Protocol, name: str, load_problem: Callable[[str], Problem]) -> Problem:

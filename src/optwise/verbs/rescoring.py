@@ -14,11 +14,12 @@ from optwise.core.errors import BadFolder, BadProtocol, UnknownName
 from optwise.core.metric import Direction, Target
 from optwise.core.plain import digest
 from optwise.core.protocol import Protocol
+from optwise.core.race import KIND
 from optwise.core.run import Measurement, Run
 from optwise.store.documents import write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import refuse_unknown
-from optwise.verbs.recalling import latest_protocol, recall
+from optwise.verbs.recalling import kind_of, latest_protocol, recall
 from optwise.verbs.scoring import score
 
 
@@ -57,6 +58,10 @@ def rescore(path: Path | str, **changes: Unpack[Changes]) -> dict[str, Any]:
     """
     refuse_unknown("change", changes, Changes.__annotations__)
     with Folder.existing(path) as folder:
+        if kind_of(folder) == KIND:
+            raise BadProtocol(
+                f"{path} compares solvers by certificates and counts, so there is nothing to score; read its report."
+            )
         protocol, notes = latest_protocol(folder)
         keys = notes["keys"]
         assert isinstance(keys, list)

@@ -1,0 +1,124 @@
+"""A point of a problem, evaluated once for all certificates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from optwise.core.composite import Composite
+from optwise.core.errors import BadProblem
+from optwise.core.oracles import Oracle
+from optwise.numerics.spectra import largest_eigenvalue
+
+PRODUCTS = 20
+"""Hessian products spent on the curvature at a point where no Lipschitz constant is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    r"""The parts of :math:`F(w) = f(w) + g(A w)` at one point.
+
+    Args:
+        problem: In float64.
+        w: The point [p].
+        f: f there.
+        gradient: Of f [p].
+        image: ``A w`` [m]; w itself where there is no operator.
+        g: g there, 0 where there is none.
+    """
+
+    problem: Composite
+    w: Tensor
+    f: float
+    gradient: Tensor
+    image: Tensor
+    g: float
+
+    @classmethod
+    def of(cls, problem: Composite, w: Tensor) -> Evaluation:
+        """Evaluate ``problem`` at ``w``; that costs one gradient.
+
+        Raises:
+            BadProblem: ``w`` has another shape or is not float64.
+        """
+        if w.shape != (problem.dimension,) or w.dtype != torch.float64:
+            raise BadProblem(
+                f"A certificate was asked for at a {str(w.dtype).removeprefix('torch.')} point of shape "
+                f"{tuple(w.shape)}; give the {problem.dimension} packed numbers in float64, w.double()."
+            )
+        w = w.detach()
+        f, gradient = problem.f_and_gradient(w)
+        image = w if problem.operator is None else problem.operator.forward(w)
+        return cls(problem, w, f, gradient, image, problem.g(w))
+
+    @property
+    def value(self) -> float:
+        """F at the point."""
+        return self.f + self.g
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are numbers."""
+        return math.isfinite(self.value) and bool(torch.isfinite(self.gradient).all())
+
+    @property
+    def smooth_only(self) -> bool:
+        """Whether there is neither a penalty nor a set."""
+        return self.problem.penalty is None and self.problem.constraint is None
+
+    @property
+    def joint(self) -> bool:
+        """Whether there are both."""
+        return self.problem.penalty is not None and self.problem.constraint is not None
+
+    @property
+    def convex(self) -> bool:
+        """Whether the problem is known to be convex."""
+        p = self.problem
+        return (
+            (p.smooth.convex or p.smooth.strong_convexity > 0)
+            and (p.penalty is None or p.penalty.convex)
+            and (p.constraint is None or p.constraint.convex)
+        )
+
+    @property
+    def has_prox(self) -> bool:
+        """Whether the penalty, if there is one, has a proximal map; every set has its projection."""
+        return self.problem.penalty is None or Oracle.PROX in self.problem.penalty.oracles
+
+    @cached_property
+    def predictions(self) -> Tensor:
+        """``X w`` [n]; of a linear model only."""
+        model = self.problem.smooth.model
+        assert model is not None
+        return model.X.forward(self.w)
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        """``A^T v`` [p]."""
+        return v if self.problem.operator is None else self.problem.operator.adjoint(v)
+
+    @cached_property
+    def step(self) -> float:
+        r"""A step t = 1 / L that changes with the units of F and w as they do, so that no residual depends on them.
+
+        Where no Lipschitz constant is known, L is the largest curvature at w by a few Lanczos steps. Where there is no
+        curvature at all, a gradient step goes as far as w is long.
+        """
+        known = self.problem.smooth.lipschitz
+        curvature = self._curvature() if known is None else known
+        slope, length = float(self.gradient.norm()), max(float(self.w.norm()), 1.0)
+        if torch.finfo(self.w.dtype).eps * slope < curvature * length < math.inf:
+            return 1 / curvature
+        return length / slope if slope > 0 else 1.0
+
+    def _curvature(self) -> float:
+        found = largest_eigenvalue(self._squared_curvature, self.w.numel(), dtype=self.w.dtype, most=PRODUCTS)
+        return math.sqrt(max(found.estimate, 0.0))
+
+    def _squared_curvature(self, v: Tensor) -> Tensor:
+        """The Hessian twice: its eigenvalues are the squares, so that negative curvature counts too."""
+        return self.problem.hvp(self.w, self.problem.hvp(self.w, v))

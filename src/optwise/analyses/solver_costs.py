@@ -1,0 +1,173 @@
+"""What solvers will cost before they run: iterations by theory times work by counting, scaled by fitted factors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from optwise.analyses.fitted_costs import FACTORS, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
+from optwise.core.composite import Composite
+
+UNKNOWN_CONDITION = 1e4
+"""Condition number assumed where nothing is known."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the cost of a solver depends on.
+
+    Args:
+        examples: n, rows of the design or residuals; 0 for a function without structure.
+        parameters: p.
+        condition: Of the Hessian, a guess where it is not known.
+        gradient_seconds: Of one value and gradient.
+        rows: m, of the operator before the penalty.
+        tol: What is asked for.
+        dense: Whether the entries of the design are at hand.
+        convex: Whether the smooth part is known to be convex.
+    """
+
+    examples: int
+    parameters: int
+    condition: float
+    gradient_seconds: float
+    rows: int = 0
+    tol: float = 1e-6
+    dense: bool = True
+    convex: bool = True
+
+    @property
+    def digits(self) -> float:
+        """Natural logarithm of the accuracy asked for."""
+        return math.log(1 / self.tol)
+
+    @property
+    def root(self) -> float:
+        """Square root of the condition number, at most the largest a method meets before rounding stops it."""
+        return math.sqrt(min(self.condition, 1e16))
+
+
+def features(problem: Composite, gradient_seconds: float, condition: float | None = None) -> Features:
+    """The features of a problem.
+
+    Args:
+        problem: As solvers see it.
+        gradient_seconds: Measured for a function without structure; a linear model's is computed from its size.
+        condition: An estimate of the Hessian's condition number, where somebody has one.
+    """
+    smooth, model = problem.smooth, problem.smooth.model
+    n = 0 if model is None else model.examples
+    if smooth.residuals is not None:
+        n = max(n, round(1 / smooth.residuals.scale)) if smooth.residuals.scale < 1 else n
+    dense = model is not None and model.X.matrix is not None
+    seconds = gradient_seconds
+    if dense:
+        seconds = 2 * n * problem.dimension * NUMBER_SECONDS + 10 * OPERATION_SECONDS
+    known = condition
+    if known is None and smooth.strong_convexity > 0 and smooth.lipschitz is not None:
+        known = max(1.0, smooth.lipschitz / smooth.strong_convexity)
+    return Features(
+        examples=n,
+        parameters=problem.dimension,
+        condition=UNKNOWN_CONDITION if known is None else known,
+        gradient_seconds=seconds,
+        rows=0 if problem.operator is None else problem.operator.shape[0],
+        tol=problem.tol,
+        dense=dense,
+        convex=smooth.convex,
+    )
+
+
+def predicted_seconds(method: str, of: Features) -> float:
+    """Seconds a solver will take; infinite where it has no cost model.
+
+    Args:
+        method: Its label, as in ``fista``.
+        of: The problem's features.
+
+    Example:
+        >>> small, large = Features(200, 10, 100.0, 1e-4), Features(200, 1000, 100.0, 1e-4)
+        >>> predicted_seconds("cholesky", small) < predicted_seconds("cholesky", large)
+        True
+    """
+    cost = _COSTS.get(method)
+    return math.inf if cost is None else FACTORS.get(method, 1.0) * cost(of)
+
+
+def _gradients(count: Callable[[Features], float], *, operations: float = 20.0) -> Callable[[Features], float]:
+    """So many iterations, each with a gradient and some small operations."""
+    return lambda of: count(of) * (of.gradient_seconds + operations * OPERATION_SECONDS)
+
+
+def _flops(count: Callable[[float, float], float]) -> Callable[[Features], float]:
+    """A factorisation of a design of n rows and p columns."""
+    return lambda of: count(of.examples, of.parameters) * FLOP_SECONDS + 20 * OPERATION_SECONDS
+
+
+def _small(of: Features) -> float:
+    return float(min(of.examples or of.parameters, of.parameters))
+
+
+def _newton(of: Features) -> float:
+    """Ten iterations, each with a Hessian and its factorisation."""
+    n, p = of.examples, of.parameters
+    hessian = n * p**2 * FLOP_SECONDS if n else p * of.gradient_seconds * 2
+    return 10 * (hessian + p**3 / 3 * FLOP_SECONDS + of.gradient_seconds + 40 * OPERATION_SECONDS)
+
+
+def _newton_cg(of: Features) -> float:
+    inner = min(of.root, 2.0 * of.parameters, 200.0)
+    return 10 * (1 + inner) * (of.gradient_seconds + 10 * OPERATION_SECONDS)
+
+
+def _working_sets(of: Features) -> float:
+    """Products with the whole design, and Newton steps with the columns that are in use."""
+    used = min(of.examples, of.parameters) / 5
+    steps = 40 * (used**3 / 3 * FLOP_SECONDS + 60 * OPERATION_SECONDS)
+    return 6 * of.gradient_seconds + steps + of.examples * used**2 * FLOP_SECONDS
+
+
+def _dense_splitting(of: Features) -> float:
+    """A factorisation, then many solves with it."""
+    size = max(of.parameters, of.rows)
+    start = (of.examples + size) * size**2 * FLOP_SECONDS
+    return start + 400 * (2 * size**2 * NUMBER_SECONDS + of.gradient_seconds + 30 * OPERATION_SECONDS)
+
+
+_COSTS: Mapping[str, Callable[[Features], float]] = {
+    "cholesky": _flops(lambda n, p: n * p**2 + p**3 / 3),
+    "qr": _flops(lambda n, p: 2 * max(n, p) * min(n, p) ** 2),
+    "svd": _flops(lambda n, p: 6 * max(n, p) * min(n, p) ** 2 + 20 * min(n, p) ** 3),
+    "conjugate-gradient": _gradients(lambda of: min(of.root * of.digits / 2, 3 * _small(of))),
+    "lsqr": _gradients(lambda of: min(of.root * of.digits / 2, 3 * _small(of))),
+    "lsmr": _gradients(lambda of: min(of.root * of.digits / 2, 3 * _small(of))),
+    "gradient-descent": _gradients(lambda of: of.condition * of.digits / 2),
+    "armijo-descent": _gradients(lambda of: of.condition * of.digits / 2),
+    "wolfe-descent": _gradients(lambda of: of.condition * of.digits / 2, operations=40),
+    "barzilai-borwein": _gradients(lambda of: 2 * of.root * of.digits),
+    "accelerated-gradient": _gradients(lambda of: of.root * of.digits, operations=30),
+    "nonlinear-cg": _gradients(lambda of: of.root * of.digits, operations=60),
+    "bfgs": lambda of: (
+        min(2 * of.root, 2.0 * of.parameters + 20)
+        * (of.gradient_seconds + 6 * of.parameters**2 * NUMBER_SECONDS + 60 * OPERATION_SECONDS)
+    ),
+    "lbfgs": _gradients(lambda of: of.root * of.digits / 4 + 10, operations=60),
+    "lbfgsb": _gradients(lambda of: of.root * of.digits / 4 + 10, operations=200),
+    "newton": _newton,
+    "newton-cg": _newton_cg,
+    "trust-region": lambda of: 1.2 * _newton_cg(of),
+    "gauss-newton": _newton,
+    "levenberg-marquardt": lambda of: 1.5 * _newton(of),
+    "projected-gradient": _gradients(lambda of: 2 * of.root * of.digits, operations=40),
+    "proximal-gradient": _gradients(lambda of: of.condition * of.digits / 2, operations=40),
+    "fista": _gradients(lambda of: of.root * of.digits, operations=40),
+    "proximal-newton": _working_sets,
+    "douglas-rachford": _dense_splitting,
+    "admm": _dense_splitting,
+    "semismooth-augmented-lagrangian": lambda of: 0.5 * _dense_splitting(of),
+    "pdhg": _gradients(lambda of: 4 * of.root * of.digits, operations=60),
+    "frank-wolfe": _gradients(lambda of: 10 * of.condition**0.5 * of.digits, operations=60),
+    "dual-interior-point": lambda of: 25 * (60 * OPERATION_SECONDS + 200 * max(of.rows, 1) * NUMBER_SECONDS),
+    "nelder-mead": _gradients(lambda of: 200.0 * of.parameters**2, operations=40),
+}

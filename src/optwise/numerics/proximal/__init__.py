@@ -1,0 +1,1 @@
+"""Proximal maps, the functions they belong to, and the conjugates of those, one family a file."""

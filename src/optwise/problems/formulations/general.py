@@ -1,0 +1,233 @@
+"""Any function, any sum of squares, any sum of a smooth and a simple term: the caller's own formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optwise.core.constraint import ConstraintSet
+from optwise.core.errors import BadProblem
+from optwise.core.penalty import Penalty
+from optwise.core.problem import Problem
+from optwise.core.smooth import Smooth
+from optwise.problems.formulations.assembling import of_term
+from optwise.problems.formulations.bounds import read_bounds
+from optwise.problems.formulations.reading import (
+    Matrix,
+    Numbers,
+    in_words,
+    nonnegative,
+    read_design,
+    read_vector,
+    scale_of,
+)
+from optwise.problems.terms.functions import FunctionTerm
+from optwise.problems.terms.residuals import FunctionResiduals, ResidualTerm
+
+Function = Callable[[Tensor], Tensor]
+
+
+def smooth(
+    f: Function,
+    w0: Numbers,
+    bounds: Any = None,
+    *,
+    gradient: Function | None = None,
+    hvp: Callable[[Tensor, Tensor], Tensor] | None = None,
+    convex: bool = False,
+    lipschitz: float | None = None,
+    name: str = "smooth",
+) -> Problem:
+    r"""Any differentiable function, within bounds or without.
+
+    .. math:: \min_{l \le w \le h} f(w)
+
+    As in ``scipy.optimize.minimize``, but f takes and gives a tensor, so that autograd has its derivatives.
+
+    Args:
+        f: From a vector [p] to a tensor without dimensions, written with torch.
+        w0: Where to start [p]; its dtype is the problem's. Moved within the bounds where it lies outside.
+        bounds: ``(low, high)``, numbers or arrays [p], ``None`` being no bound; or as in scipy one pair (a list or
+            tuple) for each coordinate.
+        gradient: The gradient [p], where it is known in closed form.
+        hvp: Hessian at a point times a vector, likewise.
+        convex: Whether f is convex. Solvers and certificates believe it.
+        lipschitz: A bound of the Lipschitz constant of the gradient, where one is known. They believe that as well.
+        name: Printed everywhere.
+
+    Raises:
+        BadProblem: A start that is not one vector of finite floating-point numbers, a function that fails there, is not
+            finite, no scalar, or out of autograd's sight, bounds that cross or do not fit.
+
+    Example:
+        >>> problem = smooth(lambda w: (w - 3).square().sum(), [0.0, 0.0], (None, 1.0), convex=True)
+        >>> problem.constraint.project(torch.tensor([3.0, 0.0], dtype=torch.float64))
+        tensor([1., 0.], dtype=torch.float64)
+    """
+    start = read_vector(w0, "w0")
+    box = None if bounds is None else read_bounds(bounds, start)
+    start = start if box is None else box.project(start)
+    term = FunctionTerm(
+        f,
+        start.numel(),
+        gradient=gradient,
+        product=hvp,
+        is_convex=convex,
+        gradient_lipschitz=None if lipschitz is None else nonnegative(lipschitz, "lipschitz"),
+    )
+    _refuse_bad_function(term, start)
+    return replace(of_term(name, term, start), constraint=box)
+
+
+def nonlinear_least_squares(
+    residual: Function,
+    w0: Numbers,
+    *,
+    jacobian: Function | None = None,
+    reduction: str = "mean",
+    name: str = "nonlinear-least-squares",
+) -> Problem:
+    r"""A sum of squares of residuals that depend on the parameters in any way.
+
+    .. math:: \min_w \frac{1}{2m} \sum_{i=1}^m r_i(w)^2, \qquad
+        \text{with reduction="sum": } \tfrac12 \sum_{i=1}^m r_i(w)^2
+
+    The sum with its half is ``scipy.optimize.least_squares``'s ``cost``; MINPACK and the collections of test problems
+    give it without the half.
+
+    Args:
+        residual: r, from a vector [p] to residuals [m], written with torch.
+        w0: Where to start [p]; its dtype is the problem's.
+        jacobian: The Jacobian [m, p], where it is known in closed form; else it comes from autograd.
+        reduction: ``"mean"`` or ``"sum"`` of the squares.
+        name: Printed everywhere.
+
+    Raises:
+        BadProblem: A start that is not one vector of finite floating-point numbers, residuals that fail there, are not
+            finite, not one vector, or out of autograd's sight, a Jacobian of another shape, an unknown reduction.
+
+    Example:
+        >>> problem = nonlinear_least_squares(lambda w: torch.stack([w[0] - 1, 10 * (w[1] - w[0] ** 2)]), [-1.2, 1.0])
+        >>> round(float(problem.smooth.value(problem.start(0)[0]["w"])), 9)  # a quarter of Rosenbrock's 24.2
+        6.05
+
+    References:
+        Moré (1978), The Levenberg-Marquardt algorithm: implementation and theory.
+    """
+    start = read_vector(w0, "w0")
+    found = _evaluated(residual, start.clone().requires_grad_(), "residual")
+    if found.ndim != 1 or found.numel() == 0:
+        raise BadProblem(f"residual(w0) has shape {tuple(found.shape)}; return one vector, at least one residual long.")
+    _refuse_not_finite(found, "residual(w0)")
+    _refuse_detached(found, "residual(w0)")
+    if jacobian is not None:
+        matrix = _evaluated(jacobian, start, "jacobian")
+        if matrix.shape != (found.numel(), start.numel()):
+            raise BadProblem(
+                f"jacobian(w0) has shape {tuple(matrix.shape)} for {found.numel()} residuals and {start.numel()} "
+                "parameters; return a row for each residual."
+            )
+    residuals = FunctionResiduals(residual, weight=scale_of(reduction, found.numel()), derivative=jacobian)
+    return of_term(name, ResidualTerm(residuals, start.numel()), start)
+
+
+def composite(
+    f: Smooth | Function,
+    g: Penalty,
+    A: Matrix | None = None,
+    *,
+    w0: Numbers,
+    convex: bool = False,
+    constraint: ConstraintSet | None = None,
+    name: str = "composite",
+) -> Problem:
+    r"""A sum of a smooth term and one that has a proximal map, over a simple set.
+
+    .. math:: \min_{w \in C} f(w) + g(A w)
+
+    Args:
+        f: A ``Smooth`` of dimension p, such as ``QuadraticTerm(H, b)``; or a function as :func:`smooth` takes it.
+        g: A ``Penalty``, such as ``L1(0.1)``, its weight inside.
+        A: Matrix or ``LinearOperator`` [m, p]; ``None`` is the identity.
+        w0: Where to start [p]; its dtype is the problem's.
+        convex: Whether a function f is convex; a ``Smooth`` says so itself.
+        constraint: C, such as ``Simplex()``.
+        name: Printed everywhere.
+
+    Raises:
+        BadProblem: Parts that are none or do not fit each other, a start or a function that :func:`smooth` refuses.
+
+    Example:
+        >>> from optwise.problems.terms.functions import QuadraticTerm
+        >>> from optwise.problems.terms.penalties import L1
+        >>> H, b = torch.eye(2).double(), torch.tensor([-3.0, 0.5]).double()
+        >>> problem = composite(QuadraticTerm(H, b), L1(1.0), w0=[0.0, 0.0])
+        >>> problem.penalty.prox(-b, 1.0)  # the answer
+        tensor([2., -0.], dtype=torch.float64)
+    """
+    if not isinstance(g, Penalty):
+        raise BadProblem(f"g is of type {type(g).__name__}; give a Penalty, such as L1(0.1).")
+    start = read_vector(w0, "w0")
+    p = start.numel()
+    term = f if isinstance(f, Smooth) else FunctionTerm(f, p, is_convex=convex)
+    if term.dimension != p:
+        raise BadProblem(f"f takes {term.dimension} parameters and w0 has {p}; make them equal.")
+    _refuse_bad_function(term, start)
+    operator = None if A is None else read_design(A, "A", like=start).operator
+    if operator is not None and operator.shape[1] != p:
+        raise BadProblem(f"A has {operator.shape[1]} columns and w0 has {p} numbers; make them equal.")
+    image = start if operator is None else _evaluated(operator.forward, start, "A")
+    value = _evaluated(g.value, image, "g")
+    if value.ndim > 0:
+        raise BadProblem(f"g gives shape {tuple(value.shape)} for one point; let its value be a single number.")
+    if constraint is not None:
+        nearest = _evaluated(constraint.project, start, "The projection onto the set")
+        if nearest.shape != start.shape:
+            raise BadProblem(f"The set holds points of shape {tuple(nearest.shape)} and w0 has {p} numbers.")
+    return replace(of_term(name, term, start, penalty=g), operator=operator, constraint=constraint)
+
+
+def _refuse_bad_function(term: Smooth, start: Tensor) -> None:
+    own = type(term) is FunctionTerm
+    value = _evaluated(term.value, start.clone().requires_grad_(own), "f")
+    if value.ndim > 0:
+        raise BadProblem(f"f(w0) has shape {tuple(value.shape)}; return a single number, as .sum() or .mean() do.")
+    _refuse_not_finite(value, "f(w0)")
+    if own:
+        _refuse_detached(value, "f(w0)")
+    try:
+        _, slope = term.value_and_gradient(start)
+    except Exception as error:
+        raise BadProblem(f"The gradient of f fails at w0: {in_words(error)}") from error
+    if slope.shape != start.shape:
+        raise BadProblem(f"The gradient of f has shape {tuple(slope.shape)} and w0 has {start.numel()} numbers.")
+    _refuse_not_finite(slope, "The gradient of f at w0")
+
+
+def _evaluated(function: Function, point: Tensor, name: str) -> Tensor:
+    try:
+        with torch.enable_grad():
+            value = function(point)
+    except Exception as error:
+        raise BadProblem(f"{name} fails at w0: {in_words(error)}") from error
+    if not isinstance(value, Tensor):
+        raise BadProblem(f"{name} gives {type(value).__name__} at w0; return a tensor, computed with torch.")
+    return value
+
+
+def _refuse_not_finite(values: Tensor, name: str) -> None:
+    if not bool(torch.isfinite(values).all()):
+        shown = float(values.detach()[~torch.isfinite(values)].reshape(-1)[0])
+        raise BadProblem(f"{name} is {shown:g}; start where it is finite.")
+
+
+def _refuse_detached(value: Tensor, name: str) -> None:
+    if not value.requires_grad:
+        raise BadProblem(
+            f"{name} does not depend on w in a way that autograd sees; compute it with torch alone, without numpy, "
+            ".item() or .detach()."
+        )

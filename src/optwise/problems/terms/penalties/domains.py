@@ -1,0 +1,52 @@
+"""How far a dual point may go before a conjugate becomes infinite, and the weights that say so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from optwise.core.errors import BadProblem
+
+
+def largest_scale(conjugate: Callable[[Tensor], Tensor], u: Tensor, bounds: Tensor, sizes: Tensor) -> float:
+    """The largest t in [0, 1] with ``t sizes <= bounds``, made smaller by rounding until ``conjugate(t u)`` is finite.
+
+    Args:
+        conjugate: Finite at 0.
+        u: Dual point.
+        bounds: At least 0.
+        sizes: Of ``u``, in whatever sense the bounds are meant; they grow in proportion to it.
+
+    Example:
+        >>> u = torch.tensor([4.0, -1.0])
+        >>> largest_scale(lambda u: torch.where(u.abs().max() <= 1, 0.0, torch.inf), u, torch.tensor(1.0), u.abs())
+        0.25
+    """
+    ratios = torch.where(sizes <= bounds, 1.0, bounds / sizes)
+    largest = float(ratios.min())
+    t, margin = largest, torch.finfo(u.dtype).eps
+    # what a sum, a root or a singular value rounds is seldom more than a few units, and never found out beforehand
+    while not bool(torch.isfinite(conjugate(t * u)).all()):
+        t, margin = largest * max(0.0, 1 - margin), 4 * margin
+    return t
+
+
+def refuse_bad_weight(name: str, weight: float) -> None:
+    """Raise unless ``weight`` is a finite number, at least 0."""
+    if not 0 <= weight < math.inf:
+        raise BadProblem(f"{name} is {weight:g}; a penalty needs a finite number of at least 0.")
+
+
+def refuse_bad_weights(name: str, weights: Tensor) -> None:
+    """Raise unless ``weights`` is one finite number of at least 0 for each entry."""
+    if weights.ndim != 1 or weights.numel() == 0:
+        raise BadProblem(f"{name} has shape {tuple(weights.shape)}; give one number for each entry.")
+    wrong = ~((weights >= 0) & (weights < math.inf))
+    if bool(wrong.any()):
+        at = int(wrong.nonzero()[0])
+        raise BadProblem(
+            f"{name} holds {float(weights[at]):g} at entry {at}; a penalty needs finite numbers of at least 0."
+        )

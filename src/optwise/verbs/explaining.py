@@ -1,0 +1,139 @@
+"""Which methods can solve a problem, at what predicted cost, and why the others cannot."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from optwise.analyses.solver_costs import Features, features, predicted_seconds
+from optwise.analyses.solver_reasons import reason_for
+from optwise.core.composite import Composite, start_row
+from optwise.core.matching import mismatch
+from optwise.core.problem import Problem
+from optwise.core.sampler import Full
+from optwise.methods.solvers import SOLVERS
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One method for one problem.
+
+    Args:
+        method: Its label.
+        seconds: Predicted; infinite where the method cannot be used.
+        reason: Why it can be used and what it exploits, or why it cannot.
+        eligible: Whether it can be used.
+    """
+
+    method: str
+    seconds: float
+    reason: str
+    eligible: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """All methods for one problem, those that can solve it first, by predicted cost.
+
+    Args:
+        problem: Its name.
+        choices: One for each solver.
+        of: What the predictions were made from.
+    """
+
+    problem: str
+    choices: tuple[Choice, ...]
+    of: Features
+
+    @property
+    def eligible(self) -> tuple[Choice, ...]:
+        """The methods that can solve it, the cheapest first."""
+        return tuple(choice for choice in self.choices if choice.eligible)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why the others cannot, one sentence each."""
+        return tuple(choice.reason for choice in self.choices if not choice.eligible)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same as plain JSON."""
+        return {
+            "problem": self.problem,
+            "parameters": self.of.parameters,
+            "examples": self.of.examples,
+            "condition": self.of.condition if math.isfinite(self.of.condition) else None,
+            "methods": [
+                {
+                    "method": choice.method,
+                    "eligible": choice.eligible,
+                    "predicted_seconds": choice.seconds if choice.eligible else None,
+                    "reason": choice.reason,
+                }
+                for choice in self.choices
+            ],
+        }
+
+    @property
+    def text(self) -> str:
+        """The same in lines."""
+        width = max(len(choice.method) for choice in self.choices)
+        lines = [f"{self.problem}: {self.of.parameters} parameters, condition about {self.of.condition:.1e}"]
+        lines += [f"{c.method:{width}}  {c.seconds:9.2e} s  {c.reason}" for c in self.choices if c.eligible]
+        lines += [f"{c.method:{width}}  {'-':>11}  {c.reason}" for c in self.choices if not c.eligible]
+        return "\n".join(lines)
+
+
+def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
+    """Which solvers are eligible for a problem, with predicted cost, and why the others are not.
+
+    Args:
+        problem: Any.
+        tol: What a certificate would have to reach.
+
+    Example:
+        >>> import optwise as ow
+        >>> found = explain(ow.problems.ridge([[1.0], [2.0]], [1.0, 2.0], l2=0.5))
+        >>> found.eligible[0].method, next(c.reason for c in found.choices if c.method == "lbfgsb")
+        ('cholesky', 'lbfgsb needs bounds, which ridge does not offer')
+    """
+    whole = problem if isinstance(problem.sampler, Full) else problem.with_sampler(Full())
+    return explain_composite(whole, Composite.of(whole, tol=tol))
+
+
+def explain_composite(problem: Problem, composite: Composite) -> Explanation:
+    """The same for a problem that was made ready already."""
+    refused = {name: _refusal(problem, composite, cls) for name, cls in SOLVERS.items()}
+    of = features(composite, _gradient_seconds(problem, composite))
+    choices = [
+        Choice(
+            name,
+            math.inf if refusal else predicted_seconds(name, of),
+            refusal or reason_for(name, of),
+            not refusal,
+        )
+        for name, refusal in refused.items()
+    ]
+    return Explanation(problem.name, tuple(sorted(choices, key=lambda c: (not c.eligible, c.seconds))), of)
+
+
+def _refusal(problem: Problem, composite: Composite, cls: Any) -> str:
+    solver = cls()
+    refusal: str = mismatch(problem, solver)
+    if refusal:
+        return refusal
+    reason = solver.refusal(composite)
+    return f"{solver.label} {reason}" if reason else ""
+
+
+def _gradient_seconds(problem: Problem, composite: Composite) -> float:
+    """Of one gradient, measured where it cannot be computed from sizes."""
+    model = composite.smooth.model
+    if model is not None and model.X.matrix is not None:
+        return 0.0
+    w = start_row(problem)
+    started = time.perf_counter()
+    composite.smooth.value_and_gradient(w)
+    return time.perf_counter() - started
