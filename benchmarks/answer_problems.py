@@ -192,14 +192,9 @@ def _solved_elsewhere():
     def svm(n, p, l2, loss):
         X, y = _labels(n, p, seed=3)
         problem = ow.problems.svm(X, y, l2=l2, loss=loss)
-        # squared hinge: ours has the half (or not), which the value tells; sklearn weighs examples by C
+        C, squared = _svm_weight(problem, n, p, l2), loss == "squared_hinge"
         theirs = LinearSVC(
-            loss=loss,
-            C=_svm_weight(problem, n, X.shape[1], l2),
-            fit_intercept=False,
-            tol=1e-12,
-            max_iter=10_000_000,
-            dual=True,
+            loss=loss, C=C, fit_intercept=False, dual=not squared, tol=1e-12 if squared else 1e-9, max_iter=300_000
         )
         return problem, (_value(problem, _quietly(theirs, X, y).coef_[0]),)
 
@@ -388,7 +383,7 @@ def _functions():
 
     def bounded():
         problem = ow.problems.smooth(
-            lambda w: 100 * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2, [-1.2, 1.0], (None, [0.5, None])
+            lambda w: 100 * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2, [-1.2, 1.0], (None, np.array([0.5, np.inf]))
         )
         return problem, (0.25,)  # at (1/2, 1/4)
 

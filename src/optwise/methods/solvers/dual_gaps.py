@@ -1,0 +1,71 @@
+"""What a dual point of the penalty leaves of the duality gap, as splitting methods estimate it."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from optwise.core.composite import Composite
+from optwise.core.oracles import Oracle
+from optwise.core.penalty import Penalty
+from optwise.core.solver import Iterate
+from optwise.methods.solvers.counted_operator import CountedOperator
+
+
+def penalty_gap(penalty: Penalty, g: float, z: Tensor, u: Tensor) -> tuple[float, float]:
+    r"""The slack of Young's inequality at the largest share of a dual point that has a finite conjugate.
+
+    .. math:: g(z) + g^*(s u) - \langle s u, z \rangle \ge 0
+
+    Args:
+        penalty: g.
+        g: Its value at z.
+        z: A point [m].
+        u: A dual point [m].
+
+    Returns:
+        The slack, NaN where the penalty has no conjugate, and s.
+    """
+    if Oracle.CONJUGATE not in penalty.oracles:
+        return math.nan, 1.0
+    share = penalty.dual_scale(u)
+    slack = g + float(penalty.conjugate(share * u) - share * (u @ z))
+    return (math.inf if math.isnan(slack) else max(slack, 0.0)), share
+
+
+def total_gap(problem: Composite, value: float, *, slack: float, rest: float, slope: float = math.nan) -> float:
+    r"""A gap in the scale of certificates: slacks, and what is left of the stationarity of f.
+
+    .. math:: \text{slack} + \frac{\|r\|^2}{2 \mu}, \qquad r = \nabla f + A^T u + c
+
+    Without strong convexity ``slope``, a decrease of f that r promises, takes the place of the square; where there is
+    none, r counts as a gradient.
+
+    Args:
+        problem: Whose f it is.
+        value: F.
+        slack: The sum of what dual points leave of the other parts.
+        rest: Length of r.
+        slope: The decrease that r promises, at least 0.
+    """
+    modulus = problem.smooth.strong_convexity
+    if modulus > 0.0:
+        return problem.gap_measure(slack + rest * rest / (2.0 * modulus), value)
+    if not math.isnan(slope):
+        return problem.gap_measure(slack + slope, value)
+    return max(problem.gap_measure(slack, value), problem.gradient_measure(rest))
+
+
+def curvature_ratio(problem: Composite, w: Tensor, d: Tensor) -> float:
+    """Curvature of f over that of |A w|^2 / 2 along ``d`` [p]; 1 where either is nothing."""
+    A = CountedOperator(problem)
+    own, other = float(problem.hvp(w, d).norm()), float(A.adjoint(A.forward(d)).norm())
+    return own / other if 0.0 < own < math.inf and 0.0 < other < math.inf else 1.0
+
+
+def better(best: Iterate, found: Iterate) -> Iterate:
+    """The iterate with the smaller gap; where the second has none, the one with the smaller value."""
+    if math.isnan(found.measure):
+        return found if found.value < best.value else best
+    return found if found.measure < best.measure else best

@@ -1,0 +1,200 @@
+"""A point of a smooth problem and the function along a line through it, cheap for losses of linear predictions."""
+
+from __future__ import annotations
+
+import math
+import sys
+from abc import ABC, abstractmethod
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from optwise.core.composite import Composite
+from optwise.core.loss import LinearModel
+
+SHARE = (1e-3, 0.999)
+"""Shares of the first slope that a line search may be asked to leave."""
+POSITIVE = (sys.float_info.min, math.inf)
+"""What a length of a step may be."""
+REFRESH = 30
+"""Moves after which predictions are computed anew: until then each move adds its own rounding error to them."""
+
+
+class Point(NamedTuple):
+    """A point with what is known there.
+
+    Args:
+        w: The point [p].
+        value: f there.
+        gradient: Its gradient [p].
+        norm: Length of the gradient; NaN or infinite where anything in it is.
+        predictions: ``X w`` of a linear model [n]; ``None`` where there is none.
+        moves: Moves since the predictions were computed from ``w``.
+    """
+
+    w: Tensor
+    value: float
+    gradient: Tensor
+    norm: float
+    predictions: Tensor | None = None
+    moves: int = 0
+
+    @property
+    def finite(self) -> bool:
+        """Whether value and gradient are finite."""
+        return math.isfinite(self.value) and math.isfinite(self.norm)
+
+
+class Ray(ABC):
+    """The function t -> f(w + t d); line searches call it, and :meth:`point` is where they end."""
+
+    slope: float
+    """Derivative at t = 0."""
+
+    @abstractmethod
+    def value(self, t: float) -> float:
+        """The value at t."""
+
+    @abstractmethod
+    def __call__(self, t: float) -> tuple[float, float]:
+        """The value at t and the derivative in t."""
+
+    @abstractmethod
+    def point(self, t: float) -> Point:
+        """The point at t; nothing is asked anew where the ray was called with this t last."""
+
+
+def point_at(problem: Composite, w: Tensor) -> Point:
+    """The point ``w`` [p]: one value and one gradient.
+
+    Example:
+        >>> from optwise.core.smooth import Smooth
+        >>> class Bowl(Smooth):
+        ...     dimension = 2
+        ...
+        ...     def value(self, w):
+        ...         return w @ w
+        >>> point_at(Composite(Bowl()), torch.tensor([3.0, 4.0])).norm
+        10.0
+    """
+    model = problem.smooth.model
+    if model is None:
+        return _measured(w, *problem.f_and_gradient(w))
+    problem.count("products")
+    problem.count("evaluations")
+    z = model.X.forward(w)  # [n]
+    value = _total_loss(model, z) + (0.5 * model.l2 * float(w @ w) if model.l2 > 0.0 else 0.0)
+    return _model_point(problem, model, w, (value, z), moves=0)
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """Relative rounding error of a value computed in ``dtype``: four units in the last place.
+
+    Example:
+        >>> rounding(torch.float64)
+        8.881784197001252e-16
+    """
+    return 4.0 * torch.finfo(dtype).eps
+
+
+def same(old: Point, new: Point) -> bool:
+    """Whether a step was so short that rounding has undone it."""
+    return new.value == old.value and new.norm == old.norm and torch.equal(new.w, old.w)
+
+
+def first_reach(point: Point) -> float:
+    """Length of a first step along the gradient: that of the gradient, but at most 1."""
+    return min(point.norm, 1.0)
+
+
+def ray_from(problem: Composite, point: Point, d: Tensor) -> Ray:
+    """The ray from ``point`` along ``d`` [p]; a linear model pays one product for it and none for its trials."""
+    model = problem.smooth.model
+    if model is None:
+        return _PlainRay(problem, point, d)
+    assert point.predictions is not None
+    return _ModelRay(problem, model, point, point.predictions, d)
+
+
+@final
+class _PlainRay(Ray):
+    def __init__(self, problem: Composite, start: Point, d: Tensor) -> None:
+        self._problem, self._start, self._d = problem, start, d
+        self._last = (0.0, start.w, start.value, start.gradient)
+        self.slope = float(start.gradient @ d)
+
+    def value(self, t: float) -> float:
+        return self._problem.f(torch.add(self._start.w, self._d, alpha=t))
+
+    def __call__(self, t: float) -> tuple[float, float]:
+        w = torch.add(self._start.w, self._d, alpha=t)
+        value, gradient = self._problem.f_and_gradient(w)
+        self._last = (t, w, value, gradient)
+        return value, float(gradient @ self._d)
+
+    def point(self, t: float) -> Point:
+        if t == 0.0:
+            return self._start
+        if t != self._last[0]:
+            self(t)
+        return _measured(*self._last[1:])
+
+
+@final
+class _ModelRay(Ray):
+    """Predictions are affine along the ray: ``z + t X d``, and |w + t d|^2 is a parabola."""
+
+    def __init__(self, problem: Composite, model: LinearModel, start: Point, predictions: Tensor, d: Tensor) -> None:
+        self._problem, self._model, self._start, self._z, self._d = problem, model, start, predictions, d
+        problem.count("products")
+        self._turn = model.X.forward(d)  # [n]
+        self._square, self._cross, self._bend = (
+            (float(start.w @ start.w), float(start.w @ d), float(d @ d)) if model.l2 > 0.0 else (0.0, 0.0, 0.0)
+        )
+        self._last = (0.0, start.value, predictions)
+        self.slope = float(start.gradient @ d)
+
+    def value(self, t: float) -> float:
+        self._problem.count("evaluations")
+        z = torch.add(self._z, self._turn, alpha=t)
+        ridge = self._square + t * (2.0 * self._cross + t * self._bend)
+        value = _total_loss(self._model, z) + 0.5 * self._model.l2 * ridge
+        self._last = (t, value, z)
+        return value
+
+    def __call__(self, t: float) -> tuple[float, float]:
+        model, value = self._model, self.value(t)
+        slope = model.scale * float(model.loss.derivative(self._last[2], model.y) @ self._turn)
+        return value, slope + model.l2 * (self._cross + t * self._bend)
+
+    def point(self, t: float) -> Point:
+        if t == 0.0:
+            return self._start
+        w = torch.add(self._start.w, self._d, alpha=t)
+        if self._start.moves >= REFRESH:
+            return point_at(self._problem, w)
+        if t != self._last[0]:
+            self.value(t)
+        _, value, z = self._last
+        return _model_point(self._problem, self._model, w, (value, z), moves=self._start.moves + 1)
+
+
+def _measured(w: Tensor, value: float, gradient: Tensor) -> Point:
+    return Point(w, value, gradient, float(torch.linalg.vector_norm(gradient)))
+
+
+def _total_loss(model: LinearModel, z: Tensor) -> float:
+    return model.scale * float(model.loss.values(z, model.y).sum())
+
+
+def _model_point(
+    problem: Composite, model: LinearModel, w: Tensor, known: tuple[float, Tensor], *, moves: int
+) -> Point:
+    value, z = known
+    problem.count("products")
+    problem.count("gradients")
+    gradient = model.X.adjoint(model.scale * model.loss.derivative(z, model.y))
+    if model.l2 > 0.0:
+        gradient = torch.add(gradient, w, alpha=model.l2)
+    return Point(w, value, gradient, float(torch.linalg.vector_norm(gradient)), z, moves)

@@ -1,0 +1,194 @@
+"""A quadratic with a separable penalty, on few coordinates: Newton steps on the residual of its proximal map."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from optwise.core.penalty import Penalty
+from optwise.methods.solvers.active_systems import ActiveSystem
+
+SUFFICIENT = 1e-2
+"""Share of the decrease that the slope promises which a step must achieve."""
+POINTS = 32
+"""Crossings of zero at which the function is evaluated together."""
+PROXIMAL_STEPS = 30
+"""Accelerated proximal gradient steps where no Newton step gets on."""
+POWER_STEPS = 10
+"""Of the power method for the largest eigenvalue that those need."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A point of the small problem.
+
+    Args:
+        x: The point [k].
+        gradient: Of the quadratic [k].
+        penalty: Value of the penalty.
+        violation: The largest distance of minus the gradient to the subdifferential.
+    """
+
+    x: Tensor
+    gradient: Tensor
+    penalty: float
+    violation: float
+
+
+@final
+class SmallProblem:
+    r"""A quadratic around a point, with a separable convex penalty.
+
+    .. math:: \min_x \; \langle g_0, x - x_0 \rangle + \tfrac12 \langle x - x_0, H (x - x_0) \rangle + g(x)
+
+    A point is optimal where it is a fixed point of the proximal gradient map, and a Newton step on that equation,
+
+    .. math:: x = \operatorname{prox}_{t g}(x - t \nabla q(x)), \qquad
+        \Big(H_{AA} + \tfrac1t (D_A^{-1} - 1)\Big) d_A = -\frac{F_A}{t D_A} - H_{AI} d_I, \quad d_I = -F_I,
+
+    with F the difference of both sides and D the derivative of the map, 0 on I: a system on the active coordinates
+    alone. Where the step leads across zero, coordinates that the map had on the other side are first tried at zero. A
+    step counts if the function falls sufficiently, or if rounding hides how it changes and the violation is halved.
+    Otherwise the best crossing of zero along the step is taken, and if the function does not fall there, accelerated
+    proximal gradient steps.
+
+    Args:
+        system: H.
+        penalty: g, restricted to the k coordinates.
+
+    References:
+        Hintermüller, Ito and Kunisch (2002), The primal-dual active set strategy as a semismooth Newton method; Lee,
+        Battle, Raina and Ng (2006), Efficient sparse coding algorithms, for the crossings; Griesse and Lorenz (2008), A
+        semismooth Newton method for Tikhonov functionals with sparsity constraints.
+    """
+
+    def __init__(self, system: ActiveSystem, penalty: Penalty) -> None:
+        self._system, self._penalty = system, penalty
+        largest = float(system.diagonal.mean())
+        self._step = 1.0 / largest if 0.0 < largest < math.inf else 1.0
+        self._largest = 0.0
+        self.steps = 0
+
+    def minimise(self, x: Tensor, gradient: Tensor, *, tol: float, most: int) -> Tensor:
+        """The point reached from ``x`` [k] when no violation exceeds ``tol``, ``most`` steps were taken or none helps.
+
+        Args:
+            x: The start :math:`x_0` [k].
+            gradient: :math:`g_0` [k].
+            tol: In the units of the gradient.
+            most: Steps allowed.
+        """
+        at = self._place(x, gradient)
+        while at.violation > tol and self.steps < most:
+            self.steps += 1
+            reached = self._newton(at) or self._proximal(at)
+            if reached is None:
+                break
+            at = reached
+        return at.x
+
+    def _place(self, x: Tensor, gradient: Tensor) -> Place:
+        return Place(x, gradient, float(self._penalty.value(x)), float(self._penalty.violation(x, gradient).max()))
+
+    def _newton(self, at: Place) -> Place | None:
+        t = self._step
+        v = torch.add(at.x, at.gradient, alpha=-t)
+        target, slope = self._penalty.prox(v, t), self._penalty.prox_derivative(v, t)
+        active = slope.nonzero()[:, 0]
+        d = target - at.x  # [k]; what is not active goes to its proximal point
+        moving = d.index_select(0, active)
+        d.index_fill_(0, active, 0.0)
+        turn = self._system.times(d) if bool(d.any()) else None
+        if active.numel() > 0:
+            factor = slope.index_select(0, active)
+            plain = bool((factor == 1.0).all())
+            rhs = moving / t if plain else moving / (t * factor)
+            if turn is not None:
+                rhs = rhs - turn.index_select(0, active)
+            extra = None if plain else (1.0 / factor - 1.0) / t
+            d.index_copy_(0, active, self._system.solve(active, rhs, extra=extra))
+        x = at.x + d
+        strays = x * target < 0.0
+        if bool(strays.any()):
+            reached = self._trial(at, torch.where(strays, 0.0, x))
+            if reached is not None:
+                return reached
+        return self._trial(at, x) or self._crossing(at, d)
+
+    def _trial(self, at: Place, x: Tensor) -> Place | None:
+        """The place ``x`` where it is acceptable."""
+        d = x - at.x
+        turn = self._system.times(d)
+        reached = self._place(x, at.gradient + turn)
+        change = reached.penalty - at.penalty
+        decrease = float(at.gradient @ d) + change  # of the slope; at most the change of the function
+        total = decrease + 0.5 * float(d @ turn)
+        if decrease < 0.0 and total <= SUFFICIENT * decrease:
+            return reached
+        noise = 8.0 * torch.finfo(x.dtype).eps * (abs(at.penalty) + abs(reached.penalty))
+        return reached if total <= noise and reached.violation <= 0.5 * at.violation else None
+
+    def _crossing(self, at: Place, d: Tensor) -> Place | None:
+        """The lowest place along ``d`` among those where a coordinate is zero, where the function falls there."""
+        ratios = -at.x / d
+        shares = ratios[(ratios > 0.0) & (ratios < 1.0)].sort().values  # [m]
+        if shares.numel() == 0:
+            return None
+        turn = self._system.times(d)
+        line = (float(at.gradient @ d), 0.5 * float(d @ turn))
+        best, low, high = 0, 0, shares.numel() - 1
+        while True:
+            stride = max((high - low) // (POINTS - 1), 1)
+            picked = torch.arange(low, high + 1, stride, device=d.device)
+            some = shares.index_select(0, picked)
+            values = line[0] * some + line[1] * some.square() + self._penalty.value(at.x + some[:, None] * d)
+            lowest = int(values.argmin())
+            best = low + lowest * stride
+            if stride == 1:
+                break
+            low, high = max(best - stride, 0), min(best + stride, shares.numel() - 1)
+        if not float(values[lowest]) < at.penalty:
+            return None
+        share = shares[best]
+        x = torch.where(ratios == share, 0.0, at.x + share * d)
+        return self._place(x, at.gradient + share * turn)
+
+    def _proximal(self, at: Place) -> Place | None:
+        """The lowest place that accelerated proximal gradient steps reach; ``None`` where the function does not fall."""
+        if self._largest == 0.0:
+            self._largest = self._eigenvalue(at.gradient)
+        x, slope, y, y_slope, momentum = at.x, at.gradient, at.x, at.gradient, 1.0
+        for _ in range(PROXIMAL_STEPS):
+            following = self._penalty.prox(y - y_slope / self._largest, 1.0 / self._largest)
+            d = following - y
+            turn = self._system.times(d)
+            if float(d @ turn) > self._largest * float(d @ d):
+                self._largest *= 2.0
+                continue
+            uphill = float(d @ (following - x)) < 0.0
+            longer = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum * momentum))
+            ahead = 0.0 if uphill else (momentum - 1.0) / longer
+            reached_slope = y_slope + turn
+            y, y_slope = following + ahead * (following - x), reached_slope + ahead * (reached_slope - slope)
+            x, slope, momentum = following, reached_slope, 1.0 if uphill else longer
+        d = x - at.x
+        turn = self._system.times(d)
+        reached = self._place(x, at.gradient + turn)
+        total = float(at.gradient @ d) + 0.5 * float(d @ turn) + reached.penalty - at.penalty
+        return reached if total < 0.0 else None
+
+    def _eigenvalue(self, start: Tensor) -> float:
+        """The largest eigenvalue of H, nearly; at least the largest entry of its diagonal."""
+        v = start / torch.linalg.vector_norm(start)
+        found = 0.0
+        for _ in range(POWER_STEPS):
+            turn = self._system.times(v)
+            found = float(torch.linalg.vector_norm(turn))
+            if not 0.0 < found < math.inf:
+                break
+            v = turn / found
+        return max(1.1 * found, float(self._system.diagonal.max()), torch.finfo(start.dtype).tiny)
