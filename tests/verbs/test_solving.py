@@ -253,14 +253,12 @@ def test_what_the_caller_can_mend_is_one_sentence(call, error, said):
 
 
 def test_a_penalty_without_a_prox_is_refused_by_what_is_missing():
-    class Count(ow.Penalty):
-        convex = False
-
+    class Peak(ow.Penalty):
         def value(self, w):
-            return (w != 0).sum(-1).to(w)
+            return w.abs().max()
 
-    problem = ow.problems.composite(lambda w: w.square().sum(), Count(), w0=[1.0, 1.0])
-    with pytest.raises(UnmetNeed, match="prox"):
+    problem = ow.problems.composite(lambda w: w.square().sum(), Peak(), w0=[1.0, 1.0], convex=True)
+    with pytest.raises(UnmetNeed, match="fista needs prox, which the Peak of composite does not have"):
         ow.solve(problem, method="fista")
     with pytest.raises(UnmetNeed, match="No method can solve"):
         ow.solve(problem)

@@ -113,8 +113,15 @@ def check_convexity(
             f"{chords} chords; give a vector, a finite radius above 0 and at least one chord."
         )
     smooth = f.to(dtype=torch.float64) if isinstance(f, Smooth) else _Written(f, middle.numel())
-    if not math.isfinite(_value(smooth, middle)):
-        raise BadProblem(f"The function is {_value(smooth, middle)} at {shown(middle)}; check it where it is finite.")
+    try:
+        value = _value(smooth, middle)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise BadProblem(
+            f"The function fails at a float64 point of length {middle.numel()} ({str(error).splitlines()[0]}); give "
+            "one of such a vector that returns one number, its own data in float64."
+        ) from error
+    if not math.isfinite(value):
+        raise BadProblem(f"The function is {value} at {shown(middle)}; check it where it is finite.")
     generator = torch_generator(seed)
     subject = "f" if isinstance(smooth, _Written) else type(smooth).__name__
     law, worst = _chords(smooth, middle, radius=radius, chords=chords, generator=generator)
@@ -193,8 +200,7 @@ def _chords(
         y = x + radius * 10.0 ** (5 * float(draws[1]) - 3) * ends[1]
         found, size = _chord(smooth, x, y, weight=0.1 + 0.8 * float(draws[2]))
         if found is not None:
-            example = f"{found.violation:.3g} above, between {shown(x)} and {shown(y)} at {found.weight:.3g}"
-            law.tried(found.violation, size, example)
+            law.tried(found.violation, size, "{} above, between {} and {} at {}", found.violation, x, y, found.weight)
             if not found.violation <= NOISE * size and (worst is None or found.violation > worst.violation):
                 worst = found
     return law, worst
@@ -265,7 +271,7 @@ def _not_down(curvatures: list[_Curvature]) -> Law:
         tol=CURVED,
     )
     for at in curvatures:
-        law.tried(-at.least, at.size, f"curvature {at.least:.3g} at {shown(at.w)}")
+        law.tried(-at.least, at.size, "curvature {} at {}", at.least, at.w)
     return law
 
 
@@ -278,7 +284,7 @@ def _below_lipschitz(lipschitz: float | None, curvatures: list[_Curvature]) -> L
         tol=CURVED,
     )
     for at in curvatures if lipschitz is not None else ():
-        law.tried(at.size - (lipschitz or 0.0), at.size, f"curvature {at.size:.3g} at {shown(at.w)}")
+        law.tried(at.size - (lipschitz or 0.0), at.size, "curvature {} at {}", at.size, at.w)
     return law
 
 
@@ -291,7 +297,7 @@ def _above_modulus(modulus: float, curvatures: list[_Curvature]) -> Law:
         tol=CURVED,
     )
     for at in curvatures if modulus > 0 else ():
-        law.tried(modulus - at.least, at.size, f"curvature {at.least:.3g} at {shown(at.w)}")
+        law.tried(modulus - at.least, at.size, "curvature {} at {}", at.least, at.w)
     return law
 
 
@@ -304,5 +310,5 @@ def _above_lower_bound(smooth: Smooth, curvatures: list[_Curvature]) -> Law:
     )
     for at in curvatures if math.isfinite(smooth.lower_bound) else ():
         value = _value(smooth, at.w)
-        law.tried(smooth.lower_bound - value, abs(value), f"{value:.9g} at {shown(at.w)}")
+        law.tried(smooth.lower_bound - value, abs(value), "{} at {}", value, at.w)
     return law

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from optwise.analyses.intervals import share_interval
+from optwise.core.errors import BadProblem
 from optwise.core.finding import Finding, Grade
 
 ROUNDING = 1e-10
@@ -39,20 +40,22 @@ class Law:
     worst: float = 0.0
     example: str = ""
 
-    def tried(self, violation: float, size: float, example: str) -> None:
+    def tried(self, violation: float, size: float, example: str, *parts: float | Tensor) -> None:
         """Note one trial.
 
         Args:
             violation: By how much it failed; at most 0 where it holds with room, NaN where it cannot be computed.
             size: What the violation is relative to.
-            example: Where, with numbers; kept for the worst trial.
+            example: Where, with a pair of braces for each part; kept of the worst trial.
+            parts: Numbers and points.
         """
         relative = violation / max(size, 1e-300) if math.isfinite(violation) else violation
         relative = math.inf if math.isnan(relative) else relative
         self.trials += 1
         self.failures += relative > self.tol
         if relative > max(self.worst, self.tol):
-            self.worst, self.example = relative, example
+            self.worst = relative
+            self.example = example.format(*(shown(p) if isinstance(p, Tensor) else f"{p:.9g}" for p in parts))
 
     def finding(self, subject: str) -> Finding:
         """What the trials say; the value is the share that failed."""
@@ -94,3 +97,21 @@ def drawn(count: int, dimension: int, generator: torch.Generator) -> Tensor:
     points[2::5] = points[2::5, :1].expand(-1, dimension)
     points[3::5] = points[3::5].round()
     return points
+
+
+def refuse_other_kind(name: str, given: Tensor, found: Tensor) -> None:
+    """Raise unless a map gave a point of the shape and dtype of the one it was given.
+
+    Args:
+        name: Of the map.
+        given: The point.
+        found: Its image.
+
+    Raises:
+        BadProblem: It has another shape or dtype.
+    """
+    if found.shape != given.shape or found.dtype != given.dtype:
+        raise BadProblem(
+            f"{name} gives {str(found.dtype).removeprefix('torch.')} of shape {tuple(found.shape)} for float64 of "
+            f"shape {tuple(given.shape)}; keep both, as in torch.ones_like(v)."
+        )

@@ -7,12 +7,15 @@ import math
 import torch
 from torch import Tensor
 
-from optwise.analyses.laws import Law, drawn, shown
+from optwise.analyses.laws import Law, drawn, refuse_other_kind
 from optwise.core.constraint import ConstraintSet
 from optwise.core.errors import BadProblem
 from optwise.core.finding import Finding
 from optwise.core.oracles import Oracle
 from optwise.numerics.rng import torch_generator
+
+RADII = (1.0, 0.3, 0.1, 0.03, 0.01)
+"""Of the points that are drawn around a projection, relative to the way to it."""
 
 
 def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, points: int = 40) -> tuple[Finding, ...]:
@@ -37,7 +40,7 @@ def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, point
         One finding a law. What passes has met no counterexample, which is no proof.
 
     Raises:
-        BadProblem: There are too few points.
+        BadProblem: The projection gives another shape or dtype, or there are too few points.
 
     Example:
         >>> class Shell(ConstraintSet):
@@ -52,12 +55,15 @@ def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, point
     if points < 10 or dimension < 1:
         raise BadProblem(f"A check was asked for at {points} points of length {dimension}; give at least 10, and 1.")
     constraint = constraint.to(dtype=torch.float64)
-    places = drawn(points, dimension, torch_generator(seed))
+    generator = torch_generator(seed)
+    places = drawn(points, dimension, generator)
     places = places[places.any(1)]  # the sphere has no point nearest to 0
     pairs = [(v, constraint.project(v)) for v in places]
-    laws = [_idempotence(constraint, pairs), _nearest(pairs)]
+    refuse_other_kind(f"{type(constraint).__name__}.project", *pairs[0])
+    others = [[*_beside(constraint, v, x, generator), *(y for _, y in pairs)] for v, x in pairs]
+    laws = [_idempotence(constraint, pairs), _nearest(pairs, others)]
     if constraint.convex:
-        laws += [_variational(pairs), _firm(pairs)]
+        laws += [_variational(pairs, others), _firm(pairs)]
         if Oracle.SUPPORT in constraint.oracles:
             laws += [_support(constraint, pairs), _normals(constraint, pairs), _dual_scale(constraint, places)]
     if Oracle.VERTEX in constraint.oracles:
@@ -70,6 +76,13 @@ def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, point
 Pairs = list[tuple[Tensor, Tensor]]
 
 
+def _beside(constraint: ConstraintSet, v: Tensor, x: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Points of the set around the projection x of v, on the scale of the way to it."""
+    away = float((v - x).norm()) / math.sqrt(v.numel())
+    steps = torch.randn(len(RADII), v.numel(), generator=generator, dtype=v.dtype)
+    return [constraint.project(x + radius * away * step) for radius, step in zip(RADII, steps, strict=True)]
+
+
 def _idempotence(constraint: ConstraintSet, pairs: Pairs) -> Law:
     law = Law(
         "idempotence",
@@ -79,36 +92,36 @@ def _idempotence(constraint: ConstraintSet, pairs: Pairs) -> Law:
     )
     for v, x in pairs:
         apart = max(float((constraint.project(x) - x).norm()), float(constraint.violation(x)))
-        law.tried(apart, float(x.norm() + v.norm()), f"{shown(v)} to {shown(x)}, which is off by {apart:.3g}")
+        law.tried(apart, float(x.norm() + v.norm()), "{} to {}, which is off by {}", v, x, apart)
     return law
 
 
-def _nearest(pairs: Pairs) -> Law:
+def _nearest(pairs: Pairs, others: list[list[Tensor]]) -> Law:
     law = Law(
         "nearest",
         "no other point of the set is nearer than the projection",
         "definition of the projection",
         "Mend project: it must give the nearest point of the set.",
     )
-    for v, x in pairs:
-        distances = [float((v - y).norm()) for _, y in pairs]
+    for (v, x), candidates in zip(pairs, others, strict=True):
+        distances = [float((v - y).norm()) for y in candidates]
         own, best = float((v - x).norm()), min(distances)
-        nearest = pairs[distances.index(best)][1]
-        law.tried(own - best, float(v.norm() + x.norm()), f"{shown(v)} to {shown(x)}, while {shown(nearest)} is nearer")
+        nearest = candidates[distances.index(best)]
+        law.tried(own - best, float(v.norm() + x.norm()), "{} to {}, while {} is nearer", v, x, nearest)
     return law
 
 
-def _variational(pairs: Pairs) -> Law:
+def _variational(pairs: Pairs, others: list[list[Tensor]]) -> Law:
     law = Law(
         "variational-inequality",
         "<v - P(v), x - P(v)> <= 0 for every x of the set",
         "Bauschke and Combettes (2017), theorem 3.16",
         "Set convex = False on the class, or mend project.",
     )
-    for v, x in pairs:
-        for _, y in pairs:
+    for (v, x), candidates in zip(pairs, others, strict=True):
+        for y in candidates:
             size = float((v - x).norm() * (y - x).norm() + v.norm() * (x.norm() + y.norm()))
-            law.tried(float((v - x) @ (y - x)), size, f"v = {shown(v)}, P(v) = {shown(x)}, x = {shown(y)}")
+            law.tried(float((v - x) @ (y - x)), size, "v = {}, P(v) = {}, x = {}", v, x, y)
     return law
 
 
@@ -123,8 +136,7 @@ def _firm(pairs: Pairs) -> Law:
         for u, y in pairs[i + 1 :]:
             apart, before = x - y, v - u
             size = float(before @ before + x @ x + y @ y)
-            example = f"{shown(v)} to {shown(x)}, {shown(u)} to {shown(y)}"
-            law.tried(float(apart @ apart - apart @ before), size, example)
+            law.tried(float(apart @ apart - apart @ before), size, "{} to {}, {} to {}", v, x, u, y)
     return law
 
 
@@ -140,7 +152,8 @@ def _support(constraint: ConstraintSet, pairs: Pairs) -> Law:
         for _, x in pairs:
             product, size = float(c @ x), float(c.norm() * x.norm())
             below = product - support if support != math.inf else -1.0
-            law.tried(below, size + (abs(support) if math.isfinite(support) else 0.0), f"{support:.9g} < {product:.9g}")
+            size += abs(support) if math.isfinite(support) else 0.0
+            law.tried(below, size, "{} < {} for c = {}, x = {}", support, product, c, x)
     return law
 
 
@@ -157,8 +170,7 @@ def _normals(constraint: ConstraintSet, pairs: Pairs) -> Law:
             continue  # what is left of v in the set is rounding
         support, product = float(constraint.support(c)), float(c @ x)
         size = abs(support) + float(c.norm() * (x.norm() + v.norm())) if math.isfinite(support) else 1.0
-        example = f"{support:.9g} against {product:.9g} for c = {shown(c)}"
-        law.tried(abs(support - product), size, example)
+        law.tried(abs(support - product), size, "{} against {} for c = {}", support, product, c)
     return law
 
 
@@ -172,7 +184,7 @@ def _dual_scale(constraint: ConstraintSet, places: Tensor) -> Law:
     for c in places:
         t = constraint.dual_scale(c)
         support = float(constraint.support(t * c))
-        law.tried(0.0 if 0 <= t <= 1 and math.isfinite(support) else 1.0, 1.0, f"{support:g} at {t:g} of {shown(c)}")
+        law.tried(0.0 if 0 <= t <= 1 and math.isfinite(support) else 1.0, 1.0, "{} at {} of {}", support, t, c)
     return law
 
 
@@ -190,8 +202,8 @@ def _vertex(constraint: ConstraintSet, pairs: Pairs) -> Law:
         outside = float(constraint.violation(corner)) * float(c.norm())
         best = min(float(c @ x) for _, x in pairs)
         apart = abs(reached + float(constraint.support(-c))) if known else 0.0
-        example = f"{shown(corner)} with {reached:.9g} for c = {shown(c)}"
-        law.tried(max(outside, reached - best, apart), size + abs(best), example)
+        violation = max(outside, reached - best, apart)
+        law.tried(violation, size + abs(best), "{} with {} for c = {}", corner, reached, c)
     return law
 
 
@@ -205,5 +217,5 @@ def _bounds(constraint: ConstraintSet, pairs: Pairs) -> Law:
     low, high = constraint.bounds()
     for v, x in pairs:
         apart = float((v.clamp(low, high) - x).norm())
-        law.tried(apart, float(v.norm() + x.norm()), f"{shown(v)} to {shown(x)}")
+        law.tried(apart, float(v.norm() + x.norm()), "{} to {}", v, x)
     return law

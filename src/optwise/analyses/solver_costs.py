@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from optwise.analyses.fitted_costs import FACTORS, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
 from optwise.core.composite import Composite
+from optwise.core.loss import LinearModel
 
+SAMPLED = 128
+"""Rows of a design that are looked at."""
 UNKNOWN_CONDITION = 1e4
 """Condition number assumed where nothing is known."""
 
@@ -26,6 +29,7 @@ class Features:
         tol: What is asked for.
         dense: Whether the entries of the design are at hand.
         convex: Whether the smooth part is known to be convex.
+        banded: Whether the operator times its transpose is tridiagonal.
     """
 
     examples: int
@@ -36,6 +40,7 @@ class Features:
     tol: float = 1e-6
     dense: bool = True
     convex: bool = True
+    banded: bool = False
 
     @property
     def digits(self) -> float:
@@ -64,9 +69,7 @@ def features(problem: Composite, gradient_seconds: float, condition: float | Non
     seconds = gradient_seconds
     if dense:
         seconds = 2 * n * problem.dimension * NUMBER_SECONDS + 10 * OPERATION_SECONDS
-    known = condition
-    if known is None and smooth.strong_convexity > 0 and smooth.lipschitz is not None:
-        known = max(1.0, smooth.lipschitz / smooth.strong_convexity)
+    known = condition if condition is not None or model is None else _condition(model)
     return Features(
         examples=n,
         parameters=problem.dimension,
@@ -76,7 +79,19 @@ def features(problem: Composite, gradient_seconds: float, condition: float | Non
         tol=problem.tol,
         dense=dense,
         convex=smooth.convex,
+        banded=problem.operator is not None and problem.operator.gram_bands is not None,
     )
+
+
+def _condition(model: LinearModel) -> float | None:
+    """A guess at the condition number under a ridge, from the length of some rows: no pass over the whole design."""
+    matrix = model.X.matrix
+    if matrix is None or model.l2 <= 0:
+        return None
+    n, p = matrix.shape
+    square = float(matrix[:SAMPLED].square().sum(1).mean())
+    trace = model.scale * n * model.loss.smoothness * square
+    return 1.0 + trace / (math.sqrt(min(n, p)) * model.l2)  # the largest eigenvalue lies between trace / rank and trace
 
 
 def predicted_seconds(method: str, of: Features) -> float:
@@ -128,6 +143,14 @@ def _working_sets(of: Features) -> float:
     return 6 * of.gradient_seconds + steps + of.examples * used**2 * FLOP_SECONDS
 
 
+def _interior_point(of: Features) -> float:
+    """About fifteen factorisations of a banded matrix, or of one of the smaller size."""
+    if of.banded:
+        return 15 * (60 * OPERATION_SECONDS + 30 * of.rows * NUMBER_SECONDS)
+    size = float(of.parameters)
+    return 15 * ((max(of.rows, of.examples) * size**2 + size**3 / 3) * FLOP_SECONDS + 60 * OPERATION_SECONDS)
+
+
 def _dense_splitting(of: Features) -> float:
     """A factorisation, then many solves with it."""
     size = max(of.parameters, of.rows)
@@ -168,6 +191,7 @@ _COSTS: Mapping[str, Callable[[Features], float]] = {
     "semismooth-augmented-lagrangian": lambda of: 0.5 * _dense_splitting(of),
     "pdhg": _gradients(lambda of: 4 * of.root * of.digits, operations=60),
     "frank-wolfe": _gradients(lambda of: 10 * of.condition**0.5 * of.digits, operations=60),
-    "dual-interior-point": lambda of: 25 * (60 * OPERATION_SECONDS + 200 * max(of.rows, 1) * NUMBER_SECONDS),
+    "dual-interior-point": _interior_point,
+    "taut-string": lambda of: 2e-6 * (of.parameters + 100),
     "nelder-mead": _gradients(lambda of: 200.0 * of.parameters**2, operations=40),
 }

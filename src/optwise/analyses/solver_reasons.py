@@ -37,6 +37,7 @@ _EXPLOITS: Mapping[str, str] = {
     "pdhg": "products with the operator and proximal maps are all it takes",
     "frank-wolfe": "linear minimisation over the set is cheap",
     "dual-interior-point": "the dual is a box with a banded matrix, so each interior-point step is linear in its size",
+    "taut-string": "total variation of a chain, which one pass along a taut string answers exactly",
     "nelder-mead": "values are all it takes",
 }
 

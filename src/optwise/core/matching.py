@@ -7,9 +7,16 @@ from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 
 
-def mismatch(problem: Problem, method: Method) -> str:
-    """Why ``method`` cannot work on ``problem``, naming both and what is missing; empty where it can."""
-    missing = method.needs - problem.oracles
+def mismatch(problem: Problem, method: Method, oracles: frozenset[Oracle] | None = None) -> str:
+    """Why ``method`` cannot work on ``problem``, naming both and what is missing; empty where it can.
+
+    Args:
+        problem: What is solved.
+        method: Of any kind.
+        oracles: The problem's, for whoever asks about many methods; ``None`` asks the problem.
+    """
+    offered = problem.oracles if oracles is None else oracles
+    missing = method.needs - offered
     if missing:
         asked = ", ".join(sorted(oracle.value for oracle in missing))
         return f"{method.label} needs {asked}, which {problem.name} does not offer"
@@ -24,4 +31,7 @@ def mismatch(problem: Problem, method: Method) -> str:
                 f"{problem.name} has a {type(part).__name__}, and {method.label} would ignore it because it uses no "
                 f"{oracle.value}"
             )
+        if part is not None and oracle not in offered:
+            kind = type(part).__name__
+            return f"{method.label} needs {oracle.value}, which the {kind} of {problem.name} does not have"
     return ""

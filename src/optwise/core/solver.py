@@ -54,7 +54,7 @@ class Solver(Procedure):
     @property
     def label(self) -> str:
         """The name a comparison prints and a user types: ``NewtonCG`` is ``newton-cg``."""
-        return self.name or re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(self).__name__).lower()
+        return self.name or kind_label(type(self))
 
     def refusal(self, problem: Composite) -> str:
         """Why it cannot solve this problem although its needs are met, as the rest of a sentence; empty if it can."""
@@ -68,3 +68,13 @@ class Solver(Procedure):
         layout = Layout.of(w)
         for found in self.solve(oracles.whole(), layout.pack(w)):
             yield layout.unpack(found.w), {"loss": found.value}
+
+
+def kind_label(kind: type[Solver]) -> str:
+    """The name of a class of solvers as users type it.
+
+    Example:
+        >>> kind_label(type("NewtonCG", (), {}))
+        'newton-cg'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()

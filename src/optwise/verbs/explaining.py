@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
+from optwise.analyses.preflight import preflight
 from optwise.analyses.solver_costs import Features, features, predicted_seconds
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite, start_row
 from optwise.core.matching import mismatch
 from optwise.core.problem import Problem
 from optwise.core.sampler import Full
+from optwise.core.solver import Solver
 from optwise.methods.solvers import SOLVERS
 
 
@@ -100,32 +104,54 @@ def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
         ('cholesky', 'lbfgsb needs bounds, which ridge does not offer')
     """
     whole = problem if isinstance(problem.sampler, Full) else problem.with_sampler(Full())
-    return explain_composite(whole, Composite.of(whole, tol=tol))
+    composite = Composite.of(whole, tol=tol)
+    found, said = explain_composite(whole, composite), preflight(composite)
+    choices = tuple(
+        replace(choice, reason=f"{choice.reason}; {said[choice.method]}")
+        if choice.eligible and choice.method in said
+        else choice
+        for choice in found.choices
+    )
+    return replace(found, choices=choices)
 
 
 def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     """The same for a problem that was made ready already."""
-    refused = {name: _refusal(problem, composite, cls) for name, cls in SOLVERS.items()}
     of = features(composite, _gradient_seconds(problem, composite))
-    choices = [
-        Choice(
-            name,
-            math.inf if refusal else predicted_seconds(name, of),
-            refusal or reason_for(name, of),
-            not refusal,
-        )
-        for name, refusal in refused.items()
-    ]
-    return Explanation(problem.name, tuple(sorted(choices, key=lambda c: (not c.eligible, c.seconds))), of)
+    fits, misfits = _matched(problem, of)
+    checked = [_checked(choice, composite) for choice in fits]
+    choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *misfits]
+    return Explanation(problem.name, tuple(choices), of)
 
 
-def _refusal(problem: Problem, composite: Composite, cls: Any) -> str:
-    solver = cls()
-    refusal: str = mismatch(problem, solver)
-    if refusal:
-        return refusal
-    reason = solver.refusal(composite)
-    return f"{solver.label} {reason}" if reason else ""
+def eligible_choices(problem: Problem, composite: Composite) -> Iterator[Choice]:
+    """The methods that can solve a problem, the cheapest first, each looked at closely only when it is its turn."""
+    of = features(composite, _gradient_seconds(problem, composite))
+    return (choice for fit in _matched(problem, of)[0] if (choice := _checked(fit, composite)).eligible)
+
+
+def _matched(problem: Problem, of: Features) -> tuple[list[Choice], list[Choice]]:
+    """The methods whose needs the problem meets, by predicted cost, and the others."""
+    fits, misfits, oracles = [], [], problem.oracles
+    for name, solver in _defaults().items():
+        refusal = mismatch(problem, solver, oracles)
+        if refusal:
+            misfits.append(Choice(name, math.inf, refusal, eligible=False))
+        else:
+            fits.append(Choice(name, predicted_seconds(name, of), reason_for(name, of), eligible=True))
+    return sorted(fits, key=lambda choice: choice.seconds), misfits
+
+
+@cache
+def _defaults() -> dict[str, Solver]:
+    """Every solver as it ships."""
+    return {name: cls() for name, cls in SOLVERS.items()}
+
+
+def _checked(choice: Choice, composite: Composite) -> Choice:
+    """The choice, refused where the method says so of this very problem."""
+    reason = _defaults()[choice.method].refusal(composite)
+    return Choice(choice.method, math.inf, f"{choice.method} {reason}", eligible=False) if reason else choice
 
 
 def _gradient_seconds(problem: Problem, composite: Composite) -> float:

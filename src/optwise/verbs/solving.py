@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 from optwise.analyses.certificates import certify
 from optwise.analyses.certificates.precision import reachable
 from optwise.analyses.certificates.unboundedness import ray_certificate
+from optwise.analyses.solver_costs import features
+from optwise.analyses.solver_reasons import reason_for
 from optwise.core.answer import Answer
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.composite import Composite, start_row
@@ -24,11 +27,11 @@ from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.run import Execution, HeldWeights, Measurement, Run
 from optwise.core.sampler import Full
-from optwise.core.solver import Solver
+from optwise.core.solver import Solver, kind_label
 from optwise.core.status import Status
 from optwise.engine.solving import Course, run_solver
 from optwise.methods.solvers import SOLVERS
-from optwise.verbs.explaining import Explanation, explain_composite
+from optwise.verbs.explaining import eligible_choices, explain_composite
 
 AUTO = "auto"
 TOL = 1e-6
@@ -107,7 +110,8 @@ def solve(
     if refusal:
         raise UnmetNeed(f"{refusal}; choose another method, or `auto`.")
     course = _run(formulated, chosen, w, tol, max_seconds)
-    return _answer(formulated, [(chosen, course)], f"{chosen.label} was asked for.", tol)
+    reason = reason_for(kind_label(type(chosen)), features(formulated.composite, 0.0))
+    return _answer(formulated, [(chosen, course)], f"{chosen.label} was asked for: {reason}.", tol)
 
 
 def formulate(problem: Problem, tol: float = TOL) -> Formulated:
@@ -209,29 +213,23 @@ def _run(formulated: Formulated, solver: Solver, w: Tensor, tol: float, max_seco
 
 def _automatic(formulated: Formulated, w: Tensor, tol: float, max_seconds: float | None) -> Run:
     began = time.perf_counter()
-    explanation = explain_composite(formulated.problem, formulated.composite)
-    eligible = explanation.eligible
-    if not eligible:
-        raise UnmetNeed(f"No method can solve {formulated.problem.name}; {explanation.refusals[0]}.")
     tried: list[tuple[Solver, Course]] = []
-    for choice in eligible[:ATTEMPTS]:
+    reason = ""
+    for choice in islice(eligible_choices(formulated.problem, formulated.composite), ATTEMPTS):
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
-        if left is not None and left <= 0:
+        if left is not None and left <= 0 and tried:
             break
-        solver = SOLVERS[choice.method]()
+        solver, reason = SOLVERS[choice.method](), choice.reason
         course = _run(formulated, solver, w, tol, left)
         tried.append((solver, course))
         if course.status not in (Status.STALLED, Status.NOT_FINITE):
             break
         w = course.best.w
-    return _answer(formulated, tried, _why(explanation, tried), tol)
-
-
-def _why(explanation: Explanation, tried: Sequence[tuple[Solver, Course]]) -> str:
-    last = tried[-1][0].label
-    reason = next(choice.reason for choice in explanation.eligible if choice.method == last)
+    if not tried:
+        refusals = explain_composite(formulated.problem, formulated.composite).refusals
+        raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
     passed = [f"{solver.label} ended {course.status.value!r} first." for solver, course in tried[:-1]]
-    return " ".join([f"{last}: {reason}.", *passed])
+    return _answer(formulated, tried, " ".join([f"{tried[-1][0].label}: {reason}.", *passed]), tol)
 
 
 def _answer(formulated: Formulated, tried: Sequence[tuple[Solver, Course]], why: str, tol: float) -> Run:

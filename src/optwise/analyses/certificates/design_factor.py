@@ -50,6 +50,11 @@ class DesignFactor:
         formed: Tensor = self.operator.forward(unit).mT if p <= m else self.operator.adjoint(unit)
         return formed
 
+    @cached_property
+    def norm(self) -> float:
+        """The Frobenius norm of A; infinite where it is not formed."""
+        return math.inf if self.matrix is None else float(self.matrix.norm())
+
     def inverse_form(self, rest: Tensor) -> float:
         r"""An upper bound of :math:`\tfrac12 r^\top H^{-1} r`; infinite where none is known."""
         if not rest.any():

@@ -68,7 +68,7 @@ def duality_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
         yield _on_gradient(at, ray)
     model = at.problem.smooth.model
     if model is not None and dual is not None and dual.shape == model.y.shape and at.problem.operator is None:
-        yield _named(of_predictions(at, model, dual), GAP)
+        yield bound(of_predictions(at, model, dual))
 
 
 def joint_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
@@ -93,7 +93,7 @@ def joint_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
     yield from (_on_gradient(at, ray) for ray in splits(near, -at.gradient))
     if model is not None and dual is not None and dual.shape == model.y.shape and model.l2 == 0:
         smooth = losses_along(at, model, dual)
-        yield from (_named(along(at, ray, smooth), GAP) for ray in splits(near, -model.X.adjoint(dual)))
+        yield from (bound(along(at, ray, smooth)) for ray in splits(near, -model.X.adjoint(dual)))
 
 
 def of_predictions(at: Evaluation, model: LinearModel, theta: Tensor) -> Slack:
@@ -163,6 +163,11 @@ def losses_along(at: Evaluation, model: LinearModel, theta: Tensor) -> Callable[
     return lambda t: of_losses(model, at.predictions, t * theta)
 
 
+def bound(slack: Slack, name: str = GAP) -> Bound:
+    """A sum of slacks as a bound of the distance to the optimum."""
+    return Bound(slack.gap, slack.magnitude, name)
+
+
 def least(*slacks: Slack) -> Slack:
     """The smallest of several slacks."""
     return min(slacks, key=lambda slack: slack.gap if slack.gap >= 0 else math.inf, default=NO_BOUND)
@@ -200,11 +205,11 @@ def _offered_rays(at: Evaluation, argument: Tensor | None) -> Iterator[Ray]:
 
 def _near(at: Evaluation, point: DualPoint) -> Bound:
     smooth = least(of_modulus(at, at.gradient + point.pull), of_conjugate(at, -point.pull))
-    return _named(point.slack(at) + smooth, MODULUS if at.smooth_only else GAP)
+    return bound(point.slack(at) + smooth, MODULUS if at.smooth_only else GAP)
 
 
 def _on_gradient(at: Evaluation, ray: Ray) -> Bound:
-    return _named(along(at, ray, lambda t: _along_gradient(at, t)), FRANK_WOLFE if at.problem.penalty is None else GAP)
+    return bound(along(at, ray, lambda t: _along_gradient(at, t)), FRANK_WOLFE if at.problem.penalty is None else GAP)
 
 
 def _along_gradient(at: Evaluation, t: float) -> Slack:
@@ -235,7 +240,3 @@ def _level_set(at: Evaluation, t: float, point: DualPoint) -> Slack:
     slack = point.slack(at)
     drop = (1 / t - 1) * (at.f - lower)
     return Slack(slack.gap / t + drop, slack.magnitude / t + abs(at.f) + abs(lower))
-
-
-def _named(slack: Slack, name: str) -> Bound:
-    return Bound(slack.gap, slack.magnitude, name)

@@ -11,9 +11,9 @@ from torch import Tensor
 from optwise.analyses.certificates.bounds import Bound
 from optwise.analyses.certificates.design_factor import DesignFactor
 from optwise.analyses.certificates.dual_points import Ray, at_prox, least_squares, of_penalty
-from optwise.analyses.certificates.duality import GAP, along, losses_along, with_normals
+from optwise.analyses.certificates.duality import along, bound, losses_along, with_normals
 from optwise.analyses.certificates.evaluation import Evaluation
-from optwise.analyses.certificates.fenchel_young import NO_BOUND, NONE, DualPoint, Slack, of_losses
+from optwise.analyses.certificates.fenchel_young import NO_BOUND, NONE, DualPoint, Slack, of_losses, of_rounding
 from optwise.core.loss import LinearModel
 
 PROJECTION = "projection of the residual"
@@ -46,7 +46,7 @@ def exact_bounds(at: Evaluation, dual: Tensor | None, factor: DesignFactor | Non
     argument = dual if dual is not None and dual.shape == at.image.shape else None
     model = at.problem.smooth.model
     if model is None:
-        yield from (_bound(slack) for slack in _without_smooth(at, argument, factor))
+        yield from (bound(slack) for slack in _without_smooth(at, argument, factor))
         return
     if at.smooth_only and model.loss.quadratic and model.l2 == 0:
         yield Bound(_projected(at, model, factor), 0.0, PROJECTION)
@@ -54,9 +54,9 @@ def exact_bounds(at: Evaluation, dual: Tensor | None, factor: DesignFactor | Non
     for point in _near_points(at, argument):
         rest = at.gradient + point.pull
         if model.loss.quadratic:
-            yield _bound(point.slack(at) + Slack(factor.inverse_form(rest)))
+            yield bound(point.slack(at) + Slack(factor.inverse_form(rest)))
         elif model.l2 == 0 and model.has_conjugate and math.isfinite(point.slack(at).gap):
-            yield _bound(_balanced(at, model, point, factor))
+            yield bound(_balanced(at, model, point, factor))
 
 
 def _near_points(at: Evaluation, argument: Tensor | None) -> Iterator[DualPoint]:
@@ -131,7 +131,7 @@ def _balanced(at: Evaluation, model: LinearModel, point: DualPoint, factor: Desi
     if not math.isfinite(exact.gap):
         ray = Ray(point.v, point.c, point.support)
         exact = along(at, ray, losses_along(at, model, balanced))
-    return exact + Slack(2 * float(left.norm() * at.w.norm()))
+    return exact + of_rounding(at, left, float(X.norm() * balanced.norm()))
 
 
 def _without_smooth(at: Evaluation, argument: Tensor | None, factor: DesignFactor) -> Iterator[Slack]:
@@ -149,9 +149,5 @@ def _without_smooth(at: Evaluation, argument: Tensor | None, factor: DesignFacto
         if part is None:
             return
         orthogonal = v - part
-        left = float(at.adjoint(orthogonal).norm() * at.w.norm())
-        yield along(at, Ray(orthogonal, None), lambda _: NONE) + Slack(2 * left)
-
-
-def _bound(slack: Slack) -> Bound:
-    return Bound(slack.gap, slack.magnitude, GAP)
+        paid = of_rounding(at, at.adjoint(orthogonal), float(factor.norm * v.norm()))
+        yield along(at, Ray(orthogonal, None), lambda _: NONE) + paid

@@ -33,6 +33,8 @@ class Slack:
 
 NONE = Slack(0.0)
 NO_BOUND = Slack(math.inf)
+BALANCED = 1e-12
+"""Part of the numbers that are to cancel that may be left by rounding. Source: optwise, own choice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,18 @@ def young(primal: float, dual: float, product: float) -> Slack:
     """``primal + dual - product``, which Young's inequality says is at least 0; infinite unless all are finite."""
     gap = primal + dual - product
     return Slack(max(gap, 0.0), abs(primal) + abs(dual) + abs(product)) if math.isfinite(gap) else NO_BOUND
+
+
+def of_rounding(at: Evaluation, left: Tensor, size: float) -> Slack:
+    """What rounding has left of a balance costs; no bound where it is more than rounding.
+
+    Args:
+        at: The point.
+        left: What should be 0 [p].
+        size: Of the numbers that were to cancel.
+    """
+    length = float(left.norm())
+    return Slack(2 * length * float(at.w.norm())) if length <= BALANCED * size else NO_BOUND
 
 
 def of_modulus(at: Evaluation, rest: Tensor) -> Slack:

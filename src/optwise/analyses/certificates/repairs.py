@@ -10,10 +10,10 @@ from torch import Tensor
 
 from optwise.analyses.certificates.bounds import Bound
 from optwise.analyses.certificates.dual_points import Ray, at_prox, least_squares
-from optwise.analyses.certificates.duality import GAP, along, losses_along, shares, splits
+from optwise.analyses.certificates.duality import along, bound, losses_along, shares, splits
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.exact_bounds import FAINT, moved
-from optwise.analyses.certificates.fenchel_young import NONE, Slack
+from optwise.analyses.certificates.fenchel_young import NONE, Slack, of_rounding
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.numerics.least_squares_krylov import lsmr
@@ -24,7 +24,7 @@ PROBES = (1.0, -1.0, 1e8, -1e8)
 """Where a proximal map that leaves a coordinate alone is told from one that moves it little."""
 ITERATIONS = 100
 """Of least squares for a change that gives signs."""
-ROUNDS = 10
+ROUNDS = 4
 """In which coordinates join those that are given their signs."""
 DAMP = 1e-8
 """Of that least squares, as a part of the norm of the design."""
@@ -53,17 +53,12 @@ def repaired_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
 
 
 def _repaired(at: Evaluation, model: LinearModel, theta: Tensor, dual: Tensor | None) -> Iterator[Bound]:
-    balanced, left = _off(at, model, theta)
-    paid = Slack(2 * float(left.norm() * at.w.norm()))
+    balanced, left, paid = _off(at, model, theta)
     argument = dual if dual is not None and dual.shape == at.image.shape else None
     for ray, more in _shares(at, left - model.X.adjoint(balanced), argument):
-        yield _bound(along(at, ray, losses_along(at, model, balanced)) + paid + more)
+        yield bound(along(at, ray, losses_along(at, model, balanced)) + paid + more)
     for slack in _with_signs(at, model, balanced):
-        yield _bound(slack + paid)
-
-
-def _bound(slack: Slack) -> Bound:
-    return Bound(slack.gap, slack.magnitude, GAP)
+        yield bound(slack + paid)
 
 
 def _shares(at: Evaluation, pull: Tensor, argument: Tensor | None) -> Iterator[tuple[Ray, Slack]]:
@@ -76,20 +71,21 @@ def _shares(at: Evaluation, pull: Tensor, argument: Tensor | None) -> Iterator[t
         return
     near = torch.zeros_like(at.image) if argument is None else argument
     v = near + least_squares(operator, pull - operator.adjoint(near))
-    yield Ray(v, None), Slack(2 * float((pull - operator.adjoint(v)).norm() * at.w.norm()))
+    yield Ray(v, None), of_rounding(at, pull - operator.adjoint(v), float(pull.norm()))
 
 
-def _off(at: Evaluation, model: LinearModel, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """The dual point moved off the free directions, and what rounding leaves of ``X^T theta`` along them [p]."""
+def _off(at: Evaluation, model: LinearModel, theta: Tensor) -> tuple[Tensor, Tensor, Slack]:
+    """The dual point off the free directions, what is left of ``X^T theta`` along them [p], and what that costs."""
     free = _free_directions(at)  # [k, p]
     if not 0 < len(free) <= FREE:
-        return theta, torch.zeros_like(at.w)
+        return theta, torch.zeros_like(at.w), NONE
     columns = model.X.forward(free).mT  # [n, k]
     weights = model.loss.curvature(at.predictions, model.y).clamp(min=FAINT * model.loss.smoothness)
     balanced = moved(theta, rest=columns.mT @ theta, columns=columns, weights=weights)
     if balanced is None:
-        return theta, torch.zeros_like(at.w)
-    return balanced, free.mT @ (free @ model.X.adjoint(balanced))  # the directions are orthonormal
+        return theta, torch.zeros_like(at.w), NONE
+    left = free.mT @ (free @ model.X.adjoint(balanced))  # the directions are orthonormal
+    return balanced, left, of_rounding(at, left, float(columns.norm() * balanced.norm()))
 
 
 def _free_directions(at: Evaluation) -> Tensor:

@@ -12,6 +12,7 @@ from optwise.methods.solvers.frank_wolfe import FrankWolfe
 from optwise.methods.solvers.gradient_descent import ArmijoDescent, BarzilaiBorwein, GradientDescent, WolfeDescent
 from optwise.methods.solvers.interior_point import DualInteriorPoint
 from optwise.methods.solvers.krylov import LSMR, LSQR, ConjugateGradient
+from optwise.methods.solvers.lbfgsb import LBFGSB
 from optwise.methods.solvers.nelder_mead import NelderMead
 from optwise.methods.solvers.newton import Newton, NewtonCG
 from optwise.methods.solvers.nonlinear_conjugate_gradient import NonlinearCG
@@ -41,6 +42,7 @@ _CLASSES: tuple[type[Solver], ...] = (
     NonlinearCG,
     BFGS,
     LBFGS,
+    LBFGSB,
     Newton,
     NewtonCG,
     TrustRegion,
@@ -68,6 +70,7 @@ __all__ = [
     "BFGS",
     "FISTA",
     "LBFGS",
+    "LBFGSB",
     "LSMR",
     "LSQR",
     "PDHG",

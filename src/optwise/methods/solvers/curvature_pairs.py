@@ -125,7 +125,7 @@ class CompactHessian:
     def learn(self, old: Point, new: Point) -> bool:
         """Take the pair between two points where f curves upwards between them; say whether it does."""
         slot, s, y = self._pairs.write(old, new)
-        of_s, of_y = self._pairs.products(s), self._pairs.products(y)  # [2, slots] each
+        of_s, of_y = (self._pairs.products(v).view(2, -1).double().cpu().numpy() for v in (s, y))  # [2, slots] each
         fit, square = float(of_y[0, slot]), float(of_y[1, slot])
         if not curves_upwards(fit, float(of_s[0, slot]), square, y.dtype):
             return False

@@ -26,6 +26,8 @@ from optwise.numerics.factorisations import (
 Solve = Callable[[Tensor], Tensor]
 DENSE = frozenset({Oracle.QUADRATIC, Oracle.LINEAR_MODEL, Oracle.MATRIX, Oracle.WHOLE})
 REFINEMENTS = 20
+LOOKED_AT = 1e8
+"""Bytes below which nobody asks how many there are."""
 
 
 class _Direct(Solver):
@@ -43,17 +45,17 @@ class _Direct(Solver):
 
     @abstractmethod
     def _bytes(self, n: int, p: int, itemsize: int) -> int:
-        """Largest memory it takes besides the design."""
+        """Largest memory it takes, the design included."""
 
     def refusal(self, problem: Composite) -> str:
         model = _model(problem)
         n, p = model.X.shape
         itemsize = model.y.element_size()
-        needed, free = self._bytes(n, p, itemsize), available_bytes()
-        if needed > free:
+        needed = self._bytes(n, p, itemsize)
+        if needed > LOOKED_AT and needed > available_bytes():
             return (
-                f"needs {needed / 1e9:.1f} GB to factorise a design of {n} x {p} and {free / 1e9:.1f} GB are free; a "
-                "method by products, such as lsqr, needs none"
+                f"needs {needed / 1e9:.1f} GB to factorise a design of {n} x {p}, and this machine has "
+                f"{available_bytes() / 1e9:.1f} GB of memory; a method by products, such as lsqr, does without"
             )
         return self._unsuited(n, p, model.l2)
 

@@ -15,7 +15,18 @@ from optwise.core.composite import Composite
 from optwise.core.errors import BadMethod
 from optwise.core.solver import Iterate, Solver
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import POSITIVE, SHARE, Point, Ray, first_reach, point_at, ray_from, rounding, same
+from optwise.methods.solvers.rays import (
+    POSITIVE,
+    SHARE,
+    TRIALS,
+    Point,
+    Ray,
+    first_reach,
+    point_at,
+    ray_from,
+    rounding,
+    same,
+)
 from optwise.numerics.line_search import armijo, strong_wolfe
 
 PATIENCE = 100
@@ -95,8 +106,8 @@ class ArmijoDescent(Solver):
 
     .. math:: w \leftarrow w - t g, \qquad f(w - t g) \le f(w) - c_1 t \|g\|^2
 
-    The first trial is twice the last step. One gradient and about two values an iteration; the rate is that of a fixed
-    step 1/L, up to a constant, without knowing L.
+    The first trial is twice the last step, as long as values tell a good one. One gradient and about two values an
+    iteration; the rate is that of a fixed step 1/L, up to a constant, without knowing L.
 
     Args:
         sufficient: c1.
@@ -129,7 +140,9 @@ class ArmijoDescent(Solver):
             new, taken = _backtracked(ray, point, point.value, step, self.sufficient)
             if new is None:
                 return
-            point, step = new, GROWTH * taken
+            # a decrease that is all rounding does not tell a step that is too long
+            told = taken * new.norm * new.norm > rounding(w.dtype) * abs(new.value)
+            point, step = new, GROWTH * taken if told else taken
             best.offer(point)
             yield best.iterate(taken)
 
@@ -179,6 +192,7 @@ class WolfeDescent(Solver):
                 step=step,
                 curvature=self.curvature,
                 noise=rounding(w.dtype),
+                most=TRIALS,
             )
             new = ray.point(found.step)
             if not new.finite or same(point, new):

@@ -33,8 +33,8 @@ class Incumbent:
 
     @property
     def stalled(self) -> bool:
-        """Whether the last ``patience`` points brought nothing, or the best one has no gradient left."""
-        return self._idle >= self._patience or self.point.norm == 0.0
+        """Whether the last ``patience`` points brought nothing."""
+        return self._idle >= self._patience
 
     def offer(self, point: Point) -> bool:
         """Take the point where it is progress, and say whether it was."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
@@ -16,7 +16,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.curvature_pairs import CompactHessian
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, rounding, same
+from optwise.methods.solvers.rays import SHARE, TRIALS, Point, first_reach, point_at, ray_from, rounding, same
 from optwise.numerics.line_search import strong_wolfe
 
 PATIENCE = 20
@@ -31,6 +31,12 @@ class _Box(NamedTuple):
 
     def clamp(self, w: Tensor) -> Tensor:
         return w.clamp(self.lower, self.upper)
+
+    def measured(self, point: Point) -> Point:
+        """The point with the length of its projected gradient in place of that of the gradient."""
+        if not point.finite:
+            return point
+        return point._replace(norm=float((self.clamp(point.w - point.gradient) - point.w).norm()))
 
 
 class _CauchyPoint(NamedTuple):
@@ -49,12 +55,12 @@ class LBFGSB(Solver):
 
     with the limited-memory matrix B of the last ``history_size`` pairs. The generalised Cauchy point is the first local
     minimiser of m on the path :math:`P(w - t g)`; entries at a bound there stay, and over all others m is minimised.
-    What leaves the box is projected onto it or, where that is no descent, cut short. A strong Wolfe search from w towards
-    this point follows. All iterates lie within the bounds, entries at a bound exactly.
+    What leaves the box is projected onto it or, where that is no descent, cut short. A strong Wolfe search from w
+    towards this point follows. All iterates lie within the bounds, entries at a bound exactly.
 
     One iteration costs about one value and gradient and :math:`O(m p)` operations. The path is followed in one pass of
-    sums over the sorted breakpoints rather than from one to the next. On strongly convex functions it converges linearly
-    once the active bounds are found.
+    sums over the sorted breakpoints rather than from one to the next. On strongly convex functions it converges
+    linearly once the active bounds are found.
 
     Args:
         history_size: m, pairs kept.
@@ -93,21 +99,125 @@ class LBFGSB(Solver):
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         assert problem.constraint is not None
         box = _Box(*(bound.to(w) for bound in problem.constraint.bounds()))
-        bounded = bool((box.lower.isfinite() | box.upper.isfinite()).any())
         hessian = CompactHessian(self.history_size, w)
-        point = _measured(point_at(problem, box.clamp(w)), box)
-        best, noise = Incumbent(problem, point, patience=PATIENCE), rounding(w.dtype)
-        reach = first_reach(point)
-        while point.finite and not best.stalled:
-            target = _target(point, box, hessian, bounded=bounded)
-            found, new = self._searched(problem, point, target, box, 1.0 if len(hessian) else reach / point.norm, noise)
+        point = box.measured(point_at(problem, box.clamp(w)))
+        best = Incumbent(problem, point, patience=PATIENCE)
+        if point.norm == 0.0 and not torch.equal(point.w, w):
+            yield Iterate(point.w, point.value, 0.0, _measure(problem, point))  # the bounds alone have found it
+        while point.finite and point.norm > 0.0 and not best.stalled:
+            target = _target(point, box, hessian)
+            ray = ray_from(problem, point, target - point.w, at=_towards(target, point, box))
+            found = strong_wolfe(
+                ray,
+                value=point.value,
+                slope=ray.slope,
+                step=1.0 if len(hessian) else first_reach(point) / point.norm,
+                curvature=self.curvature,
+                longest=_longest(point.w, target, box),
+                noise=rounding(w.dtype),
+                most=TRIALS,
+            )
+            new = box.measured(ray.point(found.step))
             if not new.finite or same(point, new):
                 if len(hessian) == 0:
                     return
                 hessian.forget()  # rounding may have spoilt the model: the projected gradient itself comes next
-                reach = min(first_reach(point), reach)
                 continue
             hessian.learn(point, new)
             point = new
             best.offer(point)
-            yield Iterate(best.point.w, best.point.value, found, _measure(problem, best.point))
+            yield Iterate(best.point.w, best.point.value, found.step, _measure(problem, best.point))
+
+
+def _target(point: Point, box: _Box, hessian: CompactHessian) -> Tensor:
+    """A point of the box in which the model is about as low as it gets there."""
+    if len(hessian) == 0:
+        return box.clamp(point.w - point.gradient)  # the minimiser of the model with B = I
+    cauchy = _cauchy_point(point, box, hessian)
+    free = (cauchy.w > box.lower) & (cauchy.w < box.upper)
+    if not bool(free.any()):
+        return cauchy.w
+    index = None if bool(free.all()) else free.nonzero()[:, 0]
+    move = _subspace_step(point, cauchy, hessian, index)
+    if index is not None:
+        move = torch.zeros_like(point.w).index_copy(0, index, move)
+    target = box.clamp(cauchy.w + move)
+    if float(point.gradient @ (target - point.w)) < 0.0:
+        return target
+    return box.clamp(cauchy.w + min(1.0, _longest(cauchy.w, cauchy.w + move, box)) * move)
+
+
+def _cauchy_point(point: Point, box: _Box, hessian: CompactHessian) -> _CauchyPoint:
+    w, g = point.w, point.gradient
+    edge = torch.where(g < 0, box.upper, box.lower)
+    breaks = torch.where(g == 0, math.inf, (w - edge) / g)  # [p]: when each entry meets its bound
+    d = torch.where(breaks > 0, -g, 0.0)
+    columns = hessian.columns()  # [2 k, p]
+    middle = torch.from_numpy(hessian.middle).to(w)
+    along, square = columns @ d, d @ d
+    bend = hessian.theta * square - along @ (middle @ along)
+    moving = breaks > 0
+    first = breaks[moving].min() if bool(moving.any()) else breaks.new_tensor(math.inf)
+    t = square / bend
+    if bool(t <= first):
+        return _CauchyPoint(box.clamp(w + t * d), t * along)
+    # all later pieces of the path at once: sums over the entries that still move at each breakpoint
+    index = (moving & breaks.isfinite()).nonzero()[:, 0]
+    order = breaks[index].argsort()
+    index, times = index[order], breaks[index][order]  # [b]
+    parts = columns[:, index] * d[index]  # [2 k, b]
+    stays = d[moving & breaks.isinf()].square().sum()
+    left = stays + _still(d[index].square()[None])[0]  # |d|^2 on each piece [b + 1]
+    rest = (along - parts.sum(1))[:, None] + _still(parts)  # W^T d on each piece [2 k, b + 1]
+    starts = torch.cat([times.new_zeros(1), times])  # [b + 1]
+    shifts = torch.cat([parts.new_zeros(len(parts), 1), (times * parts).cumsum(1)], dim=1) + starts * rest
+    turned = middle @ rest
+    slopes = (hessian.theta * starts - 1.0) * left - (shifts * turned).sum(0)
+    bends = (hessian.theta * left - (rest * turned).sum(0)).clamp(min=float(torch.finfo(w.dtype).eps * bend))
+    lengths = torch.where((slopes >= 0) | (left == 0), 0.0, -slopes / bends)
+    widths = torch.cat([times, times.new_full((1,), math.inf)]) - starts
+    piece = int((lengths < widths).to(torch.uint8).argmax())  # the first one whose minimiser lies in it
+    t = starts[piece] + lengths[piece]
+    reached = torch.where((breaks <= starts[piece]) & (g != 0), edge, box.clamp(w + t * d))
+    return _CauchyPoint(reached, shifts[:, piece] + lengths[piece] * rest[:, piece])
+
+
+def _still(parts: Tensor) -> Tensor:
+    """Sums over the entries from each on, and 0 behind the last: [r, b] to [r, b + 1]."""
+    return torch.cat([parts.flip(1).cumsum(1).flip(1), parts.new_zeros(len(parts), 1)], dim=1)
+
+
+def _subspace_step(point: Point, cauchy: _CauchyPoint, hessian: CompactHessian, index: Tensor | None) -> Tensor:
+    """From the Cauchy point to the minimiser of the model over the entries ``index``, all of them where ``None``."""
+    columns, middle, theta = hessian.columns(index), hessian.middle, hessian.theta
+    downhill = -(point.gradient + theta * (cauchy.w - point.w))
+    downhill = downhill if index is None else downhill[index]
+    downhill = downhill + columns.T @ (torch.from_numpy(middle).to(columns) @ cauchy.shift)
+    gram = hessian.gram() if index is None else (columns @ columns.T).double().cpu().numpy()
+    right = middle @ (columns @ downhill).double().cpu().numpy()
+    inner = np.linalg.solve(np.eye(len(middle)) - middle @ gram / theta, right)
+    return downhill / theta + columns.T @ torch.from_numpy(inner).to(columns) / theta**2
+
+
+def _longest(w: Tensor, target: Tensor, box: _Box) -> float:
+    """The largest t for which w + t (target - w) stays within the bounds; 1 where that is the target itself."""
+    d = target - w
+    room = torch.where(d > 0, box.upper - w, torch.where(d < 0, box.lower - w, math.inf))
+    return max(float(torch.where(d == 0, math.inf, room / d).min()), 1.0)
+
+
+def _towards(target: Tensor, point: Point, box: _Box) -> Callable[[float], Tensor]:
+    """The way to ``target``, which t = 1 hits exactly, and never out of the box."""
+    d = target - point.w
+    return lambda t: target if t == 1.0 else box.clamp(torch.add(point.w, d, alpha=t))
+
+
+def _measure(problem: Composite, point: Point) -> float:
+    """The Frank-Wolfe gap where f is convex and the gap finite, else the projected gradient."""
+    constraint = problem.constraint
+    assert constraint is not None
+    if problem.smooth.convex and Oracle.SUPPORT in constraint.oracles:
+        gap = float(point.gradient @ point.w + constraint.support(-point.gradient))
+        if math.isfinite(gap):
+            return problem.gap_measure(max(gap, 0.0), point.value)
+    return problem.gradient_measure(point.norm)

@@ -16,7 +16,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.hessians import Hessian, design, hessian_at, too_large
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import Point, first_reach, point_at, ray_from, rounding, same
+from optwise.methods.solvers.rays import TRIALS, Point, first_reach, point_at, ray_from, rounding, same
 from optwise.numerics.krylov import conjugate_gradient
 from optwise.numerics.line_search import strong_wolfe
 
@@ -140,7 +140,7 @@ class NewtonCG(Solver):
 def _searched(problem: Composite, point: Point, d: Tensor) -> tuple[Point | None, float]:
     """The point and step that a strong Wolfe search finds, the whole step first; ``None`` where there is none."""
     ray = ray_from(problem, point, d)
-    found = strong_wolfe(ray, value=point.value, slope=ray.slope, step=1.0, noise=rounding(d.dtype))
+    found = strong_wolfe(ray, value=point.value, slope=ray.slope, step=1.0, noise=rounding(d.dtype), most=TRIALS)
     new = ray.point(found.step)
     return (None, 0.0) if not new.finite or same(point, new) else (new, found.step)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from optwise.core.composite import Composite
 from optwise.core.solver import Iterate, Solver
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, rounding, same
+from optwise.methods.solvers.rays import SHARE, TRIALS, Point, first_reach, point_at, ray_from, rounding, same
 from optwise.numerics.line_search import strong_wolfe
 
 PATIENCE = 50
@@ -50,7 +50,7 @@ class NonlinearCG(Solver):
         >>> start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
         >>> *_, last = NonlinearCG().solve(Composite(Valley()), start)
         >>> last.w
-        tensor([1.0000, 1.0000], dtype=torch.float64)
+        tensor([1., 1.], dtype=torch.float64)
 
     References:
         Hager and Zhang (2005), A new conjugate gradient method with guaranteed descent and an efficient line search.
@@ -68,7 +68,7 @@ class NonlinearCG(Solver):
         while point.finite and point.norm > 0.0 and not best.stalled:
             ray = ray_from(problem, point, d)
             found = strong_wolfe(
-                ray, value=point.value, slope=ray.slope, step=step, curvature=self.curvature, noise=noise
+                ray, value=point.value, slope=ray.slope, step=step, curvature=self.curvature, noise=noise, most=TRIALS
             )
             new = ray.point(found.step)
             if not new.finite or same(point, new):

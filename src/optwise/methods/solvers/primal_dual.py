@@ -28,7 +28,11 @@ NECESSARY = 0.8
 LONG = 0.36
 """or where this share of all iterations has passed since."""
 SMOOTHING = 0.5
-"""Weight of the newest ratio of distances in the logarithm of the weight."""
+"""Power of the ratio of distances over the weight by which the weight changes in a restart,"""
+BOLDEST = 4.0
+"""and the most that it may change by: a dual point that stands at its bound says little."""
+LOWER = 0.98
+"""Factor on the estimate of L in each iteration, so that it forgets where f bent more."""
 SHORTEST = 60
 """Times the estimate of L may be doubled in one iteration."""
 PATIENCE = 20
@@ -73,7 +77,7 @@ class PDHG(Solver):
     they have fallen enough, the method starts again from where it is or, for a quadratic f, from the average since the
     last start, whichever has the smaller residuals, and omega moves towards the ratio of the distances that u and w
     went since. That makes the rate linear on linear and quadratic programs. An iteration costs one gradient and two
-    products. L is the known constant or else an estimate that grows where f bends more.
+    products. L is the known constant or else an estimate that follows how much f bends.
 
     Args:
         weight: First omega, relative to the size of the dual over that of the primal step.
@@ -152,6 +156,7 @@ class _Course:
     def advance(self) -> bool:
         """One iteration; false where no step leads to a finite point."""
         problem, pair = self._problem, self._pair
+        self._L *= 1.0 if self._known else LOWER
         for _ in range(SHORTEST):
             tau, sigma = self.steps
             w = problem.project(pair.w - tau * (pair.gradient + pair.pull))
@@ -193,7 +198,8 @@ class _Course:
         w, u = found.pair.w, found.pair.u
         primal, dual = float((w - self._start.w).norm()), float((u - self._start.u).norm())
         if primal > 0.0 and dual > 0.0:
-            self._weight = math.exp(SMOOTHING * math.log(dual / primal) + (1 - SMOOTHING) * math.log(self._weight))
+            factor = (dual / (primal * self._weight)) ** SMOOTHING
+            self._weight *= min(max(factor, 1.0 / BOLDEST), BOLDEST)
         self._f, gradient = self._problem.f_and_gradient(w)
         # images anew: averages of averages gather rounding
         self._pair = _Pair(w, u, self._A.forward(w), self._A.adjoint(u), gradient)

@@ -15,7 +15,7 @@ from optwise.core.solver import Iterate, Solver
 from optwise.methods.solvers.curvature_pairs import TwoLoopInverse, curves_upwards
 from optwise.methods.solvers.hessians import too_large
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, rounding, same
+from optwise.methods.solvers.rays import SHARE, TRIALS, Point, first_reach, point_at, ray_from, rounding, same
 from optwise.numerics.line_search import strong_wolfe
 
 PATIENCE = 20
@@ -160,6 +160,7 @@ def _descend(problem: Composite, w: Tensor, inverse: _InverseHessian, curvature:
             step=1.0 if len(inverse) else reach / point.norm,
             curvature=curvature,
             noise=rounding(w.dtype),
+            most=TRIALS,
         )
         new = ray.point(found.step)
         if not new.finite or same(point, new):

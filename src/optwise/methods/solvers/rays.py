@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple, final
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 
+TRIALS = 25
+"""Points of one line search: a first step can be wrong by a factor of 1e12, and what fails after that is rounding."""
 SHARE = (1e-3, 0.999)
 """Shares of the first slope that a line search may be asked to leave."""
 POSITIVE = (sys.float_info.min, math.inf)
@@ -108,27 +111,35 @@ def first_reach(point: Point) -> float:
     return min(point.norm, 1.0)
 
 
-def ray_from(problem: Composite, point: Point, d: Tensor) -> Ray:
-    """The ray from ``point`` along ``d`` [p]; a linear model pays one product for it and none for its trials."""
+def ray_from(problem: Composite, point: Point, d: Tensor, *, at: Callable[[float], Tensor] | None = None) -> Ray:
+    """The ray from ``point`` along ``d`` [p]; a linear model pays one product for it and none for its trials.
+
+    Args:
+        problem: Whose f it is.
+        point: Where it starts.
+        d: Its direction.
+        at: The point at t where that has to be exact, on a bound say; it may differ from w + t d by rounding.
+    """
     model = problem.smooth.model
+    place = at or (lambda t: torch.add(point.w, d, alpha=t))
     if model is None:
-        return _PlainRay(problem, point, d)
+        return _PlainRay(problem, point, d, place)
     assert point.predictions is not None
-    return _ModelRay(problem, model, point, point.predictions, d)
+    return _ModelRay(problem, model, point, point.predictions, (d, place))
 
 
 @final
 class _PlainRay(Ray):
-    def __init__(self, problem: Composite, start: Point, d: Tensor) -> None:
-        self._problem, self._start, self._d = problem, start, d
+    def __init__(self, problem: Composite, start: Point, d: Tensor, place: Callable[[float], Tensor]) -> None:
+        self._problem, self._start, self._d, self._place = problem, start, d, place
         self._last = (0.0, start.w, start.value, start.gradient)
         self.slope = float(start.gradient @ d)
 
     def value(self, t: float) -> float:
-        return self._problem.f(torch.add(self._start.w, self._d, alpha=t))
+        return self._problem.f(self._place(t))
 
     def __call__(self, t: float) -> tuple[float, float]:
-        w = torch.add(self._start.w, self._d, alpha=t)
+        w = self._place(t)
         value, gradient = self._problem.f_and_gradient(w)
         self._last = (t, w, value, gradient)
         return value, float(gradient @ self._d)
@@ -145,8 +156,16 @@ class _PlainRay(Ray):
 class _ModelRay(Ray):
     """Predictions are affine along the ray: ``z + t X d``, and |w + t d|^2 is a parabola."""
 
-    def __init__(self, problem: Composite, model: LinearModel, start: Point, predictions: Tensor, d: Tensor) -> None:
-        self._problem, self._model, self._start, self._z, self._d = problem, model, start, predictions, d
+    def __init__(
+        self,
+        problem: Composite,
+        model: LinearModel,
+        start: Point,
+        predictions: Tensor,
+        line: tuple[Tensor, Callable[[float], Tensor]],
+    ) -> None:
+        d, self._place = line
+        self._problem, self._model, self._start, self._z = problem, model, start, predictions
         problem.count("products")
         self._turn = model.X.forward(d)  # [n]
         self._square, self._cross, self._bend = (
@@ -171,7 +190,7 @@ class _ModelRay(Ray):
     def point(self, t: float) -> Point:
         if t == 0.0:
             return self._start
-        w = torch.add(self._start.w, self._d, alpha=t)
+        w = self._place(t)
         if self._start.moves >= REFRESH:
             return point_at(self._problem, w)
         if t != self._last[0]:

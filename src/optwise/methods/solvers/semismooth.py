@@ -14,6 +14,8 @@ from optwise.methods.solvers.active_systems import ActiveSystem
 
 SUFFICIENT = 1e-2
 """Share of the decrease that the slope promises which a step must achieve."""
+SETTLED = 0.1
+""" """
 POINTS = 32
 """Crossings of zero at which the function is evaluated together."""
 PROXIMAL_STEPS = 30
@@ -30,12 +32,14 @@ class Place:
         x: The point [k].
         gradient: Of the quadratic [k].
         penalty: Value of the penalty.
-        violation: The largest distance of minus the gradient to the subdifferential.
+        violations: Distances of minus the gradient to the subdifferential [k].
+        violation: The largest of them.
     """
 
     x: Tensor
     gradient: Tensor
     penalty: float
+    violations: Tensor
     violation: float
 
 
@@ -71,6 +75,7 @@ class SmallProblem:
         largest = float(system.diagonal.mean())
         self._step = 1.0 / largest if 0.0 < largest < math.inf else 1.0
         self._largest = 0.0
+        self._admitted = math.inf  # coordinates that may leave zero in one step
         self.steps = 0
 
     def minimise(self, x: Tensor, gradient: Tensor, *, tol: float, most: int) -> Tensor:
@@ -92,12 +97,15 @@ class SmallProblem:
         return at.x
 
     def _place(self, x: Tensor, gradient: Tensor) -> Place:
-        return Place(x, gradient, float(self._penalty.value(x)), float(self._penalty.violation(x, gradient).max()))
+        violations = self._penalty.violation(x, gradient)
+        return Place(x, gradient, float(self._penalty.value(x)), violations, float(violations.max()))
 
     def _newton(self, at: Place) -> Place | None:
-        t = self._step
+        t, frozen = (self._step, None) if self._admitted == math.inf else self._cautious(at)
         v = torch.add(at.x, at.gradient, alpha=-t)
         target, slope = self._penalty.prox(v, t), self._penalty.prox_derivative(v, t)
+        if frozen is not None:
+            target, slope = torch.where(frozen, at.x, target), slope.masked_fill(frozen, 0.0)
         active = slope.nonzero()[:, 0]
         d = target - at.x  # [k]; what is not active goes to its proximal point
         moving = d.index_select(0, active)
@@ -113,11 +121,29 @@ class SmallProblem:
             d.index_copy_(0, active, self._system.solve(active, rhs, extra=extra))
         x = at.x + d
         strays = x * target < 0.0
-        if bool(strays.any()):
-            reached = self._trial(at, torch.where(strays, 0.0, x))
-            if reached is not None:
-                return reached
-        return self._trial(at, x) or self._crossing(at, d)
+        reached = self._trial(at, torch.where(strays, 0.0, x)) if bool(strays.any()) else None
+        reached = reached or self._trial(at, x)
+        if reached is not None:
+            self._admitted *= 2.0
+            return reached
+        self._admitted = max(1.0, 0.2 * min(self._admitted, float(((at.x == 0.0) & (at.violations > 0.0)).sum())))
+        return self._crossing(at, d)
+
+    def _cautious(self, at: Place) -> tuple[float, Tensor]:
+        """A step so short that no coordinate leaves its side of zero, and which of those at zero stay there.
+
+        While those off zero violate optimality themselves, all others stay; then only the largest violations enter.
+        """
+        off = at.x != 0.0
+        violations = at.violations.masked_fill(~off, 0.0)
+        waiting = at.violations.masked_fill(off, 0.0)
+        t = min(self._step, 0.5 * float((at.x.abs() / violations)[off].min())) if bool(off.any()) else self._step
+        if float(violations.max()) > SETTLED * float(waiting.max()):
+            return t, ~off
+        count = min(int(self._admitted), waiting.numel())
+        frozen = ~off
+        frozen[waiting.topk(count).indices] = False
+        return t, frozen
 
     def _trial(self, at: Place, x: Tensor) -> Place | None:
         """The place ``x`` where it is acceptable."""
@@ -145,7 +171,8 @@ class SmallProblem:
             stride = max((high - low) // (POINTS - 1), 1)
             picked = torch.arange(low, high + 1, stride, device=d.device)
             some = shares.index_select(0, picked)
-            values = line[0] * some + line[1] * some.square() + self._penalty.value(at.x + some[:, None] * d)
+            points = torch.where(ratios == some[:, None], 0.0, at.x + some[:, None] * d)  # [m, k]
+            values = line[0] * some + line[1] * some.square() + self._penalty.value(points)
             lowest = int(values.argmin())
             best = low + lowest * stride
             if stride == 1:

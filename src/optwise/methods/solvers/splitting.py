@@ -214,7 +214,10 @@ def _gap_beside(problem: Composite, found: Iterate, *, x: Tensor, f: float) -> f
 def _level(problem: Composite, w: Tensor) -> float | None:
     """The s of an f that is s/2 |w|^2 and a linear function; ``None`` of another."""
     hessian = diagonal_hessian(problem, w)
-    return float(hessian[0]) if hessian is not None and bool((hessian == hessian[0]).all()) else None
+    if hessian is None:
+        return None
+    level, eps = float(hessian.mean()), torch.finfo(w.dtype).eps
+    return level if bool(((hessian - level).abs() <= 16 * eps * abs(level)).all()) else None
 
 
 def _size(v: Tensor) -> float:
