@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optwise import methods, problems, theory
+    from optwise.analyses.convexity_check import check_convexity
     from optwise.analyses.gradient_check import check_gradient
+    from optwise.analyses.prox_check import check_prox
+    from optwise.analyses.set_check import check_set
     from optwise.core.budget import Budget, Evaluations, ExampleGradients, Examples, Seconds, Steps
     from optwise.core.certificate import Certificate
     from optwise.core.composite import Composite
@@ -136,7 +139,10 @@ __all__ = [
     "WithReplacement",
     "__version__",
     "check",
+    "check_convexity",
     "check_gradient",
+    "check_prox",
+    "check_set",
     "compare",
     "draw_graph",
     "explain",
@@ -154,7 +160,8 @@ _HOMES = (
     *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.smooth", "core.solver", "core.space"),
     *("core.status", "methods"),
     *("verbs.checking", "verbs.comparing", "verbs.explaining", "verbs.graphing", "verbs.predicting", "verbs.solving"),
-    *("verbs.targeting", "analyses.gradient_check"),
+    *("verbs.targeting", "analyses.convexity_check", "analyses.gradient_check", "analyses.prox_check"),
+    "analyses.set_check",
 )
 _ROOMS = ("methods", "problems", "theory")
 

@@ -58,7 +58,28 @@ def test_the_example_rule_is_predicted_and_its_runs_agree(tmp_path: Path):
     assert abs(measured - predicted) < 4 * error
 
 
-@pytest.mark.parametrize("name", ["own_problem.py", "own_optimizer.py", "own_rule.py"])
+def test_the_example_penalty_is_solved_from_the_command_line_with_a_certificate(tmp_path: Path):
+    done = run(["-m", "optwise", "solve", f"{ROOT}/examples/own_penalty.py:problem", "--json"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["certificate"]["kind"] == "optimality"
+    assert document["certificate"]["value"] <= 1e-6
+
+
+def test_the_example_penalty_takes_fifteen_lines():
+    code = [line for line in (ROOT / "examples" / "own_penalty.py").read_text().splitlines() if line.strip()]
+    assert len(code) <= 15
+
+
+def test_the_block_on_solving_runs_and_says_what_it_promises(tmp_path: Path):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "solve.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "block.py").write_text(block)
+    done = run(["block.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("optimal, certified\nduality gap True\n")
+
+
+@pytest.mark.parametrize("name", ["own_problem.py", "own_optimizer.py", "own_rule.py", "own_penalty.py"])
 def test_an_example_is_short_and_runs_on_its_own(name: str, tmp_path: Path):
     file = ROOT / "examples" / name
     code = [

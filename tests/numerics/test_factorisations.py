@@ -10,9 +10,7 @@ import pytest
 import torch
 from scipy.linalg import lapack
 
-from optwise.numerics.factorisations import (
-    available_bytes,
-    cholesky_solve_normal,
+from optwise.numerics.factorisation_costs import (
     digits_lost,
     flops_cholesky,
     flops_gram,
@@ -23,11 +21,15 @@ from optwise.numerics.factorisations import (
     peak_bytes_cholesky,
     peak_bytes_qr,
     peak_bytes_svd,
+)
+from optwise.numerics.factorisations import (
+    cholesky_solve_normal,
     qr_least_squares,
-    solve_tridiagonal,
     svd_least_squares,
     triangular_condition,
 )
+from optwise.numerics.memory import available_bytes
+from optwise.numerics.tridiagonal import solve_tridiagonal
 
 RNG = np.random.default_rng(0)
 SOLVERS = {"cholesky": cholesky_solve_normal, "qr": qr_least_squares, "svd": svd_least_squares}

@@ -264,3 +264,13 @@ def test_a_spelled_reference_loses_no_digit(parameters, text):
 def test_importing_the_room_loads_no_data():
     script = "import sys, optwise.problems; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["breast-cancer-logistic", "diabetes-least-squares", "least-squares"])
+def test_a_linear_network_is_known_to_solvers_as_the_linear_model_it_is(name):
+    problem = named(name).to(dtype=torch.float64)
+    w, buffers = problem.start(3)
+    row = Layout.of(w).pack(w)
+    losses, _ = problem.objective.losses(w, buffers, problem.data.train.x, problem.data.train.y)
+    torch.testing.assert_close(problem.smooth.value(row), losses.mean(), rtol=1e-13, atol=0)
+    assert problem.smooth.model is not None

@@ -1,4 +1,4 @@
-"""The numbers of the cost model of solvers: what the machine does a second, and a factor for each solver.
+"""The numbers of the cost model of solvers: what the machine does a second, and two for each solver.
 
 Fitted by `benchmarks/solver_costs.py` on problems of its own, none of which the benchmark of `auto` looks at.
 """
@@ -14,5 +14,5 @@ NUMBER_SECONDS = 1 / 1.2e9
 OPERATION_SECONDS = 6e-6
 """Of a small tensor operation, whatever its size."""
 
-FACTORS: Mapping[str, float] = {}
-"""Seconds taken over seconds computed, the median over problems; 1 where nothing was fitted."""
+FITTED: Mapping[str, tuple[float, float]] = {}
+"""Seconds that a solver takes whatever the problem, and what seconds by theory and counting are multiplied with."""

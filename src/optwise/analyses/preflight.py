@@ -9,7 +9,7 @@ import torch
 
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
-from optwise.numerics.factorisations import (
+from optwise.numerics.factorisation_costs import (
     digits_lost,
     flops_cholesky,
     flops_qr,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from optwise.analyses.fitted_costs import FACTORS, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
+from optwise.analyses.fitted_costs import FITTED, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 
@@ -106,8 +106,19 @@ def predicted_seconds(method: str, of: Features) -> float:
         >>> predicted_seconds("cholesky", small) < predicted_seconds("cholesky", large)
         True
     """
+    overhead, factor = FITTED.get(method, (0.0, 1.0))
+    return overhead + factor * computed_seconds(method, of)
+
+
+def computed_seconds(method: str, of: Features) -> float:
+    """Seconds by theory and counting alone, nothing fitted; infinite where there is no model of the solver.
+
+    Args:
+        method: Its label.
+        of: The problem's features.
+    """
     cost = _COSTS.get(method)
-    return math.inf if cost is None else FACTORS.get(method, 1.0) * cost(of)
+    return math.inf if cost is None else cost(of)
 
 
 def _gradients(count: Callable[[Features], float], *, operations: float = 20.0) -> Callable[[Features], float]:

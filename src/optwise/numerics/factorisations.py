@@ -1,4 +1,4 @@
-r"""Dense least squares by one factorisation, what each costs before it runs, and tridiagonal systems.
+r"""Dense least squares by one factorisation: Cholesky, QR, singular values.
 
 All solve :math:`\min_w |X w - y|^2 + \lambda |w|^2` without averaging: where a loss is a mean over n rows, its
 :math:`\lambda` times n goes in here.
@@ -7,13 +7,9 @@ All solve :math:`\min_w |X w - y|^2 + \lambda |w|^2` without averaging: where a 
 from __future__ import annotations
 
 import math
-import os
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 
 
@@ -42,7 +38,7 @@ class QRSolution(NamedTuple):
         w: Weights, [p] or [p, m] as y is [n] or [n, m]; not finite where R is singular.
         condition: Of X (with l2, of X over sqrt(l2) I) in the 1-norm, estimated from R: at most the true one, rarely
             below a third of it. Infinite where R is singular.
-        factor: R with X = Q R [p, p], upper triangular.
+        factor: R with X^T X + l2 I = R^T R [p, p], upper triangular, from X itself and not from the product.
     """
 
     w: Tensor
@@ -231,224 +227,6 @@ def triangular_condition(R: Tensor) -> float:
     inverse = max(climbed, float(image.abs().sum() / alternating.abs().sum()))
     found = float(torch.linalg.matrix_norm(R, 1)) * inverse
     return found if math.isfinite(found) else math.inf
-
-
-def digits_lost(condition: float) -> float:
-    r"""Decimal digits that a problem of this condition number may cost, :math:`\log_{10} \kappa`.
-
-    Of the 16 digits of float64, or the 7 of float32, that many are gone from an answer computed by QR or SVD where the
-    residual is small; the normal equations lose twice as many, ``digits_lost(condition**2)``.
-
-    Example:
-        >>> round(digits_lost(4002.0), 2), round(digits_lost(4002.0**2), 2)
-        (3.6, 7.2)
-
-    References:
-        Higham (2002), Accuracy and Stability of Numerical Algorithms, section 1.6.
-    """
-    return math.log10(condition)
-
-
-def flops_gram(n: int, p: int) -> float:
-    """Additions and multiplications that form X^T X, half of it by symmetry: n p^2."""
-    return float(n) * p * p
-
-
-def flops_triangular_solve(p: int) -> float:
-    """Additions and multiplications of one substitution: p^2 per right-hand side, twice that per factorised system."""
-    return float(p) * p
-
-
-def flops_cholesky(n: int, p: int) -> float:
-    r"""Additions and multiplications of :func:`cholesky_solve_normal` for one right-hand side.
-
-    .. math:: n p^2 + \tfrac13 p^3 + 2 n p + 2 p^2
-
-    for :math:`X^T X` (of which a product that does not know of the symmetry does twice as many), the factor,
-    :math:`X^T y` and two triangular solves.
-
-    Example:
-        >>> flops_cholesky(1000, 30)
-        970800.0
-
-    References:
-        Golub and Van Loan (2013), Matrix Computations, section 5.3.2.
-    """
-    return flops_gram(n, p) + p**3 / 3 + 2.0 * n * p + 2 * flops_triangular_solve(p)
-
-
-def flops_lu(n: int, p: int) -> float:
-    r"""Additions and multiplications of the normal equations by LU, which does not use that they are symmetric.
-
-    .. math:: n p^2 + \tfrac23 p^3 + 2 n p + 2 p^2
-
-    Example:
-        >>> flops_lu(1000, 30)
-        979800.0
-
-    References:
-        Golub and Van Loan (2013), Matrix Computations, section 3.2.
-    """
-    return flops_cholesky(n, p) + p**3 / 3
-
-
-def flops_qr(n: int, p: int) -> float:
-    r"""Additions and multiplications of :func:`qr_least_squares` for one right-hand side and n >= p.
-
-    .. math:: 2 n p^2 - \tfrac23 p^3 + 4 n p - 2 p^2 + p^2
-
-    for the reflectors, :math:`Q^T y` and one triangular solve.
-
-    Example:
-        >>> flops_qr(1000, 30)
-        1901100.0
-
-    References:
-        Golub and Van Loan (2013), Matrix Computations, sections 5.1.6, 5.2.1 and 5.3.3.
-    """
-    return 2.0 * n * p * p - 2 * p**3 / 3 + 4.0 * n * p - 2.0 * p * p + flops_triangular_solve(p)
-
-
-def flops_svd(n: int, p: int) -> float:
-    r"""Additions and multiplications of :func:`svd_least_squares`, with k the smaller and m the larger of n and p.
-
-    .. math:: 6 m k^2 + 20 k^3 + 2 n k + 2 k p
-
-    for U, s and V after a QR factorisation and the products with y. The iteration inside makes this an estimate:
-    divide and conquer, as in LAPACK's gesdd, takes less than the 20.
-
-    Example:
-        >>> flops_svd(1000, 30)
-        6001800.0
-
-    References:
-        Golub and Van Loan (2013), Matrix Computations, figure 8.6.1.
-    """
-    k, m = min(n, p), max(n, p)
-    return 6.0 * m * k * k + 20.0 * k**3 + 2.0 * n * k + 2.0 * k * p
-
-
-def peak_bytes_cholesky(n: int, p: int, itemsize: int) -> int:
-    """Most bytes held at once by :func:`cholesky_solve_normal`: X, y, X^T X, its factor and two vectors.
-
-    Example:
-        >>> peak_bytes_cholesky(50_000, 50_000, 8) / 1e9
-        60.0012
-    """
-    return itemsize * (n * p + n + 2 * p * p + 2 * p)
-
-
-def peak_bytes_qr(n: int, p: int, itemsize: int) -> int:
-    """Most bytes held at once by :func:`qr_least_squares`: X, y, their reflected copies, R and two vectors.
-
-    Example:
-        >>> peak_bytes_qr(100_000, 1_000, 8) / 1e9
-        1.609616
-    """
-    return itemsize * (2 * n * p + 2 * n + p * p + 2 * p)
-
-
-def peak_bytes_svd(n: int, p: int, itemsize: int) -> int:
-    """Most bytes held at once by :func:`svd_least_squares`: X, a copy, U, V, y, and the workspace of gesdd.
-
-    Example:
-        >>> peak_bytes_svd(100_000, 1_000, 8) / 1e9
-        2.466416
-    """
-    k = min(n, p)
-    return itemsize * (2 * n * p + n + n * k + k * p + 7 * k * k + 2 * (n + p))
-
-
-def solve_tridiagonal(diagonal: Tensor, offdiagonal: Tensor, rhs: Tensor) -> Tensor:
-    r"""Solve a symmetric positive definite tridiagonal system in O(n).
-
-    .. math:: b_{i-1} x_{i-1} + a_i x_i + b_i x_{i+1} = r_i
-
-    Torch has no solver for banded matrices. The system goes to LAPACK through scipy, in float64 on the CPU, and the
-    answer comes back in the dtype and on the device of ``rhs``; autograd does not follow.
-
-    Args:
-        diagonal: a [n].
-        offdiagonal: b [n - 1].
-        rhs: r, [n] or [n, m].
-
-    Returns:
-        x, of the shape of ``rhs``.
-
-    Raises:
-        ValueError: Shapes that do not fit, an entry that is not finite, or a matrix that is not positive definite.
-
-    Example:
-        >>> solve_tridiagonal(torch.tensor([2.0, 2.0, 2.0]), torch.tensor([-1.0, -1.0]), torch.tensor([1.0, 0.0, 1.0]))
-        tensor([1., 1., 1.])
-
-    References:
-        Golub and Van Loan (2013), Matrix Computations, section 4.3.6.
-    """
-    n = len(diagonal)
-    if n < 1 or offdiagonal.shape != (n - 1,) or rhs.ndim not in {1, 2} or len(rhs) != n:
-        raise ValueError(
-            f"diagonal, offdiagonal and rhs have shapes {tuple(diagonal.shape)}, {tuple(offdiagonal.shape)} and "
-            f"{tuple(rhs.shape)}; they must be [n], [n - 1] and [n] or [n, m]."
-        )
-    bands = torch.zeros(2, n, dtype=torch.float64)
-    bands[0], bands[1, :-1] = diagonal.detach(), offdiagonal.detach()
-    right = rhs.detach().to("cpu", torch.float64)
-    if not bool(torch.isfinite(bands).all() & torch.isfinite(right).all()):
-        raise ValueError("diagonal, offdiagonal or rhs holds NaN or infinity; solve_tridiagonal needs finite numbers.")
-    try:
-        found = solveh_banded(bands[: min(n, 2)].numpy(), right.numpy(), lower=True, check_finite=False)
-    except LinAlgError as error:
-        raise ValueError(
-            f"The tridiagonal matrix is not positive definite ({error}); add to its diagonal, the least entry of which "
-            f"is {float(diagonal.min()):.3g}."
-        ) from error
-    return torch.from_numpy(found).to(rhs)
-
-
-def available_bytes(root: Path = Path("/")) -> int:
-    """Memory that this process and all others together may use: that of the machine, or less by its control group.
-
-    What is already in use is not subtracted. Control groups of both versions are read, with those around them.
-    Where the system does not tell (Windows), the answer is ``sys.maxsize``, so that nothing is refused.
-
-    Args:
-        root: Where ``proc`` and ``sys`` lie.
-
-    Example:
-        >>> available_bytes() >= 2**28
-        True
-
-    References:
-        Linux kernel documentation, Control Group v2, section Memory: memory.max.
-    """
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        physical = sys.maxsize
-    return min([physical, *_group_limits(root)])
-
-
-def _group_limits(root: Path) -> list[int]:
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    limits = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        mount, name = ("memory", "memory.limit_in_bytes") if controllers else ("", "memory.max")
-        group = Path(path.lstrip("/"))
-        for folder in (group, *group.parents):  # a limit of an outer group holds inside
-            try:
-                written = (root / "sys/fs/cgroup" / mount / folder / name).read_text(encoding="ascii").strip()
-            except OSError:
-                continue
-            if written.isdecimal():  # "max" is no limit
-                limits.append(int(written))
-    return limits
 
 
 def _columns(y: Tensor) -> Tensor:

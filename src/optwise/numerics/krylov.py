@@ -160,33 +160,34 @@ def _conjugate_gradient(apply: Operator, x: Tensor, r: Tensor, preconditioner: O
     z = d = preconditioner(r)
     rho = r @ z
     squared, fit = torch.stack([r @ r, rho]).tolist()
-    residual_norm, curvature, iterations = math.sqrt(max(squared, 0.0)), math.nan, 0
-    ended = _end_of_residual(squared, fit)
+    ended, iterations = _end_of_residual(squared, fit), 0
+    if ended:
+        yield Iterate(x, math.sqrt(squared), 0, math.nan, d, ended)
     while not ended:
         iterations += 1
         image = apply(d)
         bend = d @ image
-        share = rho / bend
-        next_x, next_r = x + share * d, r - share * image
-        z = preconditioner(next_r)
-        next_rho = next_r @ z
-        # one look at the device per iteration
-        numbers = torch.stack([bend, d @ d, image @ image, next_r @ next_r, next_rho]).tolist()
-        form, length, image_length, squared, fit = numbers
+        form, length, image_length = torch.stack([bend, d @ d, image @ image]).tolist()
         curvature = form / length if length > 0.0 else math.nan
-        if not math.isfinite(curvature + image_length):
-            ended = "not finite"
-        elif form <= torch.finfo(d.dtype).eps * math.sqrt(length * image_length):
-            ended = "negative curvature"
-        elif not math.isfinite(squared + fit):
-            ended = "not finite"
-        else:
-            x, r, residual_norm = next_x, next_r, math.sqrt(squared)
-            ended = _end_of_residual(squared, fit)
-        yield Iterate(x, residual_norm, iterations, curvature, d, ended)
-        d, rho = z + (next_rho / rho) * d, next_rho
-    if iterations == 0:
-        yield Iterate(x, residual_norm, 0, math.nan, d, ended)
+        ended = _end_of_curvature(curvature, form, rounding=_eps(d) * math.sqrt(length * image_length))
+        if not ended:
+            share = rho / bend
+            next_r = r - share * image
+            z = preconditioner(next_r)
+            next_rho = next_r @ z
+            next_squared, fit = torch.stack([next_r @ next_r, next_rho]).tolist()
+            ended = _end_of_residual(next_squared, fit)
+            if ended != "not finite":
+                x, r, squared = x + share * d, next_r, next_squared
+        yield Iterate(x, math.sqrt(squared), iterations, curvature, d, ended)
+        if not ended:
+            d, rho = z + (next_rho / rho) * d, next_rho
+
+
+def _end_of_curvature(curvature: float, form: float, *, rounding: float) -> str:
+    if not math.isfinite(curvature + rounding):
+        return "not finite"
+    return "negative curvature" if form <= rounding else ""
 
 
 def _end_of_residual(squared: float, fit: float) -> str:
@@ -204,6 +205,10 @@ def _share_to_boundary(step: Tensor, d: Tensor, radius: float) -> float:
     root = math.sqrt(along * along + squared * room)
     # the form of the root that subtracts nothing: directions of conjugate gradients lead outwards, along >= 0
     return room / (along + root) if along >= 0.0 else (root - along) / squared
+
+
+def _eps(like: Tensor) -> float:
+    return torch.finfo(like.dtype).eps
 
 
 def _unchanged(r: Tensor) -> Tensor:

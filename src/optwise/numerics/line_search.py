@@ -193,7 +193,7 @@ def strong_wolfe(
             guess = _beyond(before, low, rounding) if before.step < low.step else math.nan
             t = _short_of(low, high.step, guess, share=0.5 if walls == 1 else 0.1)
         else:
-            t = _between(before, low, high, tilt=sufficient * slope, rounding=rounding)
+            t = _between(before, low, high, rounding)
             if abs(high.step - low.step) > 0.66 * widths[0]:
                 t = low.step + 0.5 * (high.step - low.step)
             widths = (widths[1], abs(high.step - low.step))
@@ -229,11 +229,8 @@ def _short_of(low: _Point, wall: float, guess: float, *, share: float) -> float:
     return min(max(guess, low.step + 0.1 * width), low.step + 0.5 * width)
 
 
-def _between(before: _Point, low: _Point, high: _Point, *, tilt: float, rounding: float) -> float:
+def _between(before: _Point, low: _Point, high: _Point, rounding: float) -> float:
     """A step between low and high from values and slopes; ``before`` is what low was before the latest trial."""
-    if high.value <= low.value:
-        # high lies above the line of sufficient decrease and low below it: measured from that line, high is higher
-        low, high, before = (_Point(p.step, p.value - tilt * p.step, p.slope - tilt) for p in (low, high, before))
     middle = 0.5 * (low.step + high.step)
     secant = _secant(low, high)
     if abs(high.value - low.value) <= rounding:

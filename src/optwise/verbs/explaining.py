@@ -159,7 +159,9 @@ def _gradient_seconds(problem: Problem, composite: Composite) -> float:
     model = composite.smooth.model
     if model is not None and model.X.matrix is not None:
         return 0.0
-    w = start_row(problem)
-    started = time.perf_counter()
-    composite.smooth.value_and_gradient(w)
-    return time.perf_counter() - started
+    w, taken = start_row(problem), math.inf
+    for _ in range(2):  # a first call may load or compile what later ones find
+        started = time.perf_counter()
+        composite.smooth.value_and_gradient(w)
+        taken = min(taken, time.perf_counter() - started)
+    return taken

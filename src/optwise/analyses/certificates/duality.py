@@ -204,8 +204,9 @@ def _offered_rays(at: Evaluation, argument: Tensor | None) -> Iterator[Ray]:
 
 
 def _near(at: Evaluation, point: DualPoint) -> Bound:
-    smooth = least(of_modulus(at, at.gradient + point.pull), of_conjugate(at, -point.pull))
-    return bound(point.slack(at) + smooth, MODULUS if at.smooth_only else GAP)
+    by_modulus, by_conjugate = of_modulus(at, at.gradient + point.pull), of_conjugate(at, -point.pull)
+    smooth = least(by_modulus, by_conjugate)
+    return bound(point.slack(at) + smooth, MODULUS if at.smooth_only and smooth is by_modulus else GAP)
 
 
 def _on_gradient(at: Evaluation, ray: Ray) -> Bound:

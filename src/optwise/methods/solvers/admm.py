@@ -14,7 +14,7 @@ from optwise.core.composite import Composite
 from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.counted_operator import CountedOperator
-from optwise.methods.solvers.dual_gaps import curvature_ratio, penalty_gap, total_gap
+from optwise.methods.solvers.dual_gaps import curvature_ratio, outside_domain, penalty_gap, total_gap
 from optwise.methods.solvers.newton_systems import NewtonSystems, Solve, quadratic
 from optwise.methods.solvers.rays import Point, point_at, ray_from
 from optwise.numerics.line_search import armijo
@@ -124,7 +124,10 @@ class ADMM(Solver):
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"rho": (1e-12, 1e12), "relaxation": (0.1, 1.95)}
 
     def refusal(self, problem: Composite) -> str:
-        return "has a smooth part alone" if problem.penalty is None and problem.constraint is None else ""
+        if problem.penalty is None and problem.constraint is None:
+            return "has a smooth part alone"
+        # a copy that the proximal map has made lies in the domain of g; w, and a copy in the set, need not
+        return "" if problem.operator is None and problem.constraint is None else outside_domain(problem)
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         point, eps = point_at(problem, w), torch.finfo(w.dtype).eps

@@ -97,7 +97,6 @@ class CompactHessian:
     Args:
         size: Pairs kept.
         like: A vector [p] of the dtype and device of the points.
-        theta: Scale while there is no pair.
 
     References:
         Byrd, Nocedal and Schnabel (1994), Representations of quasi-Newton matrices and their use in limited memory
@@ -105,11 +104,10 @@ class CompactHessian:
         optimization, section 3.
     """
 
-    def __init__(self, size: int, like: Tensor, *, theta: float = 1.0) -> None:
+    def __init__(self, size: int, like: Tensor) -> None:
         self._pairs = _Slots(size, like)
         # S^T S, S^T Y and Y^T Y in the order of slots
         self._steps, self._fits, self._changes = (np.zeros((size + 1, size + 1)) for _ in range(3))
-        self._first_theta = theta
         self.forget()
 
     def __len__(self) -> int:
@@ -118,9 +116,13 @@ class CompactHessian:
     def forget(self) -> None:
         """Drop all pairs."""
         self._pairs.clear()
-        self.theta = self._first_theta
+        self.theta = 1.0
         self.middle: Small = np.zeros((0, 0))
         """M [2 k, 2 k] of k pairs, oldest first."""
+        self.gram: Small = np.zeros((0, 0))
+        """``W^T W`` [2 k, 2 k]."""
+        self.columns = self._pairs.rows()
+        """``W^T`` [2 k, p]."""
 
     def learn(self, old: Point, new: Point) -> bool:
         """Take the pair between two points where f curves upwards between them; say whether it does."""
@@ -133,30 +135,17 @@ class CompactHessian:
         self._steps[slot] = self._steps[:, slot] = of_s[0]
         self._changes[slot] = self._changes[:, slot] = of_y[1]
         self._fits[slot], self._fits[:, slot] = of_s[1], of_y[0]
-        self.theta = square / fit
-        middle = _middle(self._by_age(self._steps), self._by_age(self._fits), self.theta)
+        by_age = np.ix_(self._pairs.order, self._pairs.order)
+        theta, fits = square / fit, self._fits[by_age]
+        middle = _middle(theta * self._steps[by_age], fits)
         if middle is None:  # rounding has cost it its definiteness: start again
             self.forget()
             return False
-        self.middle = middle
+        self.theta, self.middle = theta, middle
+        self.gram = _blocks(self._changes[by_age], theta * fits.T, theta * theta * self._steps[by_age])
+        self.columns = self._pairs.rows()
+        self.columns[len(fits) :] *= theta
         return True
-
-    def columns(self, index: Tensor | None = None) -> Tensor:
-        """``W^T`` [2 k, p], or its columns ``index``."""
-        steps, changes = self._pairs.rows(index)
-        return torch.cat([changes, self.theta * steps])
-
-    def gram(self) -> Small:
-        """``W^T W`` [2 k, 2 k]."""
-        theta, fits = self.theta, self.theta * self._by_age(self._fits)
-        return np.block([[self._by_age(self._changes), fits.T], [fits, theta * theta * self._by_age(self._steps)]])
-
-    def _by_age(self, matrix: Small) -> Small:
-        return matrix[np.ix_(self._pairs.order, self._pairs.order)]
-
-
-def _zeros(n: int) -> list[list[float]]:
-    return [[0.0] * n for _ in range(n)]
 
 
 def curves_upwards(fit: float, step: float, change: float, dtype: torch.dtype) -> bool:
@@ -165,18 +154,30 @@ def curves_upwards(fit: float, step: float, change: float, dtype: torch.dtype) -
     return fit > eps * math.sqrt(step) * math.sqrt(change) and fit > tiny < change < math.inf
 
 
-def _middle(steps: Small, fits: Small, theta: float) -> Small | None:
-    """M by its blocks, from the Cholesky factor of theta S^T S + L D^-1 L^T; ``None`` where that is not definite."""
+def _middle(steps: Small, fits: Small) -> Small | None:
+    """M from theta S^T S and S^T Y; ``None`` where theta S^T S + L D^-1 L^T has no Cholesky factor."""
     diagonal = np.diagonal(fits)
     lower = np.tril(fits, -1)
     scaled = lower / diagonal  # L D^-1
     try:
-        factor = np.linalg.cholesky(theta * steps + scaled @ lower.T)
+        factor = np.linalg.cholesky(steps + scaled @ lower.T)
     except np.linalg.LinAlgError:
         return None
-    corner = cho_solve((factor, True), np.eye(len(steps)))
+    corner = cho_solve((factor, True), np.eye(len(steps)), check_finite=False)
     side = scaled.T @ corner  # D^-1 L^T (...)^-1
-    return np.block([[side @ scaled - np.diag(1.0 / diagonal), side], [side.T, corner]])
+    return _blocks(side @ scaled - np.diag(1.0 / diagonal), side, corner)
+
+
+def _blocks(first: Small, upper: Small, last: Small) -> Small:
+    """The symmetric matrix of these blocks."""
+    k = len(first)
+    found = np.empty((2 * k, 2 * k))
+    found[:k, :k], found[:k, k:], found[k:, :k], found[k:, k:] = first, upper, upper.T, last
+    return found
+
+
+def _zeros(n: int) -> list[list[float]]:
+    return [[0.0] * n for _ in range(n)]
 
 
 @final
@@ -217,8 +218,6 @@ class _Slots:
         # by way of numpy: torch looks at the type of every number of a list
         return torch.addmv(g, self._transposed, torch.from_numpy(np.array(weights)).to(g), beta=of_g)
 
-    def rows(self, index: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Steps and changes from old to new, [k, p] each, or their columns ``index``."""
-        chosen = self._block[:, self.order]
-        steps, changes = chosen if index is None else chosen[:, :, index]
-        return steps, changes
+    def rows(self) -> Tensor:
+        """Changes, then steps, each from old to new [2 k, p]."""
+        return self._flat[[len(self._steps) + slot for slot in self.order] + self.order]

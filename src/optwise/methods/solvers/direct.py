@@ -14,14 +14,9 @@ from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
-from optwise.numerics.factorisations import (
-    available_bytes,
-    cholesky_solve_normal,
-    peak_bytes_cholesky,
-    peak_bytes_qr,
-    peak_bytes_svd,
-    qr_least_squares,
-)
+from optwise.numerics.factorisation_costs import peak_bytes_cholesky, peak_bytes_qr, peak_bytes_svd
+from optwise.numerics.factorisations import cholesky_solve_normal, qr_least_squares
+from optwise.numerics.memory import available_bytes
 
 Solve = Callable[[Tensor], Tensor]
 DENSE = frozenset({Oracle.QUADRATIC, Oracle.LINEAR_MODEL, Oracle.MATRIX, Oracle.WHOLE})

@@ -1,4 +1,4 @@
-"""What a dual point of the penalty leaves of the duality gap, as splitting methods estimate it."""
+"""What splitting methods share: gaps as they estimate them, scales, and points without a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from optwise.core.composite import Composite
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.core.solver import Iterate
+from optwise.methods.solvers.bidiagonal import probe
 from optwise.methods.solvers.counted_operator import CountedOperator
+from optwise.methods.solvers.newton_systems import in_float64
+
+FAR = 1e8
+"""Where a penalty is asked whether it is finite."""
 
 
 def penalty_gap(penalty: Penalty, g: float, z: Tensor, u: Tensor) -> tuple[float, float]:
@@ -69,3 +74,16 @@ def better(best: Iterate, found: Iterate) -> Iterate:
     if math.isnan(found.measure):
         return found if found.value < best.value else best
     return found if found.measure < best.measure else best
+
+
+def outside_domain(problem: Composite) -> str:
+    """Why points on the way to a limit may have no value, as the rest of a sentence; empty where all have one."""
+    exact, origin = in_float64(problem)
+    if exact.penalty is None:
+        return ""
+    far = FAR * probe(origin if exact.operator is None else exact.operator.forward(origin), 1.0)
+    if all(math.isfinite(float(exact.penalty.value(z))) for z in (far, -far)):
+        return ""
+    return (
+        f"has a {type(exact.penalty).__name__} that is infinite outside a set, which iterates reach in the limit only"
+    )

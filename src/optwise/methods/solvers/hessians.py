@@ -12,7 +12,7 @@ from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 from optwise.core.smooth import Smooth
 from optwise.methods.solvers.rays import Point
-from optwise.numerics.factorisations import available_bytes
+from optwise.numerics.memory import available_bytes
 
 BLOCK = 64
 """Columns of a Gram matrix below which halving the arithmetic is not worth a second product."""

@@ -31,8 +31,16 @@ PATIENCE = 4
 EXACT = 1e-10
 """Relative residual of iterative solves."""
 
-_Newton = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""The step of w [p] and of u [m] for a right-hand side [m]."""
+
+class _Step(NamedTuple):
+    """A Newton step."""
+
+    du: Tensor  # [m]
+    dw: Callable[[], Tensor]  # [p], made when it is asked for: the predictor does not need it
+
+
+_Newton = Callable[[Tensor], _Step]
+"""The step for a right-hand side [m]."""
 
 
 class _State(NamedTuple):
@@ -119,25 +127,21 @@ class DualInteriorPoint(Solver):
         least, idle = math.inf, 0
         while idle < PATIENCE:
             room = bound - sign * state.u  # h - u and u - l [2, m]
-            mean = float((state.slack * room).mean())
-            ratio = state.slack / room
-            step_of = newton(ratio.sum(0), state.residual) if mean > 0.0 and bool((room > 0).all()) else None
-            if step_of is None:
+            ratio, mean, narrowest = state.slack / room, float((state.slack * room).mean()), float(room.min())
+            solve = newton(ratio[0] + ratio[1], state.residual) if mean > 0.0 and narrowest > 0.0 else None
+            if solve is None:
                 return
-            du = step_of(-state.z)[1]
-            change = ratio * (sign * du) - state.slack  # of the slacks, towards products of 0
-            share = min(1.0, _longest(state.slack, room, change, sign * du))
-            ahead = float(((state.slack + share * change) * (room - share * sign * du)).mean())
-            target = (ahead / mean) ** 3 * mean + change * (sign * du)  # [2, m]
-            dw, du = step_of((sign * target / room).sum(0) - state.z)
-            change = target / room - state.slack + ratio * (sign * du)
-            share = min(1.0, self.fraction * _longest(state.slack, room, change, sign * du))
-            state = _State(
-                *_evaluated(
-                    problem, kinks, A, torch.add(state.w, dw, alpha=share), torch.add(state.u, du, alpha=share)
-                ),
-                torch.add(state.slack, change, alpha=share),
-            )
+            turn = sign * solve(-state.z).du  # by how much the room shrinks [2, m]
+            change = ratio * turn - state.slack  # of the slacks, towards products of 0
+            share = min(1.0, _longest(state.slack, room, change, turn))
+            ahead = float(((state.slack + share * change) * (room - share * turn)).mean())
+            pushed = (change * turn + (ahead / mean) ** 3 * mean) / room
+            found = solve(pushed[0] - pushed[1] - state.z)
+            turn = sign * found.du
+            change = pushed - state.slack + ratio * turn
+            share = min(1.0, self.fraction * _longest(state.slack, room, change, turn))
+            w, u = torch.add(state.w, found.dw(), alpha=share), torch.add(state.u, found.du, alpha=share)
+            state = _State(*_evaluated(problem, kinks, A, w, u), torch.add(state.slack, change, alpha=share))
             value = state.f + float(penalty.value(state.z + kinks.kink))
             if not math.isfinite(value):
                 return
@@ -181,9 +185,9 @@ def _newton(problem: Composite, w: Tensor) -> Callable[[Tensor, Tensor], _Newton
             if solve is None:
                 return None
 
-            def step(right: Tensor) -> tuple[Tensor, Tensor]:
+            def step(right: Tensor) -> _Step:
                 du = -solve(known + right)
-                return -(residual + A.adjoint(du)) / hessian, du
+                return _Step(du, lambda: -(residual + A.adjoint(du)) / hessian)
 
             return step
 
@@ -193,9 +197,9 @@ def _newton(problem: Composite, w: Tensor) -> Callable[[Tensor, Tensor], _Newton
     def in_primal(theta: Tensor, residual: Tensor) -> _Newton | None:
         solve = systems.factorise(w, 1.0 / theta)
 
-        def step(right: Tensor) -> tuple[Tensor, Tensor]:
+        def step(right: Tensor) -> _Step:
             dw = solve(A.adjoint(right / theta) - residual, EXACT)
-            return dw, (A.forward(dw) - right) / theta
+            return _Step((A.forward(dw) - right) / theta, lambda: dw)
 
         return step
 

@@ -152,7 +152,7 @@ def _cauchy_point(point: Point, box: _Box, hessian: CompactHessian) -> _CauchyPo
     edge = torch.where(g < 0, box.upper, box.lower)
     breaks = torch.where(g == 0, math.inf, (w - edge) / g)  # [p]: when each entry meets its bound
     d = torch.where(breaks > 0, -g, 0.0)
-    columns = hessian.columns()  # [2 k, p]
+    columns = hessian.columns  # [2 k, p]
     middle = torch.from_numpy(hessian.middle).to(w)
     along, square = columns @ d, d @ d
     bend = hessian.theta * square - along @ (middle @ along)
@@ -189,11 +189,12 @@ def _still(parts: Tensor) -> Tensor:
 
 def _subspace_step(point: Point, cauchy: _CauchyPoint, hessian: CompactHessian, index: Tensor | None) -> Tensor:
     """From the Cauchy point to the minimiser of the model over the entries ``index``, all of them where ``None``."""
-    columns, middle, theta = hessian.columns(index), hessian.middle, hessian.theta
+    columns = hessian.columns if index is None else hessian.columns[:, index]
+    middle, theta = hessian.middle, hessian.theta
     downhill = -(point.gradient + theta * (cauchy.w - point.w))
     downhill = downhill if index is None else downhill[index]
     downhill = downhill + columns.T @ (torch.from_numpy(middle).to(columns) @ cauchy.shift)
-    gram = hessian.gram() if index is None else (columns @ columns.T).double().cpu().numpy()
+    gram = hessian.gram if index is None else (columns @ columns.T).double().cpu().numpy()
     right = middle @ (columns @ downhill).double().cpu().numpy()
     inner = np.linalg.solve(np.eye(len(middle)) - middle @ gram / theta, right)
     return downhill / theta + columns.T @ torch.from_numpy(inner).to(columns) / theta**2

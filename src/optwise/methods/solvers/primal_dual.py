@@ -14,7 +14,7 @@ from optwise.core.composite import Composite
 from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.counted_operator import CountedOperator
-from optwise.methods.solvers.dual_gaps import better, penalty_gap, total_gap
+from optwise.methods.solvers.dual_gaps import better, outside_domain, penalty_gap, total_gap
 from optwise.methods.solvers.newton_systems import quadratic
 
 SHARE = 0.55
@@ -29,7 +29,7 @@ LONG = 0.36
 """or where this share of all iterations has passed since."""
 SMOOTHING = 0.5
 """Power of the ratio of distances over the weight by which the weight changes in a restart,"""
-BOLDEST = 4.0
+BOLDEST = 2.0
 """and the most that it may change by: a dual point that stands at its bound says little."""
 LOWER = 0.98
 """Factor on the estimate of L in each iteration, so that it forgets where f bent more."""
@@ -109,6 +109,9 @@ class PDHG(Solver):
     }
     accepts: ClassVar[frozenset[Oracle]] = frozenset({Oracle.PROJECTION, Oracle.OPERATOR})
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"weight": (1e-12, 1e12)}
+
+    def refusal(self, problem: Composite) -> str:
+        return outside_domain(problem)
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         course = _Course(problem, problem.project(w), self.weight)

@@ -15,7 +15,7 @@ from optwise.core.errors import BadProblem
 from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.counted_operator import CountedOperator
-from optwise.methods.solvers.dual_gaps import curvature_ratio, penalty_gap
+from optwise.methods.solvers.dual_gaps import curvature_ratio, outside_domain, penalty_gap
 from optwise.methods.solvers.newton_systems import NewtonSystems, in_float64
 from optwise.methods.solvers.rays import Point, point_at, ray_from
 from optwise.numerics.line_search import strong_wolfe
@@ -99,7 +99,7 @@ class SemismoothAugmentedLagrangian(Solver):
             exact.penalty.prox_derivative(origin if exact.operator is None else exact.operator.forward(origin), 1.0)
         except BadProblem:
             return f"has a {type(exact.penalty).__name__}, which does not say how its proximal map changes"
-        return ""
+        return outside_domain(problem)
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         lagrangian, eps = _Lagrangian(problem, w), torch.finfo(w.dtype).eps

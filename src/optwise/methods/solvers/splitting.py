@@ -14,7 +14,7 @@ from torch import Tensor
 from optwise.core.composite import Composite
 from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
-from optwise.methods.solvers.dual_gaps import better, penalty_gap
+from optwise.methods.solvers.dual_gaps import better, outside_domain, penalty_gap
 from optwise.methods.solvers.newton_systems import NewtonSystems, diagonal_hessian, in_float64, quadratic
 from optwise.methods.solvers.support_polish import SupportPolish
 
@@ -86,9 +86,11 @@ class DouglasRachford(Solver):
             return "has a smooth part alone"
         if not quadratic(problem):
             return "has a smooth part that is no quadratic, and so no proximal map"
-        if problem.penalty is not None and problem.constraint is not None and _level(*in_float64(problem)) is None:
+        if problem.penalty is None or problem.constraint is None:
+            return ""
+        if _level(*in_float64(problem)) is None:
             return "has a penalty and a set beside a quadratic that is no multiple of |w|^2"
-        return ""
+        return outside_domain(problem)
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         both = problem.penalty is not None and problem.constraint is not None

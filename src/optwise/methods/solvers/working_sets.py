@@ -15,252 +15,269 @@ from optwise.methods.solvers.active_systems import ActiveSystem, DesignSystem, G
 from optwise.methods.solvers.column_blocks import ColumnBlock, gram
 from optwise.methods.solvers.semismooth import SmallProblem
 
-GATHERED = (100, 0.05)
-"""Columns gathered at a time: at least this many, and at least this share of all, so that a pass over them is cheap."""
-MOVING = 50
-"""Columns that begin to move at a time, at least; up to half of those that move already."""
+SHARE = 0.05
+"""Share of all columns that is gathered at a time, at least, so that a pass over the block remains cheap."""
+WHOLE = 0.5
+"""Share of all columns from which the design itself is used instead of a copy."""
+NEAR = 2.0
+"""Factor on the gradient at which columns that would then violate optimality are worth gathering as well."""
 SPREAD = 0.5
-""" """
+"""Share of the moving columns by which they may grow at a time."""
 KEPT = 0.8
 """Share of the moving columns that must be needed; otherwise the others are taken out when new ones come."""
-WHOLE = 0.5
-"""Share of the columns from which the design itself is used instead of a copy."""
-NEAR = 2.0
-"""Factor on the gradient at which columns that would then violate optimality are gathered as well."""
+WIDE = 2
+"""Moving columns per example above which H is kept by its factors, since its entries would be more numbers."""
 INEXACT = 0.1
-"""Share of the largest violation that the small problems may leave."""
+"""Share of the largest violation that a small problem may leave."""
+STEPS = 200
+"""Newton steps for one small problem, at most."""
 DAMPING = 1e-2
-""" """
+"""Curvature that every example is given at first, relative to the largest, where the loss has some without any."""
 RAISED, LOWERED = 4.0, 10.0
-""" """
+"""Factors of that curvature after a step that had to be shortened, and after one that had not."""
+DECREASE = 1e-4
+"""Share of the promised decrease that a step must achieve."""
 HALVINGS = 40
-"""Of a step that does not make the objective fall."""
+"""Of a step that does not make the objective fall, at most."""
 
 
 @final
 class WorkingSet:
     r"""The columns of a design that a solution may need, and the weights on them.
 
-    Columns are gathered into one block, by how much they violate optimality; the products of a step cost as much as the
-    block is wide. Within it only the columns that violated optimality move, a few more each time; theirs is the small
-    problem
+    Columns are gathered into one block by how much they violate optimality, and a step costs as much as the block is
+    wide. Within it only columns B that violated optimality move, a few more each time. Theirs is the small problem
 
     .. math:: \min_d \; \langle \nabla f(w), d \rangle + \tfrac12 \langle d, H d \rangle + g(w + d), \qquad
         H = s X_B^\top \operatorname{diag}(\ell''(z)) X_B + \lambda_2 I
 
-    whose Gram block grows with them for a quadratic loss, and is made anew at each step for another, along which the
-    objective is searched. The block of two columns is computed by numpy where it lies in the host's memory: for a
-    matrix and its own transpose that takes half the time.
+    For a quadratic loss H grows with B. For another it is made anew at each step, along which the objective is
+    searched; examples without curvature are given some as long as steps have to be shortened.
 
     Args:
         problem: Books the work.
         model: The structure of f.
         penalty: g, separable.
         w: The start [p].
-        z: Predictions there [n].
+        gathered: Columns gathered at a time, at least.
+        moving: Columns that begin to move at a time, at least.
+
+    Attributes:
+        z: Predictions at the weights [n].
+        step: Length of the last step, 1 where it was not shortened.
     """
 
-    def __init__(self, problem: Composite, model: LinearModel, penalty: Penalty, w: Tensor, z: Tensor) -> None:
+    def __init__(
+        self, problem: Composite, model: LinearModel, penalty: Penalty, w: Tensor, *, gathered: int, moving: int
+    ) -> None:
         matrix = model.X.matrix
         assert matrix is not None
-        self._problem, self._model, self._whole_penalty = problem, model, penalty
+        self._problem, self._model, self._all_penalty = problem, model, penalty
         self._design = matrix.mT  # [p, n]: columns are its rows
-        self._all, self._start = w.shape[0], w
-        self.z = z
-        self.index = torch.zeros(0, dtype=torch.long, device=w.device)
-        self._inside = torch.zeros(self._all, dtype=torch.bool, device=w.device)
+        self._least_gathered, self._least_moving = gathered, moving
+        self.z, self.step = torch.zeros_like(model.y), 1.0
+        if bool(w.any()):
+            problem.count("products")
+            self.z = model.X.forward(w)
+        self._index = torch.zeros(0, dtype=torch.long, device=w.device)  # of the block
+        self._inside = torch.zeros(w.shape[0], dtype=torch.bool, device=w.device)
         self._gathered, self._columns = ColumnBlock(), ColumnBlock()
-        self._rows = self._design[:0]
-        self._penalty = penalty
-        self._w = self._gradient = w[:0]
-        self._moving, self._moves = self.index, self._inside[:0]  # positions in the block, and whether there
-        self._system: GramSystem | None = None
-        self.step = 1.0
+        self._rows, self._penalty = self._design[:0], penalty
+        self._start, self._w, self._gradient = w, w[:0], w[:0]  # the latter two of the block
+        self._moving = self._index  # positions in the block
+        self._moves = self._inside[:0]  # by position in the block
+        self._gram: GramSystem | None = None
         self._damping: float | None = None
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all columns are in it."""
-        return self.index.numel() == self._all
+    def _size(self) -> int:
+        """Number p of columns."""
+        return self._start.shape[0]
+
+    @property
+    def _is_whole(self) -> bool:
+        return self._index.numel() == self._size
 
     def point(self) -> Tensor:
         """The weights [p]."""
-        if self.is_whole:
+        if self._is_whole:
             return self._w.clone()
-        w = torch.zeros_like(self._start)
-        return w.index_copy_(0, self.index, self._w)
+        if self._index.numel() == 0:
+            return self._start
+        return torch.zeros_like(self._start).index_copy_(0, self._index, self._w)
 
-    def grow(self, w: Tensor, gradient: Tensor) -> int:
+    def gradient(self) -> Tensor:
+        """The gradient of f at the weights, of all columns [p]: one product unless all are in the block."""
+        self._problem.count("gradients")
+        if self._is_whole:
+            return self._gradient
+        self._problem.count("products")
+        return self._with_ridge(self._model.X.adjoint(self.slopes()), self.point())
+
+    def slopes(self) -> Tensor:
+        """Derivatives of f in the predictions [n]."""
+        return self._model.scale * self._model.loss.derivative(self.z, self._model.y)
+
+    def outside(self, violations: Tensor) -> float:
+        """The largest of the violations [p] that lie outside the block."""
+        return 0.0 if self._is_whole else float(violations.masked_fill(self._inside, 0.0).max())
+
+    def gather(self, w: Tensor, gradient: Tensor) -> int:
         """Gather columns that violate optimality or nearly do, and those with a weight; return how many came.
 
         Args:
             w: The weights [p].
             gradient: Of f there [p].
         """
-        scores = self._whole_penalty.violation(w, NEAR * gradient).masked_fill(self._inside, 0.0)
-        if self.index.numel() == 0:
-            scores = scores.masked_fill(w != 0, math.inf)
-            needed = int((w != 0).sum())
-        else:
-            needed = 0
-        promising = int((scores > 0).sum())
-        wanted = max(GATHERED[0], int(GATHERED[1] * self._all), int((self._w != 0).sum()), needed)
-        count = min(promising, wanted)
-        if self.is_whole or count == 0:
+        scores = self._all_penalty.violation(w, NEAR * gradient).masked_fill_(self._inside, 0.0)
+        weighted = 0 if self._index.numel() else int((w != 0).sum())
+        if weighted:
+            scores.masked_fill_(w != 0, math.inf)
+        wanted = max(self._least_gathered, int(SHARE * self._size), int((self._w != 0).sum()), weighted)
+        count = min(int((scores > 0).sum()), wanted)
+        if self._is_whole or count == 0:
             return 0
-        if self.index.numel() + count >= WHOLE * self._all:
-            return self._take_all(w, gradient)
-        new = scores.topk(count).indices
+        before = self._index.numel()
+        if before + count >= WHOLE * self._size:
+            self._take_all()
+        else:
+            self._take(scores.topk(count).indices)
+        self._w, self._gradient = w.index_select(0, self._index), gradient.index_select(0, self._index)
+        return self._index.numel() - before
+
+    def _take(self, new: Tensor) -> None:
         self._gathered.append(self._design, new)
         self._rows = self._gathered.columns
-        self._problem.count("products", count / self._all)
-        self.index = torch.cat([self.index, new])
-        self._inside[new] = True
-        self._penalty = self._whole_penalty.restricted(self.index)
-        self._w, self._gradient = w.index_select(0, self.index), gradient.index_select(0, self.index)
+        self._index, self._inside[new] = torch.cat([self._index, new]), True
+        self._penalty = self._all_penalty.restricted(self._index)
         self._moves = torch.cat([self._moves, torch.zeros_like(new, dtype=torch.bool)])
-        return count
 
-    def _take_all(self, w: Tensor, gradient: Tensor) -> int:
-        came = self._all - self.index.numel()
-        self._moving = self.index.index_select(0, self._moving)
-        self.index = torch.arange(self._all, device=w.device)
+    def _take_all(self) -> None:
+        self._moving = self._index.index_select(0, self._moving)
+        self._index = torch.arange(self._size, device=self._index.device)
         self._inside.fill_(True)
-        self._rows, self._penalty = self._design, self._whole_penalty
-        self._w, self._gradient = w, gradient
+        self._rows, self._penalty = self._design, self._all_penalty
         self._moves = torch.zeros_like(self._inside)
         self._moves[self._moving] = True
-        return came
 
-    def outside(self, violations: Tensor) -> float:
-        """The largest of the violations [p] of columns that are not in it."""
-        return 0.0 if self.is_whole else float(violations.masked_fill(self._inside, 0.0).max())
-
-    def gradient(self) -> Tensor:
-        """The gradient of f at the weights, all columns [p]: one product unless it is whole."""
-        if self.is_whole:
-            return self._gradient
-        self._problem.count("products")
-        u = self._model.scale * self._model.loss.derivative(self.z, self._model.y)
-        g = self._model.X.adjoint(u)
-        return torch.add(g, self.point(), alpha=self._model.l2) if self._model.l2 else g
-
-    def solve(self, goal: float) -> float:
-        """Improve the weights on it until no violation there exceeds ``goal``, or they cannot be improved; return it."""
-        if self.index.numel() == 0:
-            return 0.0
+    def improve(self, goal: float) -> None:
+        """Improve the weights until no violation in the block exceeds ``goal``, or nothing helps."""
         best, idle = math.inf, 0
-        while True:
+        while self._index.numel() and idle < 2:
             violations = self._penalty.violation(self._w, self._gradient)
             largest = float(violations.max())
-            if largest <= goal or idle >= 2:
-                return largest
+            if not largest > goal:
+                return
             came = self._set_moving(violations, goal)
             idle = 0 if came or largest <= 0.5 * best else idle + 1
             best = min(best, largest)
             if not self._move(largest):
-                return largest
+                return
 
     def _set_moving(self, violations: Tensor, goal: float) -> int:
         """Let further columns move, the largest violations first; return how many came."""
         still = violations.masked_fill(self._moves, 0.0)
-        count = int((still > goal).sum())
-        if self._moving.numel() == 0:
+        count, moving = int((still > goal).sum()), self._moving.numel()
+        if moving == 0:
             weighted = self._w != 0
-            still = still.masked_fill(weighted, math.inf)
-            count = max(min(count, MOVING), int(weighted.sum()))
+            still.masked_fill_(weighted, math.inf)
+            count = max(min(count, self._least_moving), int(weighted.sum()))
         else:
-            count = min(count, max(MOVING, int(SPREAD * self._moving.numel())))
+            count = min(count, max(self._least_moving, int(SPREAD * moving)))
         if count == 0:
             return 0
-        self._prune(violations)
+        self._rest(violations)
         new = still.topk(count).indices
         self._columns.append(self._rows, new)
+        self._moving, self._moves[new] = torch.cat([self._moving, new]), True
         if self._model.loss.quadratic:
             self._extend(count)
-        self._moving = torch.cat([self._moving, new])
-        self._moves[new] = True
         return count
 
-    def _prune(self, violations: Tensor) -> None:
-        """Let columns rest that have no weight and would get none."""
-        needed = (self._w != 0) | (violations > 0)
-        left = needed.index_select(0, self._moving)
+    def _rest(self, violations: Tensor) -> None:
+        """Let columns rest that have no weight and would get none, if they are many."""
+        left = ((self._w != 0) | (violations > 0)).index_select(0, self._moving)
         if float(left.sum()) > KEPT * left.numel():
             return
-        if self._system is not None:
-            left = self._system.keep(left)
+        if self._gram is not None:
+            left = self._gram.keep(left)
         self._moves[self._moving[~left]] = False
         self._moving = self._moving[left]
         self._columns.keep(left)
 
     def _extend(self, count: int) -> None:
-        """Extend the Gram block by the last ``count`` columns."""
-        before, new = self._columns.columns[:-count], self._columns.columns[-count:]
+        """Extend the Gram block of a quadratic loss by the last ``count`` columns."""
+        columns, n = self._columns.columns, self._design.shape[1]
+        if columns.shape[0] > WIDE * n:
+            self._gram = None
+            return
+        count = columns.shape[0] if self._gram is None else count
+        before, new = columns[:-count], columns[-count:]
         corner = self._model.scale * gram(new)
         corner.diagonal().add_(self._model.l2)
-        self._problem.count("products", (before.shape[0] + count) * count / self._all)
-        if self._system is None:
-            self._system = GramSystem(corner)
+        self._problem.count("products", columns.shape[0] * count / self._size)
+        if self._gram is None:
+            self._gram = GramSystem(corner)
         else:
-            self._system.extend(self._model.scale * (before @ new.mT), corner)
+            self._gram.extend(self._model.scale * (before @ new.mT), corner)
 
-    def _curvature(self) -> ActiveSystem:
-        if self._system is not None:
-            return self._system
+    def _system(self) -> ActiveSystem:
+        """H at the weights."""
+        if self._gram is not None:
+            return self._gram
         model = self._model
         curvature = model.loss.curvature(self.z, model.y)  # [n]
         if self._damping is None:
             self._damping = 0.0 if bool((curvature > 0).all()) else DAMPING
-        weight = (model.scale * curvature.clamp(min=self._damping * model.loss.smoothness)).sqrt()
-        rows = self._columns.columns * weight
-        if rows.shape[0] > 2 * rows.shape[1]:
+        curvature = curvature.clamp(min=self._damping * model.loss.smoothness)
+        rows = self._columns.columns * (model.scale * curvature).sqrt()
+        k, n = rows.shape
+        if k > WIDE * n:
             return DesignSystem(rows, l2=model.l2)
-        corner = gram(rows)
-        corner.diagonal().add_(model.l2)
-        self._problem.count("products", rows.shape[0] ** 2 / self._all)
-        return GramSystem(corner)
+        entries = gram(rows)
+        entries.diagonal().add_(model.l2)
+        self._problem.count("products", k * k / self._size)
+        return GramSystem(entries)
 
     def _move(self, largest: float) -> bool:
-        """One step of the moving weights; whether they moved."""
-        model = self._model
-        penalty = self._whole_penalty.restricted(self.index.index_select(0, self._moving))
-        x = self._w.index_select(0, self._moving)
-        system = self._curvature()
-        small = SmallProblem(system, penalty)
+        """Solve one small problem and go there; whether the weights changed."""
+        penalty = self._all_penalty.restricted(self._index.index_select(0, self._moving))
+        x, gradient = (part.index_select(0, self._moving) for part in (self._w, self._gradient))
+        system = self._system()
         made = system.factorizations
-        gradient = self._gradient.index_select(0, self._moving)
-        following = small.minimise(x, gradient, tol=INEXACT * largest, most=200)
+        following = SmallProblem(system, penalty).minimise(x, gradient, tol=INEXACT * largest, most=STEPS)
         self._problem.count("factorizations", system.factorizations - made)
+        if not self._model.loss.quadratic:
+            following = self._searched(penalty, x, following, gradient)
         if torch.equal(following, x):
             return False
-        if not model.loss.quadratic:
-            following = self._search(penalty, x, following, gradient)
         self._w = self._w.index_copy(0, self._moving, following)
         self.z = self._columns.columns.mT @ following
-        u = model.scale * model.loss.derivative(self.z, model.y)
-        self._gradient = self._rows @ u
-        if model.l2:
-            self._gradient = torch.add(self._gradient, self._w, alpha=model.l2)
-        self._problem.count("products", (self._moving.numel() + self._rows.shape[0]) / self._all)
+        self._gradient = self._with_ridge(self._rows @ self.slopes(), self._w)
+        self._problem.count("products", (self._moving.numel() + self._index.numel()) / self._size)
         return True
 
-    def _search(self, penalty: Penalty, x: Tensor, following: Tensor, gradient: Tensor) -> Tensor:
+    def _searched(self, penalty: Penalty, x: Tensor, following: Tensor, gradient: Tensor) -> Tensor:
         """The point on the way from ``x`` to ``following`` where the objective has fallen sufficiently."""
         model, d = self._model, following - x
         turn = self._columns.columns.mT @ d  # [n]
+        self._problem.count("products", self._moving.numel() / self._size)
         losses, own = model.loss.values(self.z, model.y), float(penalty.value(x))
         slope = float(gradient @ d) + float(penalty.value(following)) - own
         noise = 8.0 * torch.finfo(x.dtype).eps * (model.scale * float(losses.abs().sum()) + abs(own))
-        t = 1.0
+        t, trial = 1.0, following
         for _ in range(HALVINGS):
-            trial = following if t == 1.0 else x + t * d
             change = model.scale * float((model.loss.values(self.z + t * turn, model.y) - losses).sum())
-            change += 0.5 * model.l2 * (float(trial @ trial) - float(x @ x)) + float(penalty.value(trial)) - own
-            if change <= 1e-4 * t * slope + noise:
+            change += 0.5 * model.l2 * float((trial - x) @ (trial + x)) + float(penalty.value(trial)) - own
+            if change <= DECREASE * t * slope + noise:
                 break
             t *= 0.5
-        self.step = t
-        self._damping = max(RAISED * self._damping, DAMPING) if t < 1.0 else self._damping / LOWERED
-        self._damping = min(self._damping, 1.0)
+            trial = x + t * d
+        else:
+            t, trial = 0.0, x
+        self.step, damping = t, self._damping or 0.0
+        self._damping = min(max(RAISED * damping, DAMPING), 1.0) if t < 1.0 else damping / LOWERED
         return trial
+
+    def _with_ridge(self, gradient: Tensor, w: Tensor) -> Tensor:
+        return torch.add(gradient, w, alpha=self._model.l2) if self._model.l2 else gradient

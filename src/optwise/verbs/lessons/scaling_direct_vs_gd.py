@@ -16,7 +16,9 @@ from optwise.core.composite import Composite
 from optwise.engine.loop import OneThread
 from optwise.methods.solvers.direct import Cholesky
 from optwise.methods.solvers.gradient_descent import GradientDescent
-from optwise.numerics.factorisations import available_bytes, cholesky_solve_normal, peak_bytes_cholesky
+from optwise.numerics.factorisation_costs import peak_bytes_cholesky
+from optwise.numerics.factorisations import cholesky_solve_normal
+from optwise.numerics.memory import available_bytes
 from optwise.problems.formulations.regressions import ridge
 from optwise.report.lessons.scaling import DESCENT, NORMAL, SMALL, scaling_figure
 from optwise.verbs.lessons.lesson import Lesson

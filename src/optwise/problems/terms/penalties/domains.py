@@ -25,6 +25,8 @@ def largest_scale(conjugate: Callable[[Tensor], Tensor], u: Tensor, bounds: Tens
         >>> largest_scale(lambda u: torch.where(u.abs().max() <= 1, 0.0, torch.inf), u, torch.tensor(1.0), u.abs())
         0.25
     """
+    if bool(torch.isnan(sizes).any()):
+        return 0.0  # nothing but the origin is known to be inside
     ratios = torch.where(sizes <= bounds, 1.0, bounds / sizes)
     largest = float(ratios.min())
     t, margin = largest, torch.finfo(u.dtype).eps

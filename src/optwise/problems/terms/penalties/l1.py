@@ -74,7 +74,7 @@ class L1(Penalty):
         return _off_l1(w, g, weight=self.weight)
 
     def prox_derivative(self, v: Tensor, step: float) -> Tensor:
-        return (v.abs() > step * self.weight).to(v.dtype)
+        return (v.abs() > step * self.weight).to(v.dtype) if self.weight > 0 else torch.ones_like(v)
 
     def restricted(self, index: Tensor) -> L1:
         return self
@@ -120,7 +120,8 @@ class WeightedL1(Penalty):
         return _off_l1(w, g, weight=self.weights)
 
     def prox_derivative(self, v: Tensor, step: float) -> Tensor:
-        return prox_l1_derivative(v, step, weight=self.weights)
+        # without a weight there is no kink at 0
+        return torch.where(self.weights > 0, prox_l1_derivative(v, step, weight=self.weights), torch.ones_like(v))
 
     def restricted(self, index: Tensor) -> WeightedL1:
         return replace(self, weights=self.weights[index])

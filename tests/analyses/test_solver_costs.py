@@ -1,0 +1,84 @@
+"""What solvers are predicted to cost, and what the direct ones say before they run."""
+
+import math
+
+import numpy as np
+import pytest
+
+import optwise as ow
+from optwise.analyses.preflight import design_condition, preflight
+from optwise.analyses.solver_costs import features, predicted_seconds
+from optwise.analyses.solver_reasons import reason_for
+from optwise.core.composite import Composite
+from optwise.methods.solvers import SOLVERS
+
+
+def design(n, p, kappa, seed=0):
+    rng = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(rng.standard_normal((size, min(n, p))))[0] for size in (n, p))
+    X = left * np.geomspace(1, 1 / kappa, min(n, p)) @ right.T
+    return X, rng.standard_normal(n)
+
+
+def composite(n=100, p=20, kappa=10.0, **more):
+    X, y = design(n, p, kappa)
+    return Composite.of(ow.problems.ridge(X, y, more["l2"]) if more else ow.problems.least_squares(X, y))
+
+
+def test_every_solver_has_a_cost_and_a_reason():
+    of = features(composite(), 1e-4)
+    for name in SOLVERS:
+        assert 0 < predicted_seconds(name, of) < math.inf, name
+        assert not reason_for(name, of).startswith("it fits"), name
+
+
+def test_a_solver_nobody_has_timed_comes_last():
+    assert predicted_seconds("mine", features(composite(), 1e-4)) == math.inf
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_larger_problems_cost_no_less(name):
+    small, large = (features(composite(n, p), s) for n, p, s in ((100, 20, 1e-4), (1000, 200, 1e-3)))
+    assert predicted_seconds(name, small) <= predicted_seconds(name, large)
+
+
+def test_the_condition_is_guessed_from_rows_and_ridge_and_not_from_the_spectrum():
+    known = features(composite(l2=1e-3), 1e-4).condition
+    X, _ = design(100, 20, 10.0)
+    true = (np.linalg.norm(X, 2) ** 2 / 100 + 1e-3) / 1e-3
+    assert true / 20 <= known <= 20 * true
+
+
+@pytest.mark.parametrize(("n", "p", "kappa"), [(100, 20, 10.0), (100, 20, 1e3), (40, 40, 1e2)])
+def test_the_condition_of_the_design_is_bounded_from_below(n, p, kappa):
+    """Lanczos' process sees the whole spectrum of a matrix of 40 columns; squares of singular values round at 1e-16."""
+    found = design_condition(composite(n, p, kappa).smooth.model)
+    assert found <= kappa * (1 + 1e-6)
+    assert found >= 0.5 * kappa
+
+
+def test_more_columns_than_rows_have_no_condition_without_a_ridge():
+    assert design_condition(composite(20, 50).smooth.model) == math.inf
+    assert design_condition(composite(20, 50, l2=0.1).smooth.model) < math.inf
+
+
+def test_the_direct_methods_say_what_they_will_take():
+    said = preflight(composite(1000, 30, 1e3))
+    assert set(said) == {"cholesky", "qr", "svd"}
+    assert said["cholesky"].startswith("9.1e+05 operations")  # 1000 x 30^2, a third of 30^3, triangular solves
+    assert "kappa(X)^2 is at least" in said["cholesky"]
+    assert "6.0 of 15.7 digits" in said["cholesky"]
+    assert "3.0 of 15.7 digits" in said["qr"]
+
+
+def test_they_say_nothing_of_problems_that_they_do_not_solve():
+    assert preflight(Composite.of(ow.problems.rosenbrock())) == {}
+
+
+def test_a_design_whose_factorisation_fits_into_no_memory_is_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("optwise.methods.solvers.direct.available_bytes", lambda: 1000)
+    monkeypatch.setattr("optwise.methods.solvers.direct.LOOKED_AT", 0)
+    X, y = design(100, 20, 10.0)
+    with pytest.raises(ow.CallerError, match="to factorise a design of 100 x 20"):
+        ow.solve(ow.problems.least_squares(X, y), method="cholesky")
+    assert ow.solve(ow.problems.least_squares(X, y)).method.label not in ("cholesky", "qr", "svd")
