@@ -1,4 +1,4 @@
-"""Newton systems on the active columns of a working set: factors that are kept, bordered, or exchanged for n x n ones."""
+"""Newton systems on the active columns of a working set: factors that are kept, bordered, or n x n instead."""
 
 from __future__ import annotations
 
@@ -223,6 +223,7 @@ class DesignSystem(ActiveSystem):
 def _cholesky(matrix: Tensor) -> Tensor:
     """The factor of a positive semidefinite matrix, its diagonal raised where rounding could not tell it from one."""
     eps = torch.finfo(matrix.dtype).eps
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(matrix)
     own = matrix.diagonal()
     if not int(failed) and bool((factor.diagonal().square() > PIVOT * eps * own).all()):
@@ -246,4 +247,5 @@ def _solved(factor: Tensor, rhs: Tensor) -> Tensor:
     columns = rhs if rhs.ndim == 2 else rhs[:, None]
     # two triangular solves take a fraction of what torch.cholesky_solve does
     half = torch.linalg.solve_triangular(factor, columns, upper=False)
-    return torch.linalg.solve_triangular(factor.mT, half, upper=True).view(rhs.shape)
+    solved: Tensor = torch.linalg.solve_triangular(factor.mT, half, upper=True)
+    return solved.view(rhs.shape)

@@ -126,6 +126,8 @@ class ADMM(Solver):
     def refusal(self, problem: Composite) -> str:
         if problem.penalty is None and problem.constraint is None:
             return "has a smooth part alone"
+        if problem.penalty is not None and Oracle.PROX not in problem.penalty.oracles:
+            return f"has a {type(problem.penalty).__name__} without a proximal map"
         # a copy that the proximal map has made lies in the domain of g; w, and a copy in the set, need not
         return "" if problem.operator is None and problem.constraint is None else outside_domain(problem)
 

@@ -18,7 +18,7 @@ from optwise.methods.solvers.newton_systems import quadratic
 
 DIRECTIONS = ("pairwise", "away", "plain")
 REFRESH = 50
-"""Iterations after which point and gradient are computed anew from the corners."""
+"""Iterations after which value and gradient of a quadratic are computed anew: until then each adds its rounding."""
 RAISE, LOWER = 2.0, 0.9
 """Factors on the estimate of the curvature: after a trial that rose above its bound, and before each search."""
 HIDDEN = 100.0
@@ -99,25 +99,25 @@ class FrankWolfe(Solver):
             )
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
-        eps, curvature = torch.finfo(w.dtype).eps, math.nan
+        eps, exact, curvature = torch.finfo(w.dtype).eps, quadratic(problem), math.nan
         # the start is a point of the set and so may stand among the corners until it is dropped
         corners = _Corners(problem.project(w))
         place = _at(problem, corners.point(), *problem.f_and_gradient(corners.point()))
-        least, lowest, idle = place.gap, place.f, 0
+        least, lowest, idle, k = place.gap, place.f, 0, 0
         while place.gap > place.rounding and idle < PATIENCE and math.isfinite(place.f):
             direction = self._direction(corners, place)
             slope = float(place.gradient @ direction.d)
             if not slope < 0.0:
                 return
-            if quadratic(problem):
+            k += 1
+            if exact:
                 step, f, gradient = _exact(problem, place, direction, slope)
             else:
                 step, f, gradient, curvature = _bounded(problem, place, direction, slope, curvature)
             if not step > 0.0:
                 return
             corners.move(direction, step, keep=self.direction != "plain")
-            corners.age += 1
-            if corners.age % REFRESH == 0:
+            if exact and k % REFRESH == 0:
                 f, gradient = problem.f_and_gradient(corners.point())
             place = _at(problem, corners.point(), f, gradient)
             better = place.gap < least or place.f < lowest - 4 * eps * abs(lowest)
@@ -145,7 +145,6 @@ class _Corners:
     def __init__(self, w: Tensor) -> None:
         self._rows, self._weights, self._keys = w[None].clone(), [1.0], [_key(w)]
         self._point = w
-        self.age = 0
 
     def point(self) -> Tensor:
         """The point [p]; of the corners in use it has the zeros, exactly."""

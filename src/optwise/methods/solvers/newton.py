@@ -14,7 +14,7 @@ from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
-from optwise.methods.solvers.hessians import Hessian, design, hessian_at, too_large
+from optwise.methods.solvers.hessians import Hessian, design, gram, hessian_at, too_large
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import TRIALS, Point, first_reach, point_at, ray_from, rounding, same
 from optwise.numerics.krylov import conjugate_gradient
@@ -150,8 +150,8 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     H, g = hessian_at(problem, point).matrix(), point.gradient
     problem.count("factorizations")
     factor, failed = torch.linalg.cholesky_ex(H)
-    eps, pivots = torch.finfo(H.dtype).eps, factor.diagonal()
-    if not bool(failed) and float(pivots.min()) ** 2 > len(H) * eps * float(pivots.max()) ** 2:
+    eps, (least, most) = torch.finfo(H.dtype).eps, factor.diagonal().aminmax()
+    if not bool(failed) and bool(least * least > len(H) * eps * most * most):
         return -torch.cholesky_solve(g[:, None], factor)[:, 0], None
     if not bool(H.isfinite().all()):
         return g * (-first_reach(point) / max(point.norm, torch.finfo(g.dtype).tiny)), None
@@ -194,8 +194,8 @@ class _SmallSystem:
     """
 
     def __init__(self, problem: Composite, model: LinearModel, like: Tensor) -> None:
-        X = design(problem, model, like)
-        self._problem, self._model, self._outer = problem, model, X @ X.mT
+        self._problem, self._model = problem, model
+        self._outer = gram(design(problem, model, like).mT)  # X X^T [n, n]
 
     def direction(self, point: Point) -> Tensor:
         model, problem = self._model, self._problem

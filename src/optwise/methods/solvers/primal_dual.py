@@ -33,7 +33,7 @@ BOLDEST = 2.0
 """and the most that it may change by: a dual point that stands at its bound says little."""
 LOWER = 0.98
 """Factor on the estimate of L in each iteration, so that it forgets where f bent more."""
-SHORTEST = 60
+DOUBLINGS = 60
 """Times the estimate of L may be doubled in one iteration."""
 PATIENCE = 20
 """Looks in a row without smaller residuals, at the level of rounding, after which nothing more is to come."""
@@ -144,8 +144,8 @@ class _Course:
         self._f, gradient = problem.f_and_gradient(w)
         image = A.forward(w)
         self._pair = _Pair(w, torch.zeros_like(image), image, torch.zeros_like(w), gradient)
-        self._bound, self._known = problem.smooth.lipschitz, problem.smooth.lipschitz is not None
-        self._L = self._bound if self._bound is not None else _curvature(problem, w, gradient)
+        bound = problem.smooth.lipschitz
+        self._known, self._L = bound is not None, _curvature(problem, w, gradient) if bound is None else bound
         self._weight = weight * (float(gradient.norm()) / self._norm or 1.0) / (float(w.norm()) or 1.0)
         self._averaged = quadratic(problem)
         self._mean, self._start, self._since, self._total = self._pair, self._pair, 0, 0
@@ -160,7 +160,7 @@ class _Course:
         """One iteration; false where no step leads to a finite point."""
         problem, pair = self._problem, self._pair
         self._L *= 1.0 if self._known else LOWER
-        for _ in range(SHORTEST):
+        for _ in range(DOUBLINGS):
             tau, sigma = self.steps
             w = problem.project(pair.w - tau * (pair.gradient + pair.pull))
             f, gradient = problem.f_and_gradient(w)

@@ -90,8 +90,7 @@ class ProximalNewton(Solver):
         while progress.idle < PATIENCE:
             came = columns.gather(w, gradient)
             size = max(size, float(gradient.abs().max()))
-            # eps * size is what rounding leaves of a gradient
-            columns.improve(max(eps * size, aim * size, OUTSIDE * columns.outside(violations)))
+            columns.improve(max(aim * size, OUTSIDE * columns.outside(violations)), rounding=eps * size)
             w, gradient = columns.point(), columns.gradient()
             violations = penalty.violation(w, gradient)
             value, measure, dual = bounds.at(w, columns.z, gradient, violations)

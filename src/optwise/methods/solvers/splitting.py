@@ -84,6 +84,8 @@ class DouglasRachford(Solver):
     def refusal(self, problem: Composite) -> str:
         if problem.penalty is None and problem.constraint is None:
             return "has a smooth part alone"
+        if problem.penalty is not None and Oracle.PROX not in problem.penalty.oracles:
+            return f"has a {type(problem.penalty).__name__} without a proximal map"
         if not quadratic(problem):
             return "has a smooth part that is no quadratic, and so no proximal map"
         if problem.penalty is None or problem.constraint is None:

@@ -39,9 +39,9 @@ class SupportPolish:
         N_{SS} \, q = (u + \nabla f(x) - n_0)_S
 
     where u is the subgradient (v - y) / t and :math:`n_0` a normal nearby. Nothing but projections is asked, so that
-    any affine set will do; whether the set is affine, and the guess right, shows in the answer: it is kept only where
-    it is feasible and finite. It costs one projection per free entry, done at once, and a factorisation of their
-    number.
+    any affine set will do. Whether it is one shows in the answer, which is kept only where it is feasible and a step
+    along the new normal is projected back to it. That costs one projection per free entry, done at once, and a
+    factorisation of their number.
 
     Args:
         problem: With a penalty and a set, without an operator.
@@ -78,13 +78,15 @@ class SupportPolish:
             rest = self._problem.project(x) - x
             x = x.clone()
             x[support] += self._solve(rest[support])
-        rest = self._problem.project(x) - x
-        eps = torch.finfo(x.dtype).eps
-        if not float(rest.norm()) <= FEASIBLE * eps * max(1.0, float(x.norm())):
-            return None
         _, gradient = self._problem.f_and_gradient(x)
-        dual = normal + self._solve((u + gradient - normal)[support]) @ self._rows - gradient
-        return Polished(x, dual) if bool(torch.isfinite(dual).all()) else None
+        across = normal + self._solve((u + gradient - normal)[support]) @ self._rows
+        size = max(1.0, float(x.norm()))
+        stride = size / max(float(across.norm()), torch.finfo(x.dtype).tiny)
+        for step in (0.0, stride):  # x is in the set, and minus `across` is normal to it there
+            left = float((self._problem.project(x - step * across) - x).norm())
+            if not left <= FEASIBLE * torch.finfo(x.dtype).eps * size:
+                return None
+        return Polished(x, across - gradient)
 
     def _factorise(self, support: Tensor) -> bool:
         """Keep the columns N_{:S} and the factor of N_{SS}."""

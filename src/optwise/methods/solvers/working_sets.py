@@ -29,8 +29,10 @@ WIDE = 2
 """Moving columns per example above which H is kept by its factors, since its entries would be more numbers."""
 INEXACT = 0.1
 """Share of the largest violation that a small problem may leave."""
-STEPS = 200
-"""Newton steps for one small problem, at most."""
+STEPS, LAST_STEPS = 200, 20
+"""Newton steps for one small problem, at most, and where its violations are within ``CLOSE`` times rounding."""
+CLOSE = 100.0
+"""Times rounding."""
 DAMPING = 1e-2
 """Curvature that every example is given at first, relative to the largest, where the loss has some without any."""
 RAISED, LOWERED = 4.0, 10.0
@@ -160,8 +162,14 @@ class WorkingSet:
         self._moves = torch.zeros_like(self._inside)
         self._moves[self._moving] = True
 
-    def improve(self, goal: float) -> None:
-        """Improve the weights until no violation in the block exceeds ``goal``, or nothing helps."""
+    def improve(self, goal: float, *, rounding: float) -> None:
+        """Improve the weights until no violation in the block exceeds ``goal``, or nothing helps.
+
+        Args:
+            goal: In the units of the gradient.
+            rounding: What it leaves of a gradient.
+        """
+        goal = max(goal, rounding)
         best, idle = math.inf, 0
         while self._index.numel() and idle < 2:
             violations = self._penalty.violation(self._w, self._gradient)
@@ -171,7 +179,7 @@ class WorkingSet:
             came = self._set_moving(violations, goal)
             idle = 0 if came or largest <= 0.5 * best else idle + 1
             best = min(best, largest)
-            if not self._move(largest):
+            if not self._move(largest, most=STEPS if largest > CLOSE * rounding else LAST_STEPS):
                 return
 
     def _set_moving(self, violations: Tensor, goal: float) -> int:
@@ -239,13 +247,13 @@ class WorkingSet:
         self._problem.count("products", k * k / self._size)
         return GramSystem(entries)
 
-    def _move(self, largest: float) -> bool:
+    def _move(self, largest: float, *, most: int) -> bool:
         """Solve one small problem and go there; whether the weights changed."""
         penalty = self._all_penalty.restricted(self._index.index_select(0, self._moving))
         x, gradient = (part.index_select(0, self._moving) for part in (self._w, self._gradient))
         system = self._system()
         made = system.factorizations
-        following = SmallProblem(system, penalty).minimise(x, gradient, tol=INEXACT * largest, most=STEPS)
+        following = SmallProblem(system, penalty).minimise(x, gradient, tol=INEXACT * largest, most=most)
         self._problem.count("factorizations", system.factorizations - made)
         if not self._model.loss.quadratic:
             following = self._searched(penalty, x, following, gradient)

@@ -86,17 +86,19 @@ def course_chart(rows: pd.DataFrame, measure: str, *, methods: Sequence[str], to
         alt.Tooltip("gradient equivalents:Q", format=".4~g"),
         alt.Tooltip("seconds:Q", format=".3~g"),
     ]
-    ends = base.transform_filter("datum.last != ''")
     layers = [
         base.mark_line(strokeWidth=2.2, clip=True).encode(x=x, y=y, color=shades, opacity=faded).add_params(held),
         alt.Chart(alt.InlineData(values=[{"tol": tol, "text": f"asked {tol:g}"}]))
         .mark_rule(color=RULE, strokeDash=[3, 3], strokeWidth=1.2)
         .encode(y=alt.Y("tol:Q", scale=log_scale(low, high))),
-        ends.mark_point(shape=CROSS, size=60, strokeWidth=1.8, filled=False).encode(
-            x=x, y=y, color=shades, opacity=faded, tooltip=[*tips, alt.Tooltip("last:N", title="ended")]
-        ),
         base.mark_point(filled=True, size=70, opacity=0).encode(x=x, y=y, tooltip=tips),
     ]
+    if (drawn["last"] != "").any():
+        layers.append(
+            base.transform_filter("datum.last != ''")
+            .mark_point(shape=CROSS, size=60, strokeWidth=1.8, filled=False)
+            .encode(x=x, y=y, color=shades, opacity=faded, tooltip=[*tips, alt.Tooltip("last:N", title="ended")])
+        )
     titles = "{" + ", ".join(f"'{axis}': '{axis}'" for axis in AXES) + "}[axis]"
     return (
         alt.layer(*layers)
