@@ -4,8 +4,8 @@
     python benchmarks/solver_costs.py --write
 
 Each eligible solver solves each problem of a training set to 1e-6; where it was certified, its seconds are fitted as an
-overhead and a multiple of the seconds by theory and counting. `held_out` holds the problems on which the regret of `auto` is measured;
-the two sets share no problem.
+overhead and a multiple of the seconds by theory and counting. `held_out` holds the problems on which the regret of
+`auto` is measured; the two sets share no problem.
 """
 
 import math

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 import optwise as ow
 from optwise.analyses.preflight import design_condition, preflight
@@ -21,30 +22,34 @@ def design(n, p, kappa, seed=0):
     return X, rng.standard_normal(n)
 
 
+def of_(problem, seconds=1e-4):
+    return features(problem, torch.zeros(problem.dimension, dtype=torch.float64), seconds)
+
+
 def composite(n=100, p=20, kappa=10.0, **more):
     X, y = design(n, p, kappa)
     return Composite.of(ow.problems.ridge(X, y, more["l2"]) if more else ow.problems.least_squares(X, y))
 
 
 def test_every_solver_has_a_cost_and_a_reason():
-    of = features(composite(), 1e-4)
+    of = of_(composite())
     for name in SOLVERS:
         assert 0 < predicted_seconds(name, of) < math.inf, name
         assert not reason_for(name, of).startswith("it fits"), name
 
 
 def test_a_solver_nobody_has_timed_comes_last():
-    assert predicted_seconds("mine", features(composite(), 1e-4)) == math.inf
+    assert predicted_seconds("mine", of_(composite())) == math.inf
 
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_larger_problems_cost_no_less(name):
-    small, large = (features(composite(n, p), s) for n, p, s in ((100, 20, 1e-4), (1000, 200, 1e-3)))
+    small, large = (of_(composite(n, p), s) for n, p, s in ((100, 20, 1e-4), (1000, 200, 1e-3)))
     assert predicted_seconds(name, small) <= predicted_seconds(name, large)
 
 
 def test_the_condition_is_guessed_from_rows_and_ridge_and_not_from_the_spectrum():
-    known = features(composite(l2=1e-3), 1e-4).condition
+    known = of_(composite(l2=1e-3)).condition
     X, _ = design(100, 20, 10.0)
     true = (np.linalg.norm(X, 2) ** 2 / 100 + 1e-3) / 1e-3
     assert true / 20 <= known <= 20 * true

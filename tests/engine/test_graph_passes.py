@@ -71,7 +71,7 @@ def test_in_float32_the_turned_kernels_are_as_near_to_float64_as_the_solo_step()
         rows = rows._replace(w=rounded.w.double())  # both start from the very same numbers
         after = truth.step(rows, ones, fine)
         errors = [(s.step(rounded, ones, coarse).w.double() - after.w).norm() / after.w.norm() for s in (solo, traced)]
-        assert errors[1] <= 2 * errors[0] + 1e-7
+        assert errors[1] <= 2 * errors[0] + 4 * torch.finfo(torch.float32).eps  # processors sum in other orders
         rows = after
 
 

@@ -275,7 +275,7 @@ def test_the_peak_of_memory_is_the_one_foretold(name, peak):
     rise = peak_of_process(lambda: SOLVERS[name](X, y))
     expected = peak(n, p, 8) - X.numel() * 8 - y.numel() * 8
     # pages, packing buffers of BLAS and small vectors: a few MB
-    assert expected - 2e6 <= rise <= expected + 8e6
+    assert expected - 8e6 <= rise <= expected + 8e6
 
 
 @pytest.mark.parametrize("n", [1, 2, 50])

@@ -186,12 +186,13 @@ def test_where_one_method_stalls_auto_goes_on_with_the_next(monkeypatch):
     from optwise.verbs import solving
 
     problem = ow.problems.ridge(*data(), 0.1)
-    broken = {**SOLVERS, "cholesky": lambda: Scripted(points=(0.5,), name="cholesky")}
+    first = ow.explain(problem).eligible[0].method
+    broken = {**SOLVERS, first: lambda: Scripted(points=(0.5,), name=first)}
     monkeypatch.setattr(solving, "SOLVERS", broken)
     run = ow.solve(problem)
     assert certified(run)
-    assert run.method.label != "cholesky"
-    assert "cholesky ended 'stalled' first" in run.why
+    assert run.method.label != first
+    assert f"{first} ended 'stalled' first" in run.why
 
 
 def test_explain_names_every_solver_with_a_cost_or_a_reason():

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from optwise.analyses.fitted_costs import FITTED, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
@@ -53,18 +55,19 @@ class Features:
         return math.sqrt(min(self.condition, 1e16))
 
 
-def features(problem: Composite, gradient_seconds: float, condition: float | None = None) -> Features:
+def features(problem: Composite, start: Tensor, gradient_seconds: float, condition: float | None = None) -> Features:
     """The features of a problem.
 
     Args:
         problem: As solvers see it.
+        start: Where it starts [p].
         gradient_seconds: Measured for a function without structure; a linear model's is computed from its size.
         condition: An estimate of the Hessian's condition number, where somebody has one.
     """
     smooth, model = problem.smooth, problem.smooth.model
     n = 0 if model is None else model.examples
     if smooth.residuals is not None:
-        n = max(n, round(1 / smooth.residuals.scale)) if smooth.residuals.scale < 1 else n
+        n = smooth.residuals.value(start).numel()
     dense = model is not None and model.X.matrix is not None
     seconds = gradient_seconds
     if dense:
@@ -138,8 +141,15 @@ def _small(of: Features) -> float:
 def _newton(of: Features) -> float:
     """Ten iterations, each with a Hessian and its factorisation."""
     n, p = of.examples, of.parameters
-    hessian = n * p**2 * FLOP_SECONDS if n else p * of.gradient_seconds * 2
+    hessian = n * p**2 * FLOP_SECONDS if of.dense else p * of.gradient_seconds * 2
     return 10 * (hessian + p**3 / 3 * FLOP_SECONDS + of.gradient_seconds + 40 * OPERATION_SECONDS)
+
+
+def _jacobians(of: Features) -> float:
+    """A dozen iterations, each with a Jacobian by as many passes as it is short, and its singular values."""
+    n, p = of.examples, of.parameters
+    passes = (min(n, p) + 1) * of.gradient_seconds
+    return 12 * (passes + 8 * n * p**2 * FLOP_SECONDS + 80 * OPERATION_SECONDS)
 
 
 def _newton_cg(of: Features) -> float:
@@ -191,8 +201,8 @@ _COSTS: Mapping[str, Callable[[Features], float]] = {
     "newton": _newton,
     "newton-cg": _newton_cg,
     "trust-region": lambda of: 1.2 * _newton_cg(of),
-    "gauss-newton": _newton,
-    "levenberg-marquardt": lambda of: 1.5 * _newton(of),
+    "gauss-newton": lambda of: 1.5 * _jacobians(of),  # where it loses rank it stalls, and another goes on
+    "levenberg-marquardt": _jacobians,
     "projected-gradient": _gradients(lambda of: 2 * of.root * of.digits, operations=40),
     "proximal-gradient": _gradients(lambda of: of.condition * of.digits / 2, operations=40),
     "fista": _gradients(lambda of: of.root * of.digits, operations=40),

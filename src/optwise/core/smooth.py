@@ -52,11 +52,8 @@ class Smooth(Part):
             (gradient,) = torch.autograd.grad(
                 self.value(point), point, create_graph=True, allow_unused=True, materialize_grads=True
             )
-            if not gradient.requires_grad:  # an affine function, or one that autograd differentiates only once
-                _, elsewhere = self.value_and_gradient(w + v)
-                if torch.equal(elsewhere, gradient):
-                    return torch.zeros_like(w)
-                raise BadProblem(f"{type(self).__name__} can be differentiated only once; give it an `hvp`.")
+            if not gradient.requires_grad:  # affine, or affine by pieces
+                return torch.zeros_like(w)
             (product,) = torch.autograd.grad(gradient @ v, point, allow_unused=True, materialize_grads=True)
         return product
 

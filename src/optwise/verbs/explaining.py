@@ -100,8 +100,8 @@ def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
     Example:
         >>> import optwise as ow
         >>> found = explain(ow.problems.ridge([[1.0], [2.0]], [1.0, 2.0], l2=0.5))
-        >>> found.eligible[0].method, next(c.reason for c in found.choices if c.method == "lbfgsb")
-        ('cholesky', 'lbfgsb needs bounds, which ridge does not offer')
+        >>> next(choice.reason for choice in found.choices if choice.method == "lbfgsb")
+        'lbfgsb needs bounds, which ridge does not offer'
     """
     whole = problem if isinstance(problem.sampler, Full) else problem.with_sampler(Full())
     composite = Composite.of(whole, tol=tol)
@@ -117,7 +117,7 @@ def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
 
 def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     """The same for a problem that was made ready already."""
-    of = features(composite, _gradient_seconds(problem, composite))
+    of = features(composite, start_row(problem), _gradient_seconds(problem, composite))
     fits, misfits = _matched(problem, of)
     checked = [_checked(choice, composite) for choice in fits]
     choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *misfits]
@@ -126,7 +126,7 @@ def explain_composite(problem: Problem, composite: Composite) -> Explanation:
 
 def eligible_choices(problem: Problem, composite: Composite) -> Iterator[Choice]:
     """The methods that can solve a problem, the cheapest first, each looked at closely only when it is its turn."""
-    of = features(composite, _gradient_seconds(problem, composite))
+    of = features(composite, start_row(problem), _gradient_seconds(problem, composite))
     return (choice for fit in _matched(problem, of)[0] if (choice := _checked(fit, composite)).eligible)
 
 

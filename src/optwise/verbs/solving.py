@@ -110,7 +110,7 @@ def solve(
     if refusal:
         raise UnmetNeed(f"{refusal}; choose another method, or `auto`.")
     course = _run(formulated, chosen, w, tol, max_seconds)
-    reason = reason_for(kind_label(type(chosen)), features(formulated.composite, 0.0))
+    reason = reason_for(kind_label(type(chosen)), features(formulated.composite, w, 0.0))
     return _answer(formulated, [(chosen, course)], f"{chosen.label} was asked for: {reason}.", tol)
 
 

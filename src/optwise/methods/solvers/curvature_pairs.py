@@ -58,7 +58,7 @@ class TwoLoopInverse:
         slot, s, y = self._pairs.write(old, new)
         of_steps, of_changes = self._pairs.products(y).view(2, -1).tolist()
         fit, square = of_steps[slot], of_changes[slot]
-        if not curves_upwards(fit, float(s @ s), square, y.dtype):
+        if not self._pairs.curves_upwards(fit, float(s @ s), square):
             return False
         self._pairs.keep()
         self._fits_by_change[slot], self._changes[slot] = of_steps, of_changes
@@ -77,10 +77,12 @@ class TwoLoopInverse:
         of_steps, of_changes = self._pairs.products(g).view(2, -1).tolist()
         alpha, delta = [0.0] * len(fits), [0.0] * len(fits)  # delta is alpha - beta
         for i in reversed(order):
-            alpha[i] = (of_steps[i] - sum(map(mul, fits[i], alpha))) / fits[i][i]
+            row = fits[i]
+            alpha[i] = (of_steps[i] - sum(map(mul, row, alpha))) / row[i]
         for i in order:
+            row = self._fits_by_change[i]
             rest = gamma * (of_changes[i] - sum(map(mul, self._changes[i], alpha)))
-            delta[i] = alpha[i] - (rest + sum(map(mul, self._fits_by_change[i], delta))) / fits[i][i]
+            delta[i] = alpha[i] - (rest + sum(map(mul, row, delta))) / row[i]
         return self._pairs.combined(g, -gamma, [-d for d in delta] + [gamma * a for a in alpha])
 
 
@@ -129,7 +131,7 @@ class CompactHessian:
         slot, s, y = self._pairs.write(old, new)
         of_s, of_y = (self._pairs.products(v).view(2, -1).double().cpu().numpy() for v in (s, y))  # [2, slots] each
         fit, square = float(of_y[0, slot]), float(of_y[1, slot])
-        if not curves_upwards(fit, float(of_s[0, slot]), square, y.dtype):
+        if not self._pairs.curves_upwards(fit, float(of_s[0, slot]), square):
             return False
         self._pairs.keep()
         self._steps[slot] = self._steps[:, slot] = of_s[0]
@@ -148,10 +150,8 @@ class CompactHessian:
         return True
 
 
-def curves_upwards(fit: float, step: float, change: float, dtype: torch.dtype) -> bool:
-    """Whether s^T y = ``fit`` is above rounding, |s|^2 and |y|^2 being ``step`` and ``change``."""
-    tiny, eps = torch.finfo(dtype).tiny, torch.finfo(dtype).eps
-    return fit > eps * math.sqrt(step) * math.sqrt(change) and fit > tiny < change < math.inf
+def _zeros(n: int) -> list[list[float]]:
+    return [[0.0] * n for _ in range(n)]
 
 
 def _middle(steps: Small, fits: Small) -> Small | None:
@@ -176,10 +176,6 @@ def _blocks(first: Small, upper: Small, last: Small) -> Small:
     return found
 
 
-def _zeros(n: int) -> list[list[float]]:
-    return [[0.0] * n for _ in range(n)]
-
-
 @final
 class _Slots:
     """The vectors of the pairs; there is one slot more than pairs, where a new pair waits for its verdict."""
@@ -190,6 +186,7 @@ class _Slots:
         self._block, self._flat = block, block.view(2 * (size + 1), -1)
         self._transposed = self._flat.T
         self._size = size
+        self._eps, self._tiny = torch.finfo(like.dtype).eps, torch.finfo(like.dtype).tiny
         self.clear()
 
     def clear(self) -> None:
@@ -208,6 +205,10 @@ class _Slots:
         self.order.append(self._spare)
         self._spare = self.order.pop(0) if len(self.order) > self._size else self._spare + 1
         return self._spare
+
+    def curves_upwards(self, fit: float, step: float, change: float) -> bool:
+        """Whether s^T y = ``fit`` is above rounding, |s|^2 and |y|^2 being ``step`` and ``change``."""
+        return fit > self._eps * math.sqrt(step) * math.sqrt(change) and fit > self._tiny < change < math.inf
 
     def products(self, v: Tensor) -> Tensor:
         """Inner products of every step, then every change, with ``v`` [2 slots]."""

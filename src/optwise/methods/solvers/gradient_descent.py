@@ -18,7 +18,6 @@ from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import (
     POSITIVE,
     SHARE,
-    TRIALS,
     Point,
     Ray,
     first_reach,
@@ -26,8 +25,9 @@ from optwise.methods.solvers.rays import (
     ray_from,
     rounding,
     same,
+    searched,
 )
-from optwise.numerics.line_search import armijo, strong_wolfe
+from optwise.numerics.line_search import armijo
 
 PATIENCE = 100
 """Iterations without progress before a method stalls; steps that are too long for a while may make it rise."""
@@ -185,23 +185,14 @@ class WolfeDescent(Solver):
         step = first_reach(point) / point.norm if point.norm > 0.0 else 0.0
         while point.finite and point.norm > 0.0 and not best.stalled:
             ray = ray_from(problem, point, -point.gradient)
-            found = strong_wolfe(
-                ray,
-                value=point.value,
-                slope=ray.slope,
-                step=step,
-                curvature=self.curvature,
-                noise=rounding(w.dtype),
-                most=TRIALS,
-            )
-            new = ray.point(found.step)
-            if not new.finite or same(point, new):
+            new, taken = searched(ray, point, step=step, curvature=self.curvature)
+            if new is None:
                 return
             # to first order: the same decrease as this time
-            step = _within(found.step * (point.norm / new.norm) ** 2 if new.norm > 0.0 else found.step, found.step)
+            step = _within(taken * (point.norm / new.norm) ** 2 if new.norm > 0.0 else taken, taken)
             point = new
             best.offer(point)
-            yield best.iterate(found.step)
+            yield best.iterate(taken)
 
 
 @final

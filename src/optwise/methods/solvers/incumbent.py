@@ -28,8 +28,7 @@ class Incumbent:
         self._patience, self._idle = patience, 0
         self._lowest, self._noise = point.value, rounding(point.w.dtype)
         self._problem, self._lower_bound = problem, problem.smooth.lower_bound
-        model = problem.smooth.model
-        self._l2 = model.l2 if model is not None and model.has_conjugate else 0.0
+        self._modulus = problem.smooth.strong_convexity if problem.smooth.convex else 0.0
 
     @property
     def stalled(self) -> bool:
@@ -52,13 +51,13 @@ class Incumbent:
         return Iterate(self.point.w, self.point.value, step, self.measure())
 
     def measure(self) -> float:
-        r"""The duality gap of a ridge-regularised linear model, which is |gradient|^2 / (2 l2); else the gradient.
+        r"""The bound :math:`\|\nabla f\|^2 / (2 \mu)` of a strongly convex f, else the relative gradient.
 
-        A value close to a known bound proves itself.
+        Of a linear model with a ridge the first is its duality gap. A value close to a known bound proves itself.
         """
         value, norm = self.point.value, self.point.norm
-        if self._l2 > 0.0:
-            found = self._problem.gap_measure(0.5 * norm * norm / self._l2, value)
+        if self._modulus > 0.0:
+            found = self._problem.gap_measure(0.5 * norm * norm / self._modulus, value)
         else:
             found = self._problem.gradient_measure(norm)
         if math.isfinite(self._lower_bound):

@@ -16,8 +16,8 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.curvature_pairs import CompactHessian
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import SHARE, TRIALS, Point, first_reach, point_at, ray_from, rounding, same
-from optwise.numerics.line_search import strong_wolfe
+from optwise.methods.solvers.lower_bounds import LowerBound
+from optwise.methods.solvers.rays import SHARE, Point, point_at, ray_from, searched
 
 PATIENCE = 20
 """Iterations without progress before the method stalls."""
@@ -29,14 +29,25 @@ class _Box(NamedTuple):
     lower: Tensor
     upper: Tensor
 
+    @property
+    def closed(self) -> bool:
+        """Whether every entry is bounded from both sides."""
+        return bool(self.lower.isfinite().all() and self.upper.isfinite().all())
+
     def clamp(self, w: Tensor) -> Tensor:
         return w.clamp(self.lower, self.upper)
 
-    def measured(self, point: Point) -> Point:
-        """The point with the length of its projected gradient in place of that of the gradient."""
+    def measured(self, point: Point, curvature: float) -> Point:
+        """The point with the length of its gradient map in place of that of the gradient.
+
+        Args:
+            point: A point in the box.
+            curvature: The map's steps are its inverse: the largest one seen is what a bound of it would be.
+        """
         if not point.finite:
             return point
-        return point._replace(norm=float((self.clamp(point.w - point.gradient) - point.w).norm()))
+        move = self.clamp(torch.add(point.w, point.gradient, alpha=-1.0 / curvature)) - point.w
+        return point._replace(norm=curvature * float(torch.linalg.vector_norm(move)))
 
 
 class _CauchyPoint(NamedTuple):
@@ -100,33 +111,31 @@ class LBFGSB(Solver):
         assert problem.constraint is not None
         box = _Box(*(bound.to(w) for bound in problem.constraint.bounds()))
         hessian = CompactHessian(self.history_size, w)
-        point = box.measured(point_at(problem, box.clamp(w)))
-        best = Incumbent(problem, point, patience=PATIENCE)
-        if point.norm == 0.0 and not torch.equal(point.w, w):
-            yield Iterate(point.w, point.value, 0.0, _measure(problem, point))  # the bounds alone have found it
+        curvature = hessian.theta
+        point = box.measured(point_at(problem, box.clamp(w)), curvature)
+        best, bound = Incumbent(problem, point, patience=PATIENCE), LowerBound(problem)
+        if point.norm == 0.0 and not torch.equal(point.w, w):  # the bounds alone have found it
+            yield _answer(point, 0.0, bound)
         while point.finite and point.norm > 0.0 and not best.stalled:
             target = _target(point, box, hessian)
             ray = ray_from(problem, point, target - point.w, at=_towards(target, point, box))
-            found = strong_wolfe(
+            new, step = searched(
                 ray,
-                value=point.value,
-                slope=ray.slope,
-                step=1.0 if len(hessian) else first_reach(point) / point.norm,
+                point,
+                step=1.0 if len(hessian) else _first_step(point.w, target, box),
                 curvature=self.curvature,
                 longest=_longest(point.w, target, box),
-                noise=rounding(w.dtype),
-                most=TRIALS,
             )
-            new = box.measured(ray.point(found.step))
-            if not new.finite or same(point, new):
+            if new is None:
                 if len(hessian) == 0:
                     return
                 hessian.forget()  # rounding may have spoilt the model: the projected gradient itself comes next
                 continue
             hessian.learn(point, new)
-            point = new
+            curvature = max(curvature, hessian.theta)
+            point = box.measured(new, curvature)
             best.offer(point)
-            yield Iterate(best.point.w, best.point.value, found.step, _measure(problem, best.point))
+            yield _answer(best.point, step, bound)
 
 
 def _target(point: Point, box: _Box, hessian: CompactHessian) -> Tensor:
@@ -213,12 +222,11 @@ def _towards(target: Tensor, point: Point, box: _Box) -> Callable[[float], Tenso
     return lambda t: target if t == 1.0 else box.clamp(torch.add(point.w, d, alpha=t))
 
 
-def _measure(problem: Composite, point: Point) -> float:
-    """The Frank-Wolfe gap where f is convex and the gap finite, else the projected gradient."""
-    constraint = problem.constraint
-    assert constraint is not None
-    if problem.smooth.convex and Oracle.SUPPORT in constraint.oracles:
-        gap = float(point.gradient @ point.w + constraint.support(-point.gradient))
-        if math.isfinite(gap):
-            return problem.gap_measure(max(gap, 0.0), point.value)
-    return problem.gradient_measure(point.norm)
+def _first_step(w: Tensor, target: Tensor, box: _Box) -> float:
+    """A first share of the way along the gradient: all of it across a box without open sides, else 1 in length."""
+    return 1.0 if box.closed else 1.0 / max(1.0, float(torch.linalg.vector_norm(target - w)))
+
+
+def _answer(point: Point, step: float, bound: LowerBound) -> Iterate:
+    bound.offer(point.w, point.value, point.gradient)
+    return Iterate(point.w, point.value, step, bound.measure(point.value, point.norm))

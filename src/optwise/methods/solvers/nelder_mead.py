@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
@@ -68,19 +67,20 @@ class NelderMead(Solver):
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"size": POSITIVE}
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
-        best, edge = _measured(problem, w), self.size
-        last = _Vertex(w, math.inf)
+        best, edge, noise = _measured(problem, w), self.size, rounding(w.dtype)
+        first = last = math.nan
         while True:
-            found = _Simplex(problem, best, edge * w.abs().clamp(min=1.0))
+            found = _Simplex(problem, best, edge * best.w.abs().clamp(min=1.0))
             while not found.shrunk:
                 step = found.advance()
                 best = found.vertices[0]
                 if math.isfinite(best.value):
+                    first = best.value if math.isnan(first) else first
                     yield Iterate(best.w, best.value, step)
-            # a restart that brings less than rounding is the last one
-            if not _lower(best, last):
+            # the last restart is the one that brings less than rounding, of the value or of all that was gained so far
+            if not math.isfinite(best.value) or last - best.value <= noise * max(abs(best.value), first - best.value):
                 return
-            w, edge, last = best.w, RESTART * self.size, best
+            edge, last = RESTART * self.size, best.value
 
 
 @final
@@ -88,7 +88,7 @@ class _Simplex:
     """Vertices from best to worst, and what one iteration does to them."""
 
     def __init__(self, problem: Composite, start: _Vertex, edges: Tensor) -> None:
-        self._problem, self._start = problem, start
+        self._problem, self._first = problem, float(edges.max())
         p = len(start.w)
         adaptive = max(p, 2)  # on a line the coefficients of a plane: a shrunken simplex would be a point
         self._expand, self._contract = 1.0 + 2.0 / adaptive, 0.75 - 0.5 / adaptive
@@ -140,24 +140,17 @@ class _Simplex:
         """Whether the simplex has shrunk to a point, or to fewer dimensions; those it is given back."""
         best, worst = self.vertices[0], self.vertices[-1]
         edges = torch.stack([vertex.w for vertex in self.vertices[1:]]) - best.w  # [p, p]
-        longest, scale = float(edges.abs().max()), max(float(best.w.abs().max()), sys.float_info.min)
+        longest, scale = float(edges.abs().max()), max(float(best.w.abs().max()), self._first)
         eps, noise = torch.finfo(edges.dtype).eps, rounding(edges.dtype)
         level = worst.value - best.value <= noise * abs(best.value)
-        if longest <= 4.0 * eps * scale or (level and longest <= math.sqrt(eps) * max(scale, 1.0)):
-            self.shrunk = True
-            return
         singular = torch.linalg.svdvals(edges)
-        if float(singular[-1]) < FLAT * float(singular[0]):
+        flat = float(singular[-1]) < FLAT * float(singular[0])
+        if longest <= 4.0 * eps * scale or ((level or flat) and longest <= math.sqrt(eps) * scale):
+            self.shrunk = True
+        elif flat:
             self._set_up(best, torch.full_like(best.w, longest))
         else:
             self._sort(self.vertices)  # the running sum has gathered rounding
-
-
-def _lower(vertex: _Vertex, other: _Vertex) -> bool:
-    """Whether a value is below another by more than rounding, or the first one that is finite."""
-    if math.isinf(other.value):
-        return math.isfinite(vertex.value)
-    return vertex.value < other.value - rounding(vertex.w.dtype) * abs(other.value)
 
 
 def _value(vertex: _Vertex) -> float:

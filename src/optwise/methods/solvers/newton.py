@@ -16,12 +16,13 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.hessians import Hessian, design, gram, hessian_at, too_large
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import TRIALS, Point, first_reach, point_at, ray_from, rounding, same
+from optwise.methods.solvers.rays import Point, first_reach, point_at, ray_from, rounding, searched
 from optwise.numerics.krylov import conjugate_gradient
-from optwise.numerics.line_search import strong_wolfe
 
 PATIENCE = 10
 """Iterations without progress before a method stalls; at rounding level Newton steps wander."""
+LONGEST = 100.0
+"""A Newton step is right or too long; only one along negative curvature may be far too short."""
 FORCING_DECAY = 0.9
 LEAST_FORCING, MOST_FORCING = 0.1, 0.5
 """The residual left by conjugate gradients: at most half of the gradient; below a tenth it may fall at once."""
@@ -138,11 +139,10 @@ class NewtonCG(Solver):
 
 
 def _searched(problem: Composite, point: Point, d: Tensor) -> tuple[Point | None, float]:
-    """The point and step that a strong Wolfe search finds, the whole step first; ``None`` where there is none."""
+    """Where a search along a Newton step ends, and the share of it; ``None`` where it brings nothing."""
     ray = ray_from(problem, point, d)
-    found = strong_wolfe(ray, value=point.value, slope=ray.slope, step=1.0, noise=rounding(d.dtype), most=TRIALS)
-    new = ray.point(found.step)
-    return (None, 0.0) if not new.finite or same(point, new) else (new, found.step)
+    told = -ray.slope > rounding(d.dtype) * abs(point.value)  # else values and slopes are rounding, and so is the step
+    return searched(ray, point, step=1.0, longest=LONGEST if told else 1.0)
 
 
 def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | None]:
@@ -151,7 +151,8 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     problem.count("factorizations")
     factor, failed = torch.linalg.cholesky_ex(H)
     eps, (least, most) = torch.finfo(H.dtype).eps, factor.diagonal().aminmax()
-    if not bool(failed) and bool(least * least > len(H) * eps * most * most):
+    tiny = eps**0.75  # a relative curvature below this is rounding, and so is the gradient along it
+    if not bool(failed) and bool(least * least > tiny * most * most):
         return -torch.cholesky_solve(g[:, None], factor)[:, 0], None
     if not bool(H.isfinite().all()):
         return g * (-first_reach(point) / max(point.norm, torch.finfo(g.dtype).tiny)), None
@@ -161,8 +162,7 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     largest = float(sizes.max())
     if largest == 0.0:
         return -g, None
-    # below this an eigenvalue is rounding, and so is the gradient along its eigenvector
-    d = Q @ ((g @ Q) / -sizes.clamp(min=eps**0.75 * largest))
+    d = Q @ ((g @ Q) / -sizes.clamp(min=tiny * largest))
     return d, Q[:, 0] if float(eigenvalues[0]) < -math.sqrt(eps) * largest else None
 
 
@@ -211,12 +211,15 @@ class _SmallSystem:
 
 
 def _truncated(hessian: Hessian, point: Point, forcing: float) -> Tensor:
-    d = torch.zeros_like(point.gradient)
-    most = min(2 * len(d) + 10, MOST_PRODUCTS)
+    d, largest = torch.zeros_like(point.gradient), 0.0
+    most, tiny = min(2 * len(d) + 10, MOST_PRODUCTS), torch.finfo(d.dtype).eps ** 0.75
     for iterate in conjugate_gradient(hessian.product, -point.gradient):
-        d = iterate.x
         if iterate.ended == "negative curvature":
-            return d + _downwards(iterate.direction, iterate.residual_norm, iterate.curvature, d, point)
+            return iterate.x + _downwards(iterate.direction, iterate.residual_norm, iterate.curvature, iterate.x, point)
+        largest = max(largest, iterate.curvature)
+        if iterate.curvature < tiny * largest:
+            break  # the curvature is rounding, and so is the gradient along it
+        d = iterate.x
         if iterate.residual_norm <= forcing * point.norm or iterate.iterations >= most:
             break
     return d if bool(d.any()) else point.gradient * (-first_reach(point) / point.norm)

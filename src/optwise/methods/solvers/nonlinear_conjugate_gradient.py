@@ -13,8 +13,7 @@ from torch import Tensor
 from optwise.core.composite import Composite
 from optwise.core.solver import Iterate, Solver
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import SHARE, TRIALS, Point, first_reach, point_at, ray_from, rounding, same
-from optwise.numerics.line_search import strong_wolfe
+from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, searched
 
 PATIENCE = 50
 """Iterations without progress before it stalls: gradients of conjugate directions do not fall one by one."""
@@ -62,16 +61,13 @@ class NonlinearCG(Solver):
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         point = point_at(problem, w)
-        best, noise = Incumbent(problem, point, patience=PATIENCE), rounding(w.dtype)
+        best = Incumbent(problem, point, patience=PATIENCE)
         d, plain = -point.gradient, True
         step = first_reach(point) / point.norm if point.norm > 0.0 else 0.0
         while point.finite and point.norm > 0.0 and not best.stalled:
             ray = ray_from(problem, point, d)
-            found = strong_wolfe(
-                ray, value=point.value, slope=ray.slope, step=step, curvature=self.curvature, noise=noise, most=TRIALS
-            )
-            new = ray.point(found.step)
-            if not new.finite or same(point, new):
+            new, taken = searched(ray, point, step=step, curvature=self.curvature)
+            if new is None:
                 if plain:
                     return
                 length = float(torch.linalg.vector_norm(d))
@@ -79,10 +75,10 @@ class NonlinearCG(Solver):
                 continue
             following = _direction(point, new, d)
             # to first order the next step brings the same decrease
-            step = found.step * min(max(ray.slope / float(new.gradient @ following), 1e-3), 1e3) if new.norm else 0.0
+            step = taken * min(max(ray.slope / float(new.gradient @ following), 1e-3), 1e3) if new.norm else 0.0
             point, d, plain = new, following, False
             best.offer(point)
-            yield best.iterate(found.step)
+            yield best.iterate(taken)
 
 
 def _direction(old: Point, new: Point, d: Tensor) -> Tensor:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from optwise.core.composite import Composite
-from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
-from optwise.core.penalty import Penalty
 from optwise.core.solver import CONVEX, SMOOTH, Iterate, Solver
+from optwise.methods.solvers.lower_bounds import LowerBound
 from optwise.methods.solvers.working_sets import WorkingSet
 
 AIM = 1e-2
@@ -52,10 +51,10 @@ class ProximalNewton(Solver):
 
     Example:
         >>> import optwise as ow
-        >>> X, y = torch.eye(3, dtype=torch.float64), torch.tensor([3.0, -0.5, 1.0], dtype=torch.float64)
-        >>> run = ow.solve(ow.problems.lasso(X, y, weight=0.25), "proximal-newton")  # y shrunk by 3 * 0.25
-        >>> run.w, run.status.ok
-        (array([ 2.25,  0.  ,  0.25]), True)
+        >>> problem = ow.problems.lasso([[2.0, 0.0], [0.0, 2.0]], [2.0, 0.5], weight=0.5)
+        >>> run = ow.solve(problem, "proximal-newton")
+        >>> run.w, run.status.ok  # (2 - 0.5) / 2, and 0 where X^T y / 2 does not exceed 0.5
+        (tensor([0.7500, 0.0000], dtype=torch.float64), True)
 
     References:
         Lee, Sun and Saunders (2014), Proximal Newton-type methods for minimizing composite functions; Massias, Gramfort
@@ -85,7 +84,7 @@ class ProximalNewton(Solver):
         gradient = columns.gradient()
         if not bool(torch.isfinite(gradient).all()):
             return
-        violations, bounds, progress = penalty.violation(w, gradient), _DualBounds(problem, model, penalty), _Progress()
+        violations, bound, progress = penalty.violation(w, gradient), LowerBound(problem), _Progress()
         eps, size, aim = torch.finfo(w.dtype).eps, 0.0, AIM * problem.tol
         while progress.idle < PATIENCE:
             came = columns.gather(w, gradient)
@@ -93,7 +92,12 @@ class ProximalNewton(Solver):
             columns.improve(max(aim * size, OUTSIDE * columns.outside(violations)), rounding=eps * size)
             w, gradient = columns.point(), columns.gradient()
             violations = penalty.violation(w, gradient)
-            value, measure, dual = bounds.at(w, columns.z, gradient, violations)
+            f, slopes = columns.value(), columns.slopes()
+            larger = bound.offer(w, f, gradient, slopes=slopes)
+            value = f + problem.g(w)
+            measure = bound.measure(value, float(torch.linalg.vector_norm(violations)))
+            # the caller tries the slopes at w himself
+            dual = None if larger and (model.l2 == 0 or bound.dual is slopes) else bound.dual
             yield Iterate(w, value, columns.step, measure, dual)
             progress.see(value, measure, float(violations.max()), came=came, rounding=4.0 * eps)
             # nothing came of this aim, or the gap is closer to it than it was
@@ -115,48 +119,3 @@ class _Progress:
         self.idle = 0 if better else self.idle + 1
         self._value, self._measure = min(value, self._value), min(measure, self._measure)
         self._violation = min(violation, self._violation)
-
-
-@final
-class _DualBounds:
-    r"""The largest lower bound of F found so far, from the derivatives of f in the predictions.
-
-    .. math:: F^\star \ge -\sum_i s \ell^*(t u_i / s) - (g + \tfrac{\lambda_2}{2} |\cdot|^2)^*(-t X^\top u), \qquad
-        u = s \ell'(z)
-
-    with t as large as the conjugate of g allows; with :math:`\lambda_2 > 0`, whose conjugate is finite everywhere, also
-    with t = 1. All products that this takes are known already.
-    """
-
-    def __init__(self, problem: Composite, model: LinearModel, penalty: Penalty) -> None:
-        self._problem, self._model, self._penalty = problem, model, penalty
-        self._scales = model.has_conjugate and Oracle.CONJUGATE in penalty.oracles
-        self._best, self._dual = -math.inf, torch.zeros_like(model.y)
-
-    def at(self, w: Tensor, z: Tensor, gradient: Tensor, violations: Tensor) -> tuple[float, float, Tensor | None]:
-        """F at ``w``, the measure of the certificate there, and a dual point where ``u`` is not the best one."""
-        model = self._model
-        self._problem.count("evaluations")
-        value = model.scale * float(model.loss.values(z, model.y).sum()) + float(self._penalty.value(w))
-        value += 0.5 * model.l2 * float(w @ w)
-        u = model.scale * model.loss.derivative(z, model.y)  # [n]
-        pull = -gradient if model.l2 == 0 else torch.add(-gradient, w, alpha=model.l2)  # -X^T u [p]
-        plain = False
-        for t, conjugate in self._conjugates(pull):
-            bound = -model.scale * float(model.loss.conjugate(t * u / model.scale, model.y).sum()) - conjugate
-            if bound > self._best:
-                self._best, self._dual, plain = bound, t * u, model.l2 == 0 or t == 1.0
-        if self._best == -math.inf:
-            return value, self._problem.gradient_measure(float(torch.linalg.vector_norm(violations))), None
-        measure = self._problem.gap_measure(max(value - self._best, 0.0), value)
-        return value, measure, None if plain else self._dual
-
-    def _conjugates(self, pull: Tensor) -> Iterator[tuple[float, float]]:
-        """Shares t of the dual point with the conjugate of g and the ridge there, or a bound of it."""
-        l2, penalty = self._model.l2, self._penalty
-        if l2 > 0 and self._model.has_conjugate:
-            x = penalty.prox(pull / l2, 1.0 / l2)
-            yield 1.0, float((pull - 0.5 * l2 * x) @ x) - float(penalty.value(x))
-        t = penalty.dual_scale(pull) if self._scales else 0.0
-        if t > 0.0:  # at 0 nothing is left but the lower bound of the losses
-            yield t, float(penalty.conjugate(t * pull))

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from optwise.core.composite import Composite
 from optwise.core.solver import Iterate, Solver
-from optwise.methods.solvers.curvature_pairs import TwoLoopInverse, curves_upwards
+from optwise.methods.solvers.curvature_pairs import TwoLoopInverse
 from optwise.methods.solvers.hessians import too_large
 from optwise.methods.solvers.incumbent import Incumbent
-from optwise.methods.solvers.rays import SHARE, TRIALS, Point, first_reach, point_at, ray_from, rounding, same
-from optwise.numerics.line_search import strong_wolfe
+from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, searched
 
 PATIENCE = 20
 """Iterations without progress before a method stalls; where f still falls there is none without it."""
@@ -136,7 +135,7 @@ class _DenseInverse:
     def learn(self, old: Point, new: Point) -> bool:
         s, y = new.w - old.w, new.gradient - old.gradient
         fit, square, length = torch.stack([s @ y, y @ y, s @ s]).tolist()
-        if not curves_upwards(fit, length, square, y.dtype):
+        if not fit > torch.finfo(y.dtype).eps * math.sqrt(length) * math.sqrt(square):
             return False
         if len(self) == 0:
             self._matrix = torch.diag(torch.full_like(y, fit / square))
@@ -153,17 +152,8 @@ def _descend(problem: Composite, w: Tensor, inverse: _InverseHessian, curvature:
     before, reach = w, first_reach(point)
     while point.finite and point.norm > 0.0 and not best.stalled:
         ray = ray_from(problem, point, inverse.direction(point.gradient))
-        found = strong_wolfe(
-            ray,
-            value=point.value,
-            slope=ray.slope,
-            step=1.0 if len(inverse) else reach / point.norm,
-            curvature=curvature,
-            noise=rounding(w.dtype),
-            most=TRIALS,
-        )
-        new = ray.point(found.step)
-        if not new.finite or same(point, new):
+        new, step = searched(ray, point, step=1.0 if len(inverse) else reach / point.norm, curvature=curvature)
+        if new is None:
             if len(inverse) == 0:
                 return
             inverse.forget()  # rounding may have spoilt the direction: the gradient itself comes next
@@ -173,4 +163,4 @@ def _descend(problem: Composite, w: Tensor, inverse: _InverseHessian, curvature:
             reach = float(torch.linalg.vector_norm(new.w - point.w)) or reach
         before, point = point.w, new
         best.offer(point)
-        yield best.iterate(found.step)
+        yield best.iterate(step)

@@ -6,6 +6,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple, final
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
+from optwise.numerics.line_search import strong_wolfe
 
 TRIALS = 25
 """Points of one line search: a first step can be wrong by a factor of 1e12, and what fails after that is rounding."""
@@ -20,8 +22,8 @@ SHARE = (1e-3, 0.999)
 """Shares of the first slope that a line search may be asked to leave."""
 POSITIVE = (sys.float_info.min, math.inf)
 """What a length of a step may be."""
-REFRESH = 30
-"""Moves after which predictions are computed anew: until then each move adds its own rounding error to them."""
+MOST_DRIFT = 30.0
+"""Rounding errors that predictions gather before they are computed anew."""
 
 
 class Point(NamedTuple):
@@ -33,7 +35,7 @@ class Point(NamedTuple):
         gradient: Its gradient [p].
         norm: Length of the gradient; NaN or infinite where anything in it is.
         predictions: ``X w`` of a linear model [n]; ``None`` where there is none.
-        moves: Moves since the predictions were computed from ``w``.
+        drift: Error of the predictions in units of the rounding error of ``X w``; each move along a ray adds to it.
     """
 
     w: Tensor
@@ -41,7 +43,7 @@ class Point(NamedTuple):
     gradient: Tensor
     norm: float
     predictions: Tensor | None = None
-    moves: int = 0
+    drift: float = 1.0
 
     @property
     def finite(self) -> bool:
@@ -88,9 +90,10 @@ def point_at(problem: Composite, w: Tensor) -> Point:
     problem.count("evaluations")
     z = model.X.forward(w)  # [n]
     value = _total_loss(model, z) + (0.5 * model.l2 * float(w @ w) if model.l2 > 0.0 else 0.0)
-    return _model_point(problem, model, w, (value, z), moves=0)
+    return _model_point(problem, model, w, (value, z), drift=1.0)
 
 
+@cache
 def rounding(dtype: torch.dtype) -> float:
     """Relative rounding error of a value computed in ``dtype``: four units in the last place.
 
@@ -126,6 +129,35 @@ def ray_from(problem: Composite, point: Point, d: Tensor, *, at: Callable[[float
         return _PlainRay(problem, point, d, place)
     assert point.predictions is not None
     return _ModelRay(problem, model, point, point.predictions, (d, place))
+
+
+def searched(
+    ray: Ray, point: Point, *, step: float, curvature: float = 0.9, longest: float = math.inf
+) -> tuple[Point | None, float]:
+    """Where a strong Wolfe search along the ray from ``point`` ends, and its step; ``None`` where it brings nothing.
+
+    Args:
+        ray: Along a descent direction.
+        point: Its start.
+        step: First trial.
+        curvature: c2, the share of the slope that may be left.
+        longest: No trial is longer than this.
+    """
+    noise = rounding(point.w.dtype)
+    found = strong_wolfe(
+        ray,
+        value=point.value,
+        slope=ray.slope,
+        step=min(max(step, sys.float_info.min), sys.float_info.max),
+        curvature=curvature,
+        longest=longest,
+        noise=noise,
+        most=TRIALS,
+    )
+    if not found.success and not found.value < point.value - noise * abs(point.value):
+        return None, 0.0
+    new = ray.point(found.step)
+    return (new, found.step) if new.finite and not same(point, new) else (None, 0.0)
 
 
 @final
@@ -168,17 +200,14 @@ class _ModelRay(Ray):
         self._problem, self._model, self._start, self._z = problem, model, start, predictions
         problem.count("products")
         self._turn = model.X.forward(d)  # [n]
-        self._square, self._cross, self._bend = (
-            (float(start.w @ start.w), float(start.w @ d), float(d @ d)) if model.l2 > 0.0 else (0.0, 0.0, 0.0)
-        )
+        self._square, self._cross, self._bend = float(start.w @ start.w), float(start.w @ d), float(d @ d)
         self._last = (0.0, start.value, predictions)
         self.slope = float(start.gradient @ d)
 
     def value(self, t: float) -> float:
         self._problem.count("evaluations")
         z = torch.add(self._z, self._turn, alpha=t)
-        ridge = self._square + t * (2.0 * self._cross + t * self._bend)
-        value = _total_loss(self._model, z) + 0.5 * self._model.l2 * ridge
+        value = _total_loss(self._model, z) + 0.5 * self._model.l2 * self._squared_length(t)
         self._last = (t, value, z)
         return value
 
@@ -191,12 +220,22 @@ class _ModelRay(Ray):
         if t == 0.0:
             return self._start
         w = self._place(t)
-        if self._start.moves >= REFRESH:
+        drift = self._drift(t)
+        if not drift <= MOST_DRIFT:
             return point_at(self._problem, w)
         if t != self._last[0]:
             self.value(t)
         _, value, z = self._last
-        return _model_point(self._problem, self._model, w, (value, z), moves=self._start.moves + 1)
+        return _model_point(self._problem, self._model, w, (value, z), drift=drift)
+
+    def _drift(self, t: float) -> float:
+        """Errors are as large as the predictions they were made in: they weigh more the more w has shrunk."""
+        here, move, there = self._square, t * t * self._bend, self._squared_length(t)
+        gathered = self._start.drift * math.sqrt(here) + math.sqrt(max(here, move, there))
+        return gathered / math.sqrt(there) if there > 0.0 else math.inf
+
+    def _squared_length(self, t: float) -> float:
+        return max(self._square + t * (2.0 * self._cross + t * self._bend), 0.0)
 
 
 def _measured(w: Tensor, value: float, gradient: Tensor) -> Point:
@@ -208,7 +247,7 @@ def _total_loss(model: LinearModel, z: Tensor) -> float:
 
 
 def _model_point(
-    problem: Composite, model: LinearModel, w: Tensor, known: tuple[float, Tensor], *, moves: int
+    problem: Composite, model: LinearModel, w: Tensor, known: tuple[float, Tensor], *, drift: float
 ) -> Point:
     value, z = known
     problem.count("products")
@@ -216,4 +255,4 @@ def _model_point(
     gradient = model.X.adjoint(model.scale * model.loss.derivative(z, model.y))
     if model.l2 > 0.0:
         gradient = torch.add(gradient, w, alpha=model.l2)
-    return Point(w, value, gradient, float(torch.linalg.vector_norm(gradient)), z, moves)
+    return Point(w, value, gradient, float(torch.linalg.vector_norm(gradient)), z, drift)

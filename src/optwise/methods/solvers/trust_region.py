@@ -16,7 +16,7 @@ from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.hessians import hessian_at
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import POSITIVE, Point, point_at, rounding
-from optwise.numerics.krylov import steihaug
+from optwise.numerics.krylov import TrustRegionStep, steihaug
 
 PATIENCE = 20
 """Accepted steps without progress before it stalls."""
@@ -82,7 +82,7 @@ class TrustRegion(Solver):
             if bool((trial_w == point.w).all()):
                 return
             trial = point_at(problem, trial_w)
-            share = _share(point, trial, found.decrease, noise)
+            share = _share(point, trial, found, noise)
             length = float(torch.linalg.vector_norm(found.step))
             if not share >= POOR:  # also where it is NaN
                 radius = 0.25 * length
@@ -95,12 +95,14 @@ class TrustRegion(Solver):
             yield best.iterate(radius)
 
 
-def _share(point: Point, trial: Point, decrease: float, noise: float) -> float:
-    """Of the predicted decrease, how much has come, up to rounding; minus infinity where a value is not finite."""
-    if not trial.finite:
-        return -math.inf
+def _share(point: Point, trial: Point, found: TrustRegionStep, noise: float) -> float:
+    """Of the predicted decrease, how much has come, up to rounding; minus infinity where the step is worth nothing."""
     delta = noise * max(abs(point.value), abs(trial.value))
-    return (point.value - trial.value + delta) / (decrease + delta) if decrease + delta > 0.0 else -math.inf
+    # a long way for a decrease that is rounding: the curvature along it is rounding as well
+    aimless = found.boundary and found.decrease <= delta
+    if aimless or not trial.finite or not found.decrease + delta > 0.0:
+        return -math.inf
+    return (point.value - trial.value + delta) / (found.decrease + delta)
 
 
 def _cauchy_length(image: Tensor, point: Point) -> float:

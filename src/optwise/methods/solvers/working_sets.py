@@ -116,6 +116,13 @@ class WorkingSet:
         self._problem.count("products")
         return self._with_ridge(self._model.X.adjoint(self.slopes()), self.point())
 
+    def value(self) -> float:
+        """The value of f at the weights."""
+        self._problem.count("evaluations")
+        model = self._model
+        ridge = 0.5 * model.l2 * float(self._w @ self._w) if model.l2 else 0.0
+        return model.scale * float(model.loss.values(self.z, model.y).sum()) + ridge
+
     def slopes(self) -> Tensor:
         """Derivatives of f in the predictions [n]."""
         return self._model.scale * self._model.loss.derivative(self.z, self._model.y)
@@ -237,7 +244,8 @@ class WorkingSet:
         curvature = model.loss.curvature(self.z, model.y)  # [n]
         if self._damping is None:
             self._damping = 0.0 if bool((curvature > 0).all()) else DAMPING
-        curvature = curvature.clamp(min=self._damping * model.loss.smoothness)
+        if self._damping:
+            curvature = curvature.clamp(min=self._damping * min(model.loss.smoothness, float(curvature.max()) or 1.0))
         rows = self._columns.columns * (model.scale * curvature).sqrt()
         k, n = rows.shape
         if k > WIDE * n:
