@@ -36,7 +36,7 @@ _EXPLOITS: Mapping[str, str] = {
     "semismooth-augmented-lagrangian": "the penalty acts behind an operator, and Newton steps on its dual are sparse",
     "pdhg": "products with the operator and proximal maps are all it takes",
     "frank-wolfe": "linear minimisation over the set is cheap",
-    "dual-interior-point": "the penalty is a sum of kinks and the dual a box, which takes 10 to 20 interior-point steps",
+    "dual-interior-point": "the penalty is a sum of kinks and the dual a box, which takes 10 to 20 interior steps",
     "taut-string": "total variation of a chain, which one pass along a taut string answers exactly",
     "nelder-mead": "values are all it takes",
 }

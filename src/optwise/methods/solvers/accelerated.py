@@ -82,7 +82,7 @@ class AcceleratedGradient(Solver):
             best.offer(Point(new_w, new_value, y.gradient, y.norm))
             yield best.iterate(1.0 / L)
             w, value = new_w, new_value
-            following = 1.0 if uphill else _next_theta(theta, modulus / L)
+            following = 1.0 if uphill else _next_theta(theta, min(modulus / L, 1.0))
             momentum = 0.0 if uphill else theta * (1.0 - theta) / (theta * theta + following)
             theta = following
             y = point_at(problem, torch.add(w, move, alpha=momentum))

@@ -1,8 +1,9 @@
-"""The last steps and gradient changes of a limited-memory quasi-Newton method, as compact matrices."""
+"""The last steps and gradient changes of limited-memory quasi-Newton methods, and the matrices they make."""
 
 from __future__ import annotations
 
 import math
+from functools import cache
 from operator import mul
 from typing import final
 
@@ -58,7 +59,7 @@ class TwoLoopInverse:
         slot, s, y = self._pairs.write(old, new)
         of_steps, of_changes = self._pairs.products(y).view(2, -1).tolist()
         fit, square = of_steps[slot], of_changes[slot]
-        if not self._pairs.curves_upwards(fit, float(s @ s), square):
+        if not curves_upwards(fit, float(s @ s), square, s.dtype):
             return False
         self._pairs.keep()
         self._fits_by_change[slot], self._changes[slot] = of_steps, of_changes
@@ -131,7 +132,7 @@ class CompactHessian:
         slot, s, y = self._pairs.write(old, new)
         of_s, of_y = (self._pairs.products(v).view(2, -1).double().cpu().numpy() for v in (s, y))  # [2, slots] each
         fit, square = float(of_y[0, slot]), float(of_y[1, slot])
-        if not self._pairs.curves_upwards(fit, float(of_s[0, slot]), square):
+        if not curves_upwards(fit, float(of_s[0, slot]), square, s.dtype):
             return False
         self._pairs.keep()
         self._steps[slot] = self._steps[:, slot] = of_s[0]
@@ -148,6 +149,19 @@ class CompactHessian:
         self.columns = self._pairs.rows()
         self.columns[len(fits) :] *= theta
         return True
+
+
+def curves_upwards(fit: float, step: float, change: float, dtype: torch.dtype) -> bool:
+    """Whether s^T y = ``fit`` is above rounding, |s|^2 and |y|^2 being ``step`` and ``change``."""
+    eps, tiny = _units(dtype)
+    return fit > eps * math.sqrt(step) * math.sqrt(change) and fit > tiny < change < math.inf
+
+
+@cache
+def _units(dtype: torch.dtype) -> tuple[float, float]:
+    """The distance from 1 to the next number, and the smallest normal one."""
+    limits = torch.finfo(dtype)
+    return limits.eps, limits.tiny
 
 
 def _zeros(n: int) -> list[list[float]]:
@@ -186,7 +200,6 @@ class _Slots:
         self._block, self._flat = block, block.view(2 * (size + 1), -1)
         self._transposed = self._flat.T
         self._size = size
-        self._eps, self._tiny = torch.finfo(like.dtype).eps, torch.finfo(like.dtype).tiny
         self.clear()
 
     def clear(self) -> None:
@@ -205,10 +218,6 @@ class _Slots:
         self.order.append(self._spare)
         self._spare = self.order.pop(0) if len(self.order) > self._size else self._spare + 1
         return self._spare
-
-    def curves_upwards(self, fit: float, step: float, change: float) -> bool:
-        """Whether s^T y = ``fit`` is above rounding, |s|^2 and |y|^2 being ``step`` and ``change``."""
-        return fit > self._eps * math.sqrt(step) * math.sqrt(change) and fit > self._tiny < change < math.inf
 
     def products(self, v: Tensor) -> Tensor:
         """Inner products of every step, then every change, with ``v`` [2 slots]."""

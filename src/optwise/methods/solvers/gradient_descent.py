@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -265,6 +266,7 @@ def _backtracked(ray: Ray, point: Point, ceiling: float, step: float, sufficient
     noise = rounding(point.w.dtype)
     # close to the answer values are noise, and only the gradient tells that there is still a way to go
     ceiling += noise * abs(ceiling)
+    step = min(step, sys.float_info.max)
     found = armijo(value, value=ceiling, slope=ray.slope, step=step, sufficient=sufficient, noise=noise)
     new = ray.point(found.step)
     return (None, 0.0) if not new.finite or same(point, new) else (new, found.step)

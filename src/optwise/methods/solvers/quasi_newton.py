@@ -12,13 +12,13 @@ from torch import Tensor
 
 from optwise.core.composite import Composite
 from optwise.core.solver import Iterate, Solver
-from optwise.methods.solvers.curvature_pairs import TwoLoopInverse
+from optwise.methods.solvers.curvature_pairs import TwoLoopInverse, curves_upwards
 from optwise.methods.solvers.hessians import too_large
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, searched
 
 PATIENCE = 20
-"""Iterations without progress before a method stalls; where f still falls there is none without it."""
+"""Iterations without progress before a method stalls: in so many a gradient near rounding has been as flat as it gets."""
 
 
 class _InverseHessian(Protocol):
@@ -32,7 +32,7 @@ class _InverseHessian(Protocol):
         """Start again from the identity."""
 
     def __len__(self) -> int:
-        """Whether anything is learnt."""
+        """0 where nothing is learnt yet."""
 
 
 @final
@@ -135,7 +135,7 @@ class _DenseInverse:
     def learn(self, old: Point, new: Point) -> bool:
         s, y = new.w - old.w, new.gradient - old.gradient
         fit, square, length = torch.stack([s @ y, y @ y, s @ s]).tolist()
-        if not fit > torch.finfo(y.dtype).eps * math.sqrt(length) * math.sqrt(square):
+        if not curves_upwards(fit, length, square, y.dtype):
             return False
         if len(self) == 0:
             self._matrix = torch.diag(torch.full_like(y, fit / square))
