@@ -500,6 +500,23 @@ def test_the_measure_is_the_duality_gap_of_a_ridge_penalised_model():
     assert found.measure == pytest.approx((found.value - dual) / found.value, rel=1e-9)
 
 
+@pytest.mark.parametrize("solver", [s for s in ALL if s.label != "nelder-mead"], ids=label)
+@pytest.mark.parametrize("loss", [SquaredError(), LogisticLoss()])
+def test_rounding_moves_nothing_where_the_design_is_blind(solver, loss):
+    """Three of six columns depend on the others; from 0 the answer is that of least norm, also after the last step."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((30, 3)) @ rng.standard_normal((3, 6))
+    y = np.where(rng.random(30) < 0.5, 1.0, -1.0)
+    smooth = LinearModelTerm(LinearModel(MatrixOperator(torch.from_numpy(X)), torch.from_numpy(y), loss, 1.0))
+    case = Case(smooth, torch.zeros(6, dtype=torch.float64), 0.0)
+    last = run(solver, case.problem(), case.start, most=3000, enough=-1.0)[-1]
+    value, gradient = smooth.value_and_gradient(last.w)
+    assert last.value == pytest.approx(float(value), rel=1e-13)
+    assert float(gradient.norm()) < 1e-7
+    _, _, rows = np.linalg.svd(X)
+    assert np.abs(rows[3:] @ last.w.numpy()).max() < 0.1 * float(last.w.norm())
+
+
 def test_least_squares_in_one_newton_step():
     X, y = labelled(30, 5)
     smooth = LinearModelTerm(LinearModel(MatrixOperator(torch.from_numpy(X)), torch.from_numpy(y), SquaredError(), 1.0))

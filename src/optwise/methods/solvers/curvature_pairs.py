@@ -10,7 +10,6 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 from torch import Tensor
 
 from optwise.methods.solvers.rays import Point
@@ -177,7 +176,8 @@ def _middle(steps: Small, fits: Small) -> Small | None:
         factor = np.linalg.cholesky(steps + scaled @ lower.T)
     except np.linalg.LinAlgError:
         return None
-    corner = cho_solve((factor, True), np.eye(len(steps)), check_finite=False)
+    half = np.linalg.inv(factor)
+    corner = half.T @ half
     side = scaled.T @ corner  # D^-1 L^T (...)^-1
     return _blocks(side @ scaled - np.diag(1.0 / diagonal), side, corner)
 

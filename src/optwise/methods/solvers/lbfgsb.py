@@ -176,8 +176,8 @@ def _cauchy_point(point: Point, box: _Box, hessian: CompactHessian) -> _CauchyPo
     index, times = index[order], breaks[index][order]  # [b]
     parts = columns[:, index] * d[index]  # [2 k, b]
     stays = d[moving & breaks.isinf()].square().sum()
-    left = stays + _still(d[index].square()[None])[0]  # |d|^2 on each piece [b + 1]
-    rest = (along - parts.sum(1))[:, None] + _still(parts)  # W^T d on each piece [2 k, b + 1]
+    left = stays + _left_over(d[index].square()[None])[0]  # |d|^2 on each piece [b + 1]
+    rest = (along - parts.sum(1))[:, None] + _left_over(parts)  # W^T d on each piece [2 k, b + 1]
     starts = torch.cat([times.new_zeros(1), times])  # [b + 1]
     shifts = torch.cat([parts.new_zeros(len(parts), 1), (times * parts).cumsum(1)], dim=1) + starts * rest
     turned = middle @ rest
@@ -191,8 +191,8 @@ def _cauchy_point(point: Point, box: _Box, hessian: CompactHessian) -> _CauchyPo
     return _CauchyPoint(reached, shifts[:, piece] + lengths[piece] * rest[:, piece])
 
 
-def _still(parts: Tensor) -> Tensor:
-    """Sums over the entries from each on, and 0 behind the last: [r, b] to [r, b + 1]."""
+def _left_over(parts: Tensor) -> Tensor:
+    """Sums over the columns from each on, and 0 behind the last: [r, b] to [r, b + 1]."""
     return torch.cat([parts.flip(1).cumsum(1).flip(1), parts.new_zeros(len(parts), 1)], dim=1)
 
 
@@ -205,15 +205,18 @@ def _subspace_step(point: Point, cauchy: _CauchyPoint, hessian: CompactHessian, 
     downhill = downhill + columns.T @ (torch.from_numpy(middle).to(columns) @ cauchy.shift)
     gram = hessian.gram if index is None else (columns @ columns.T).double().cpu().numpy()
     right = middle @ (columns @ downhill).double().cpu().numpy()
-    inner = np.linalg.solve(np.eye(len(middle)) - middle @ gram / theta, right)
+    try:
+        inner = np.linalg.solve(np.eye(len(middle)) - middle @ gram / theta, right)
+    except np.linalg.LinAlgError:  # rounding has made it singular: the Cauchy point is what there is
+        return torch.zeros_like(downhill)
     return downhill / theta + columns.T @ torch.from_numpy(inner).to(columns) / theta**2
 
 
 def _longest(w: Tensor, target: Tensor, box: _Box) -> float:
     """The largest t for which w + t (target - w) stays within the bounds; 1 where that is the target itself."""
     d = target - w
-    room = torch.where(d > 0, box.upper - w, torch.where(d < 0, box.lower - w, math.inf))
-    return max(float(torch.where(d == 0, math.inf, room / d).min()), 1.0)
+    times = (torch.where(d > 0, box.upper, box.lower) - w) / d
+    return max(float(torch.where(d == 0, math.inf, times).min()), 1.0)
 
 
 def _towards(target: Tensor, point: Point, box: _Box) -> Callable[[float], Tensor]:

@@ -18,7 +18,7 @@ from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import SHARE, Point, first_reach, point_at, ray_from, searched
 
 PATIENCE = 20
-"""Iterations without progress before a method stalls: in so many a gradient near rounding has been as flat as it gets."""
+"""Iterations without progress before a method stalls: by then gradients at rounding level have been at their least."""
 
 
 class _InverseHessian(Protocol):
