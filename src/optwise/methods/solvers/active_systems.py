@@ -73,7 +73,8 @@ class GramSystem(ActiveSystem):
     def __init__(self, gram: Tensor) -> None:
         self._store, self._size = gram, gram.shape[0]
         self._held = torch.zeros(0, dtype=torch.long, device=gram.device)
-        self._factor = gram.new_zeros(0, 0)
+        self._factor = self._borders = gram.new_zeros(0, 0)
+        self._slots: dict[int, int] = {}  # of borders, by position for what entered, by -1 - place for what left
 
     @property
     def gram(self) -> Tensor:
@@ -115,6 +116,7 @@ class GramSystem(ActiveSystem):
         self._held = (left.cumsum(0) - 1).index_select(0, self._held)
         self._store = self.gram.index_select(0, positions).mT.index_select(0, positions)
         self._size = positions.numel()
+        self._forget_borders()  # positions have changed
         return left
 
     def solve(self, active: Tensor, rhs: Tensor, *, extra: Tensor | None) -> Tensor:
@@ -133,7 +135,11 @@ class GramSystem(ActiveSystem):
     def solve_anew(self, active: Tensor, rhs: Tensor) -> Tensor:
         """As :meth:`solve`, from a new factor."""
         self._factor, self._held = self._factored(active, None), active
+        self._forget_borders()
         return _solved(self._factor, rhs)
+
+    def _forget_borders(self) -> None:
+        self._slots, self._borders = {}, self._factor.new_zeros(self._held.numel(), 0)
 
     def _mask(self, positions: Tensor) -> Tensor:
         mask = torch.zeros(self._size, dtype=torch.bool, device=positions.device)
@@ -149,25 +155,41 @@ class GramSystem(ActiveSystem):
         return _cholesky(matrix)
 
     def _bordered(self, active: Tensor, entered: Tensor, left: Tensor, rhs: Tensor) -> Tensor:
+        m, both = entered.numel(), entered.numel() + left.numel()
         spread = rhs.new_zeros(self._size).index_copy_(0, active, rhs)
-        known = spread.index_select(0, self._held)
-        m = entered.numel()
-        if m + left.numel() == 0:
-            return _solved(self._factor, known)
-        columns = self.gram.index_select(1, entered)  # [k, m]
-        units = rhs.new_zeros(self._held.numel(), left.numel())
-        units[left, torch.arange(left.numel(), device=left.device)] = 1.0
-        border = torch.cat([columns.index_select(0, self._held), units], 1)
-        solved = _solved(self._factor, torch.cat([border, known[:, None]], 1))
-        corner = -border.mT @ solved[:, :-1]
-        corner[:m, :m] += columns.index_select(0, entered)
-        below = torch.cat([spread.index_select(0, entered), rhs.new_zeros(left.numel())]) - border.mT @ solved[:, -1]
-        multipliers, singular = torch.linalg.solve_ex(corner, below)
-        if int(singular):
-            return self.solve_anew(active, rhs)
-        spread[self._held] = solved[:, -1] - solved[:, :-1] @ multipliers
-        spread[entered] = multipliers[:m]
+        half = _half_solved(self._factor, spread.index_select(0, self._held))
+        if both > 0:
+            border = self._border(entered, left)  # [h, m + |R|]
+            corner = -border.mT @ border
+            own = self.gram.index_select(0, entered).index_select(1, entered)
+            corner[:m, :m] += own
+            eps = torch.finfo(rhs.dtype).eps
+            if not bool((corner.diagonal()[:m] > PIVOT * eps * own.diagonal()).all()):
+                return self.solve_anew(active, rhs)  # a column that depends on the others: the new factor is shifted
+            below = torch.cat([spread.index_select(0, entered), rhs.new_zeros(left.numel())]) - border.mT @ half
+            multipliers, singular = torch.linalg.solve_ex(corner, below)
+            if int(singular):
+                return self.solve_anew(active, rhs)
+            half = half - border @ multipliers
+            spread[entered] = multipliers[:m]
+        spread[self._held] = _back_solved(self._factor, half)
         return spread.index_select(0, active)
+
+    def _border(self, entered: Tensor, left: Tensor) -> Tensor:
+        """Columns of the border through the lower half of the factor; those from earlier systems are kept."""
+        keys = entered.tolist() + [-1 - place for place in left.tolist()]
+        missing = [key for key in keys if key not in self._slots]
+        if missing:
+            columns = self._factor.new_zeros(self._held.numel(), len(missing))
+            for slot, key in enumerate(missing):
+                if key >= 0:
+                    columns[:, slot] = self.gram[key].index_select(0, self._held)
+                else:
+                    columns[-1 - key, slot] = 1.0
+            self._slots |= {key: len(self._slots) + slot for slot, key in enumerate(missing)}
+            self._borders = torch.cat([self._borders, _half_solved(self._factor, columns)], 1)
+        slots = torch.tensor([self._slots[key] for key in keys], device=entered.device)
+        return self._borders.index_select(1, slots)
 
 
 @final
@@ -242,10 +264,19 @@ def _positive(diagonal: Tensor) -> Tensor:
     return torch.where(diagonal > 0, diagonal, largest if largest > 0 else 1.0)
 
 
-def _solved(factor: Tensor, rhs: Tensor) -> Tensor:
-    """``(L L^T)^{-1} rhs`` of a vector [a] or a matrix [a, m]."""
+def _half_solved(factor: Tensor, rhs: Tensor) -> Tensor:
+    """``L^{-1} rhs`` of a vector [a] or a matrix [a, m]."""
     columns = rhs if rhs.ndim == 2 else rhs[:, None]
-    # two triangular solves take a fraction of what torch.cholesky_solve does
-    half = torch.linalg.solve_triangular(factor, columns, upper=False)
-    solved: Tensor = torch.linalg.solve_triangular(factor.mT, half, upper=True)
-    return solved.view(rhs.shape)
+    half: Tensor = torch.linalg.solve_triangular(factor, columns, upper=False)
+    return half.view(rhs.shape)
+
+
+def _back_solved(factor: Tensor, half: Tensor) -> Tensor:
+    """``L^{-T} half`` of a vector [a]."""
+    solved: Tensor = torch.linalg.solve_triangular(factor.mT, half[:, None], upper=True)
+    return solved[:, 0]
+
+
+def _solved(factor: Tensor, rhs: Tensor) -> Tensor:
+    """``(L L^T)^{-1} rhs`` of a vector [a]; two triangular solves take a fraction of what torch.cholesky_solve does."""
+    return _back_solved(factor, _half_solved(factor, rhs))

@@ -23,9 +23,9 @@ PATIENCE = 10
 """Iterations without progress before a method stalls; at rounding level Newton steps wander."""
 LONGEST = 100.0
 """A Newton step is right or too long; only one along negative curvature may be far too short."""
-FORCING_DECAY = 0.9
-LEAST_FORCING, MOST_FORCING = 0.1, 0.5
-"""The residual left by conjugate gradients: at most half of the gradient; below a tenth it may fall at once."""
+FORCING_DECAY, LEAST_FORCING, MOST_FORCING = 0.9, 0.1, 0.5
+"""The residual that conjugate gradients may leave, relative to the gradient: 0.9 times the square of what the gradient
+fell by, but not below 0.9 times the square of the last one where that is above a tenth, and at most half."""
 MOST_PRODUCTS = 10_000
 """Products in one truncated solve."""
 ESCAPES = 40
@@ -74,10 +74,10 @@ class Newton(Solver):
         model = problem.smooth.model
         small = _SmallSystem(problem, model, w) if model is not None and _has_small_system(model) else None
         while point.finite and not best.stalled:
-            d, upwards = (small.direction(point), None) if small is not None else _newton_step(problem, point)
+            d, falling = (small.direction(point), None) if small is not None else _newton_step(problem, point)
             slope = float(point.gradient @ d)
-            if upwards is not None and not -slope > noise * abs(point.value):
-                new, step = _escaped(problem, point, upwards), 1.0
+            if falling is not None and not -slope > noise * abs(point.value):
+                new, step = _escaped(problem, point, falling), 1.0
             else:
                 new, step = _searched(problem, point, d)
             if new is None:
@@ -230,7 +230,8 @@ def _downwards(direction: Tensor, residual: float, curvature: float, d: Tensor, 
     length = float(torch.linalg.vector_norm(direction))
     longest = max(float(torch.linalg.vector_norm(d)), first_reach(point))
     bend = abs(curvature) * length
-    return direction * (min(residual * residual / length / bend if bend > 0.0 else math.inf, longest) / length)
+    reach = residual * residual / bend if bend > 0.0 else math.inf  # |r|^2 is the slope along the direction
+    return direction * (min(reach, longest) / length)
 
 
 def _forcing(ratio: float, before: float, dtype: torch.dtype) -> float:

@@ -16,6 +16,9 @@ SUFFICIENT = 1e-2
 """Share of the decrease that the slope promises which a step must achieve."""
 SETTLED = 0.1
 """Violation off zero, relative to the largest at zero, from which other coordinates may leave zero."""
+LOOKS = 20
+EASED = 0.3
+""" """
 SHORTEST = 1e-12
 """Share of its usual length below which the step of the proximal map is not shortened."""
 FEWER, MORE = 0.2, 2.0
@@ -138,6 +141,10 @@ class SmallProblem:
         if reached is not None:
             self._admitted *= MORE
             return reached
+        if self._admitted == math.inf:
+            reached = self._proximal(at)
+            if reached is not None and reached.violation <= EASED * at.violation:
+                return reached
         waiting = int(((at.x == 0.0) & (at.violations > 0.0)).sum())
         self._admitted = max(1.0, FEWER * min(self._admitted, waiting))
         return self._crossing(at, d)
@@ -205,7 +212,12 @@ class SmallProblem:
         if self._largest == 0.0:
             self._largest = self._eigenvalue(at.gradient)
         x, slope, y, y_slope, momentum = at.x, at.gradient, at.x, at.gradient, 1.0
-        for _ in range(PROXIMAL_STEPS):
+        signs = x.sign()
+        for step in range(1, PROXIMAL_STEPS + 1):
+            if step % LOOKS == 0:
+                before, signs = signs, x.sign()
+                if torch.equal(before, signs):
+                    break
             following = self._penalty.prox(y - y_slope / self._largest, 1.0 / self._largest)
             d = following - y
             turn = self._system.times(d)
