@@ -8,6 +8,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from optwise.methods.solvers.column_blocks import gram
+
 SHIFT = 1e5
 """Rounding units by which a diagonal grows where the matrix cannot be told from a singular one."""
 PIVOT = 1e2
@@ -62,7 +64,7 @@ class GramSystem(ActiveSystem):
     and takes :math:`O(a^2 (|N| + |R|))` instead of :math:`O(a^3)`.
 
     Args:
-        gram: H [k, k].
+        entries: H [k, k].
 
     Example:
         >>> system = GramSystem(torch.tensor([[2.0, 1.0], [1.0, 2.0]]))
@@ -70,10 +72,10 @@ class GramSystem(ActiveSystem):
         tensor([2.])
     """
 
-    def __init__(self, gram: Tensor) -> None:
-        self._store, self._size = gram, gram.shape[0]
-        self._held = torch.zeros(0, dtype=torch.long, device=gram.device)
-        self._factor = self._borders = gram.new_zeros(0, 0)
+    def __init__(self, entries: Tensor) -> None:
+        self._store, self._size = entries, entries.shape[0]
+        self._held = torch.zeros(0, dtype=torch.long, device=entries.device)
+        self._factor = self._borders = entries.new_zeros(0, 0)
         self._slots: dict[int, int] = {}  # of borders, by position for what entered, by -1 - place for what left
 
     @property
@@ -229,17 +231,17 @@ class DesignSystem(ActiveSystem):
         rows = self._rows if active.numel() == self.size else self._rows.index_select(0, active)
         a, n = rows.shape
         if a <= n:
-            matrix = rows @ rows.mT
+            matrix = gram(rows)
             matrix.diagonal().add_(self._l2 if extra is None else extra + self._l2)
             return _solved(_cholesky(matrix), rhs)
         least = SHIFT * torch.finfo(rows.dtype).eps * _positive(self._diagonal.index_select(0, active))
         own = least.clamp(min=self._l2) if extra is None else torch.maximum(extra + self._l2, least)
-        inverse = own.reciprocal()
-        scaled = inverse[:, None] * rows  # [a, n]
-        matrix = rows.mT @ scaled
+        root = own.rsqrt()  # of C^{-1}
+        scaled = root[:, None] * rows  # [a, n]
+        matrix = gram(scaled.mT)
         matrix.diagonal().add_(1.0)
-        plain = inverse * rhs
-        return plain - scaled @ _solved(_cholesky(matrix), rows.mT @ plain)
+        half = root * rhs
+        return root * (half - scaled @ _solved(_cholesky(matrix), scaled.mT @ half))
 
 
 def _cholesky(matrix: Tensor) -> Tensor:

@@ -13,10 +13,7 @@ ROOM = 4
 
 @final
 class ColumnBlock:
-    """Columns [k, n], one after another, and their products.
-
-    Products with the transpose of the same block are computed by numpy where they lie in the host's memory: its BLAS
-    then makes one half of the symmetric matrix only, in half the time.
+    """Columns [k, n], one after another.
 
     Example:
         >>> block = ColumnBlock()
@@ -40,7 +37,8 @@ class ColumnBlock:
         k, m = self._size, index.numel()
         if k + m > self._store.shape[0]:
             wider = source.new_empty(min(ROOM * (k + m), source.shape[0] + k), source.shape[1])
-            wider[:k] = self.columns if k else wider[:0]
+            if k > 0:
+                wider[:k] = self.columns
             self._store = wider
         room = self._store[k : k + m]
         if source.stride(1) == 1:
@@ -57,7 +55,11 @@ class ColumnBlock:
 
 
 def gram(rows: Tensor) -> Tensor:
-    """Products of the rows with each other, [k, n] to [k, k]."""
+    """Products of the rows with each other, [k, n] to [k, k].
+
+    Where they lie in the host's memory, numpy computes them: of a matrix times its own transpose its BLAS makes one
+    half, in half the time.
+    """
     if rows.device.type != "cpu":
         return rows @ rows.mT
     entries = rows.numpy()

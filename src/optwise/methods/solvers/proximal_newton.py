@@ -71,9 +71,6 @@ class ProximalNewton(Solver):
     )
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"gathered": (1, math.inf), "moving": (1, math.inf)}
 
-    def refusal(self, problem: Composite) -> str:
-        return "has its penalty behind an operator" if problem.operator is not None else ""
-
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         model, penalty = problem.smooth.model, problem.penalty
         assert model is not None
@@ -100,7 +97,7 @@ class ProximalNewton(Solver):
             dual = None if larger and (model.l2 == 0 or bound.dual is slopes) else bound.dual
             yield Iterate(w, value, columns.step, measure, dual)
             progress.see(value, measure, float(violations.max()), came=came, rounding=4.0 * eps)
-            # nothing came of this aim, or the gap is closer to it than it was
+            # an aim that brought nothing was too high, and so is one that is not far below the gap
             aim = min(AIM * aim if progress.idle else aim, AIM * measure)
 
 

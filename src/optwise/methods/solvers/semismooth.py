@@ -16,17 +16,16 @@ SUFFICIENT = 1e-2
 """Share of the decrease that the slope promises which a step must achieve."""
 SETTLED = 0.1
 """Violation off zero, relative to the largest at zero, from which other coordinates may leave zero."""
-LOOKS = 20
-EASED = 0.3
-""" """
 SHORTEST = 1e-12
 """Share of its usual length below which the step of the proximal map is not shortened."""
 FEWER, MORE = 0.2, 2.0
 """Factors of how many may leave zero at once: after a step that was refused, and after one that was not."""
 POINTS = 32
 """Crossings of zero at which the function is evaluated together."""
-PROXIMAL_STEPS = 30
-"""Accelerated proximal gradient steps where no Newton step gets on."""
+PROXIMAL_STEPS, LOOKS = 100, 10
+"""Accelerated proximal gradient steps where no Newton step gets on, and after how many of them signs are compared."""
+EASED = 0.9
+"""Share of the violation that those may leave, or else later Newton steps are cautious."""
 POWER_STEPS = 10
 """Of the power method for the largest eigenvalue that those need."""
 
@@ -64,13 +63,12 @@ class SmallProblem:
     with F the difference of both sides and D the derivative of the map, 0 on I: a system on the active coordinates
     alone. Where the step leads across zero, coordinates that the map had on the other side are first tried at zero. A
     step counts if the function falls sufficiently, or if rounding hides how it changes and the violation is halved.
-    Otherwise the lowest crossing of zero along the step is taken, and if the function does not fall there, accelerated
-    proximal gradient steps.
 
-    A step that does not count makes all later ones cautious. Then no coordinate leaves zero before those off zero are
-    settled, and only the largest violations do; with one at a time, every step is a descent direction, and few sign
-    patterns are seen twice. That is slower where all goes well, and the only way where active columns depend on each
-    other, as with more of them than examples.
+    Where no step counts, signs are wrong: accelerated proximal gradient steps are taken until signs stand still. If the
+    violation is hardly less then, all later steps are cautious. No coordinate leaves zero before those off zero are
+    settled, and only the largest violations do; a step that does not count ends at the lowest of its crossings of zero.
+    With one coordinate at a time every step is a descent direction. That is slow where all would go well, and the only
+    way where active columns depend on each other, as with more of them than examples.
 
     Args:
         system: H.
@@ -141,12 +139,14 @@ class SmallProblem:
         if reached is not None:
             self._admitted *= MORE
             return reached
+        waiting = int(((at.x == 0.0) & (at.violations > 0.0)).sum())
+        allowed = max(1.0, FEWER * min(self._admitted, waiting))
         if self._admitted == math.inf:
             reached = self._proximal(at)
-            if reached is not None and reached.violation <= EASED * at.violation:
+            if reached is not None:
+                self._admitted = math.inf if reached.violation <= EASED * at.violation else allowed
                 return reached
-        waiting = int(((at.x == 0.0) & (at.violations > 0.0)).sum())
-        self._admitted = max(1.0, FEWER * min(self._admitted, waiting))
+        self._admitted = allowed
         return self._crossing(at, d)
 
     def _cautious(self, at: Place) -> tuple[float, Tensor]:

@@ -165,7 +165,7 @@ class WorkingSet:
         self._moving = self._index.index_select(0, self._moving)
         self._index = torch.arange(self._size, device=self._index.device)
         self._inside.fill_(True)
-        self._rows, self._penalty = self._design, self._all_penalty
+        self._gathered, self._rows, self._penalty = ColumnBlock(), self._design, self._all_penalty
         self._moves = torch.zeros_like(self._inside)
         self._moves[self._moving] = True
 
