@@ -83,7 +83,7 @@ def test_they_say_nothing_of_problems_that_they_do_not_solve():
 
 
 def test_a_design_whose_factorisation_fits_into_no_memory_is_refused_before_anything_runs(monkeypatch):
-    monkeypatch.setattr("optwise.methods.solvers.direct.available_bytes", lambda: 1000)
+    monkeypatch.setattr("optwise.methods.solvers.direct.total_bytes", lambda: 1000)
     monkeypatch.setattr("optwise.methods.solvers.direct.LOOKED_AT", 0)
     X, y = design(100, 20, 10.0)
     with pytest.raises(ow.CallerError, match="to factorise a design of 100 x 20"):

@@ -76,7 +76,7 @@ def test_rows_stop_where_memory_would(problem, clock, monkeypatch):
     row_bytes = choose(problem).row_bytes
     assert row_bytes > 0
     share = calibration.MEMORY_SHARE
-    monkeypatch.setattr(calibration, "available_bytes", lambda: 40 * row_bytes / share)
+    monkeypatch.setattr(calibration, "free_bytes", lambda: 40 * row_bytes / share)
     assert choose(problem).rows == 32
     assert choose(problem, workers=2).rows == 16
 

@@ -28,7 +28,7 @@ from optwise.numerics.factorisations import (
     svd_least_squares,
     triangular_condition,
 )
-from optwise.numerics.memory import available_bytes
+from optwise.numerics.memory import total_bytes
 from optwise.numerics.tridiagonal import solve_tridiagonal
 
 RNG = np.random.default_rng(0)
@@ -352,9 +352,9 @@ def test_available_memory_is_that_of_the_machine_or_of_its_control_group(tmp_pat
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert available_bytes(tmp_path) == (physical if limit is None else limit)
+    assert total_bytes(tmp_path) == (physical if limit is None else limit)
 
 
 def test_a_system_that_does_not_tell_refuses_nothing(monkeypatch, tmp_path):
     monkeypatch.delattr(os, "sysconf")
-    assert available_bytes(tmp_path) == sys.maxsize
+    assert total_bytes(tmp_path) == sys.maxsize

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from optwise.engine.chunks import DTYPES, Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk, stack_draws
 from optwise.engine.program import Batch, Program, Rows, gather, program_of
 from optwise.engine.rungs import RungName, Stepper, TracedReplay, stepper_of
+from optwise.numerics.memory import free_bytes
 
 ADMISSION_STEPS = 12
 """Float64 steps along which a batched step must equal the solo one; some rules change their formula after step 5."""
@@ -83,7 +83,7 @@ def choose_rung(problem: Problem, rules: Sequence[Rule], *, most_rows: int, dtyp
             timings = {"solo": _time_steps(cast, "solo", rules, 1)}
             row_bytes, best = 0, ("solo", 1)
             for rows in [r for r in ROW_COUNTS if r < most_rows] + ([most_rows] if most_rows > 1 else []):
-                if row_bytes and rows * row_bytes * workers > MEMORY_SHARE * available_bytes():
+                if row_bytes and rows * row_bytes * workers > MEMORY_SHARE * free_bytes():
                     break
                 for rung in ("traced", "vmap"):
                     timings[f"{rung} {rows}"] = _time_steps(cast, rung, rules, rows)
@@ -213,20 +213,6 @@ def _solo_timer(problem: Problem, method: Method, steps: int, dtype: str) -> Ite
     while True:
         run = run_chunk(problem, chunk).runs[0]
         yield (run.seconds or 0.0) / max(1.0, run.counts.get("steps", 1.0))
-
-
-def available_bytes() -> int:
-    """Memory that new work may use: the kernel's own estimate, capped by the control group's limit."""
-    limits = []
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        limits.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    group = Path("/sys/fs/cgroup/memory.max")
-    if group.exists() and group.read_text().strip().isdigit():
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        limits.append(max(0, int(group.read_text()) - used))
-    return min(limits, default=2**31)
 
 
 def _time_steps(problem: Problem, rung: RungName, rules: Sequence[Rule], rows: int) -> float:

@@ -197,7 +197,7 @@ def strong_wolfe(
             if abs(high.step - low.step) > 0.66 * widths[0]:
                 t = low.step + 0.5 * (high.step - low.step)
             widths = (widths[1], abs(high.step - low.step))
-        if high is not None and abs(high.step - low.step) <= 2 * EPS * max(high.step, low.step):
+        if high is not None and abs(high.step - low.step) <= 0.5 * noise * max(high.step, low.step):
             return Search(*best, evaluations, success=False, reason="rounding")
     return Search(*best, most, success=False, reason=reason)
 

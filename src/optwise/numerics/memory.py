@@ -1,4 +1,4 @@
-"""How much memory there is: the machine's, or less by its control group."""
+"""How much memory there is, and how much of it is free: the machine's, or less by its control group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def available_bytes(root: Path = Path("/")) -> int:
+def total_bytes(root: Path = Path("/")) -> int:
     """Memory that this process and all others together may use: that of the machine, or less by its control group.
 
     What is already in use is not subtracted. Control groups of both versions are read, with those around them.
@@ -17,7 +17,7 @@ def available_bytes(root: Path = Path("/")) -> int:
         root: Where ``proc`` and ``sys`` lie.
 
     Example:
-        >>> available_bytes() >= 2**28
+        >>> total_bytes() >= 2**28
         True
 
     References:
@@ -28,6 +28,30 @@ def available_bytes(root: Path = Path("/")) -> int:
     except (AttributeError, ValueError, OSError):
         physical = sys.maxsize
     return min([physical, *_group_limits(root)])
+
+
+def free_bytes() -> int:
+    """Memory that new work may use: the kernel's own estimate, or less by what the control group has left.
+
+    Where the system does not tell, the answer is 2 GiB.
+
+    Example:
+        >>> free_bytes() <= total_bytes()
+        True
+
+    References:
+        Linux kernel documentation, The /proc Filesystem, section meminfo: MemAvailable.
+    """
+    limits = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        limits.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    group = Path("/sys/fs/cgroup/memory.max")
+    if group.exists() and group.read_text().strip().isdigit():
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        limits.append(max(0, int(group.read_text()) - used))
+    return min(limits, default=2**31)
 
 
 def _group_limits(root: Path) -> list[int]:

@@ -16,7 +16,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
 from optwise.numerics.factorisation_costs import peak_bytes_cholesky, peak_bytes_qr, peak_bytes_svd
 from optwise.numerics.factorisations import cholesky_solve_normal, qr_least_squares
-from optwise.numerics.memory import available_bytes
+from optwise.numerics.memory import total_bytes
 
 Solve = Callable[[Tensor], Tensor]
 DENSE = frozenset({Oracle.QUADRATIC, Oracle.LINEAR_MODEL, Oracle.MATRIX, Oracle.WHOLE})
@@ -47,10 +47,10 @@ class _Direct(Solver):
         n, p = model.X.shape
         itemsize = model.y.element_size()
         needed = self._bytes(n, p, itemsize)
-        if needed > LOOKED_AT and needed > available_bytes():
+        if needed > LOOKED_AT and needed > total_bytes():
             return (
                 f"needs {needed / 1e9:.1f} GB to factorise a design of {n} x {p}, and this machine has "
-                f"{available_bytes() / 1e9:.1f} GB of memory; a method by products, such as lsqr, does without"
+                f"{total_bytes() / 1e9:.1f} GB of memory; a method by products, such as lsqr, does without"
             )
         return self._unsuited(n, p, model.l2)
 

@@ -12,7 +12,7 @@ from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 from optwise.core.smooth import Smooth
 from optwise.methods.solvers.rays import Point
-from optwise.numerics.memory import available_bytes
+from optwise.numerics.memory import total_bytes
 
 BLOCK = 64
 """Columns of a Gram matrix below which halving the arithmetic is not worth a second product."""
@@ -72,7 +72,7 @@ def too_large(problem: Composite, order: int, matrix: str, instead: str) -> str:
     """
     model = problem.smooth.model
     itemsize = 8 if model is None else model.y.dtype.itemsize
-    needed, memory = order * order * itemsize, available_bytes()
+    needed, memory = order * order * itemsize, total_bytes()
     if needed <= memory // 2:
         return ""
     return (

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from optwise.numerics.projections.instances import finite_matrices, lifted, rounding
+from optwise.numerics.proximal.sorted_l1 import non_increasing
 
 
 def project_second_order_cone(v: Tensor) -> Tensor:
@@ -93,7 +94,7 @@ def support_positive_semidefinite(u: Tensor) -> Tensor:
         \infty \text{ elsewhere}
 
     Args:
-        u: Matrices [..., n, n]; an eigenvalue may exceed 0 by the rounding of u.
+        u: Matrices [..., n, n]; an eigenvalue may exceed 0 by n times the rounding of u.
 
     Returns:
         One number for each matrix [...].
@@ -111,7 +112,7 @@ def support_positive_semidefinite(u: Tensor) -> Tensor:
     """
     symmetric, whole = _symmetric(u)
     values = torch.where(whole, torch.linalg.eigvalsh(symmetric), torch.nan)
-    return _zero_where(values[..., -1] <= rounding(u) * -values[..., 0], u)
+    return _zero_where(values[..., -1] <= rounding(u) * u.shape[-1] * -values[..., 0], u)
 
 
 def project_monotone_cone(v: Tensor) -> Tensor:
@@ -135,8 +136,8 @@ def project_monotone_cone(v: Tensor) -> Tensor:
         Information; Robertson, Wright and Dykstra (1988), Order Restricted Statistical Inference, section 1.4.
     """
     points = lifted(v)
-    rows = [_pooled(row) for row in points.reshape(-1, points.shape[-1]).tolist()]
-    return torch.tensor(rows, dtype=v.dtype, device=v.device).reshape(v.shape)
+    inside = (points.diff(dim=-1) >= 0).all(-1, keepdim=True)  # pooling equal neighbours would round them
+    return torch.where(inside, points, -non_increasing(-points)).to(v.dtype)
 
 
 def support_monotone_cone(u: Tensor) -> Tensor:
@@ -164,23 +165,6 @@ def support_monotone_cone(u: Tensor) -> Tensor:
     slack = rounding(u) * direction.abs().sum(-1)
     met = (sums.amin(-1) >= -slack) & (sums[..., -1] <= slack)
     return _zero_where(met & torch.isfinite(slack), u)
-
-
-def _pooled(values: list[float]) -> list[float]:
-    means: list[float] = []
-    sums: list[float] = []
-    counts: list[int] = []
-    for value in values:
-        mean, total, count = value, value, 1
-        while means and means[-1] > mean:  # equal neighbours stay apart: pooling them could only round
-            total += sums.pop()
-            count += counts.pop()
-            means.pop()
-            mean = total / count
-        means.append(mean)
-        sums.append(total)
-        counts.append(count)
-    return [mean for mean, count in zip(means, counts, strict=True) for _ in range(count)]
 
 
 def _symmetric(v: Tensor) -> tuple[Tensor, Tensor]:

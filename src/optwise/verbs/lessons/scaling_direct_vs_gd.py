@@ -18,7 +18,7 @@ from optwise.methods.solvers.direct import Cholesky
 from optwise.methods.solvers.gradient_descent import GradientDescent
 from optwise.numerics.factorisation_costs import peak_bytes_cholesky
 from optwise.numerics.factorisations import cholesky_solve_normal
-from optwise.numerics.memory import available_bytes
+from optwise.numerics.memory import total_bytes
 from optwise.problems.formulations.regressions import ridge
 from optwise.report.lessons.scaling import DESCENT, NORMAL, SMALL, scaling_figure
 from optwise.verbs.lessons.lesson import Lesson
@@ -41,7 +41,7 @@ def scaling_direct_vs_gd() -> Lesson:
     """How seconds and bytes of a direct solve and of gradient descent grow with the columns (recap figure 2.4)."""
     rows = scaling_data()
     memory = memory_data(rows["p"].tolist())
-    machines = limit_data({"this machine": float(available_bytes()), "a machine of 64 GB": LECTURE_BYTES})
+    machines = limit_data({"this machine": float(total_bytes()), "a machine of 64 GB": LECTURE_BYTES})
     machines["seconds"] = [predicted(rows, p) for p in machines["p"]]
     everything = pd.concat([rows, memory, machines], ignore_index=True)
     return Lesson("scaling-direct-vs-gd", scaling_figure(rows, memory, machines, n=ROWS, steps=STEPS), everything)
