@@ -83,7 +83,7 @@ REFUSED = [
         "a part that would be ignored",
         {"problems": replace(flowers(), penalty=Lasso())},
         UnmetNeed,
-        "has a Lasso, and sgd would ignore it",
+        "has the part Lasso, and sgd would ignore it",
     ),
     ("a method that raises at once", {"methods": [Broken]}, BadMethod, "RuntimeError: shapes do not fit"),
     (

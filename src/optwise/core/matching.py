@@ -28,7 +28,7 @@ def mismatch(problem: Problem, method: Method, oracles: frozenset[Oracle] | None
     for part, oracle in parts:
         if part is not None and oracle not in method.needs | method.accepts:
             return (
-                f"{problem.name} has a {type(part).__name__}, and {method.label} would ignore it because it uses no "
+                f"{problem.name} has the part {type(part).__name__}, and {method.label} would ignore it because it uses no "
                 f"{oracle.value}"
             )
         if part is not None and oracle not in offered:

@@ -48,7 +48,7 @@ def generated_logistic(
 
 
 def generated_svm(n: int = 1000, p: int = 50, *, l2: float = 1e-2, rho: float = 0.5, seed: int = 0) -> Problem:
-    r"""A smooth support vector machine on the data of :func:`generated_logistic`.
+    r"""A smooth support vector machine on the data of `logistic`.
 
     .. math:: \frac{1}{2n} \sum_i \max(0, 1 - y_i \langle x_i, w \rangle)^2 + \tfrac{\lambda_2}{2} \|w\|^2
 
@@ -72,7 +72,7 @@ def generated_svm(n: int = 1000, p: int = 50, *, l2: float = 1e-2, rho: float = 
 
 
 def generated_hinge_svm(n: int = 200, p: int = 20, *, l2: float = 1e-2, rho: float = 0.5, seed: int = 0) -> Problem:
-    r"""A support vector machine with the hinge loss itself on the data of :func:`generated_logistic`.
+    r"""A support vector machine with the hinge loss itself on the data of `logistic`.
 
     .. math:: \frac1n \sum_i \max(0, 1 - y_i \langle x_i, w \rangle) + \tfrac{\lambda_2}{2} \|w\|^2
 

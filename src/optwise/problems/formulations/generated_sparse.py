@@ -72,7 +72,7 @@ def generated_elastic_net(
     rho: float = 0.5,
     seed: int = 0,
 ) -> Problem:
-    r"""An elastic net on the data of :func:`generated_lasso`.
+    r"""An elastic net on the data of `lasso`.
 
     .. math:: \frac{1}{2n} \|X w - y\|^2 + \lambda_1 \|w\|_1 + \tfrac{\lambda_2}{2} \|w\|^2, \qquad
         \lambda_1 = \text{ratio} \cdot \max_j |X_j^\top y| / n
