@@ -177,7 +177,8 @@ def test_the_houses_have_the_condition_number_of_the_lecture_and_qr_its_weights(
     assert house_rows["kappa"].to_numpy() == pytest.approx(6261.66, abs=0.01)
     single, double = (rows.set_index("method") for _, rows in house_rows.groupby("dtype"))
     assert single.loc[QR, "area"] == pytest.approx(199.969, abs=5e-3)
-    assert double.loc[[LU, QR], "area"].tolist() == pytest.approx([199.969078] * 2, abs=1e-6)
+    # the labels are float32, and a processor may round a sum of theirs by a unit more or less, 6e-8 of the weight
+    assert double.loc[[LU, QR], "area"].tolist() == pytest.approx([199.969078] * 2, abs=2e-5)
     assert double.loc[[LU, CHOLESKY, QR, SVD], "error"].max() < 1e-9
     # how far off the normal equations are in float32 depends on the build, that they are far off does not
     assert single.loc[[LU, CHOLESKY], "error"].fillna(1.0).min() > 30 * single.loc[[QR, SVD], "error"].max()
