@@ -27,10 +27,12 @@ class Features:
         parameters: p.
         condition: Of the Hessian, a guess where it is not known.
         gradient_seconds: Of one value and gradient.
+        simple_seconds: Of what an iteration asks of the simple parts: a proximal map, a projection, the operator.
         rows: m, of the operator before the penalty.
         tol: What is asked for.
         dense: Whether the entries of the design are at hand.
         convex: Whether the smooth part is known to be convex.
+        quadratic: Whether it is known to be quadratic.
         banded: Whether the operator times its transpose is tridiagonal.
     """
 
@@ -38,11 +40,28 @@ class Features:
     parameters: int
     condition: float
     gradient_seconds: float
+    simple_seconds: float = 0.0
     rows: int = 0
     tol: float = 1e-6
     dense: bool = True
     convex: bool = True
+    quadratic: bool = False
     banded: bool = False
+
+    @property
+    def iteration_seconds(self) -> float:
+        """Of one gradient and one question to each of the simple parts."""
+        return self.gradient_seconds + self.simple_seconds
+
+    @property
+    def newton_steps(self) -> float:
+        """Newton steps to a minimum: the last few double the digits, and what comes before is longer without a bowl."""
+        return 2.0 if self.quadratic else 10.0 * self.roughness
+
+    @property
+    def roughness(self) -> float:
+        """How many times as many iterations as on a convex function, whose theory is counted, are expected."""
+        return 1.0 if self.convex else 4.0
 
     @property
     def digits(self) -> float:
@@ -55,13 +74,20 @@ class Features:
         return math.sqrt(min(self.condition, 1e16))
 
 
-def features(problem: Composite, start: Tensor, gradient_seconds: float, condition: float | None = None) -> Features:
+def features(
+    problem: Composite,
+    start: Tensor,
+    gradient_seconds: float,
+    simple_seconds: float = 0.0,
+    condition: float | None = None,
+) -> Features:
     """The features of a problem.
 
     Args:
         problem: As solvers see it.
         start: Where it starts [p].
         gradient_seconds: Measured for a function without structure; a linear model's is computed from its size.
+        simple_seconds: Measured, of one question to each of the simple parts.
         condition: An estimate of the Hessian's condition number, where somebody has one.
     """
     smooth, model = problem.smooth, problem.smooth.model
@@ -78,10 +104,12 @@ def features(problem: Composite, start: Tensor, gradient_seconds: float, conditi
         parameters=problem.dimension,
         condition=UNKNOWN_CONDITION if known is None else known,
         gradient_seconds=seconds,
+        simple_seconds=simple_seconds,
         rows=0 if problem.operator is None else problem.operator.shape[0],
         tol=problem.tol,
         dense=dense,
         convex=smooth.convex,
+        quadratic=model is not None and model.loss.quadratic,
         banded=problem.operator is not None and problem.operator.gram_bands is not None,
     )
 
@@ -125,8 +153,8 @@ def computed_seconds(method: str, of: Features) -> float:
 
 
 def _gradients(count: Callable[[Features], float], *, operations: float = 20.0) -> Callable[[Features], float]:
-    """So many iterations, each with a gradient and some small operations."""
-    return lambda of: count(of) * (of.gradient_seconds + operations * OPERATION_SECONDS)
+    """So many iterations, each with a gradient, the simple parts and some small operations."""
+    return lambda of: of.roughness * count(of) * (of.iteration_seconds + operations * OPERATION_SECONDS)
 
 
 def _flops(count: Callable[[float, float], float]) -> Callable[[Features], float]:
@@ -139,10 +167,14 @@ def _small(of: Features) -> float:
 
 
 def _newton(of: Features) -> float:
-    """Ten iterations, each with a Hessian and its factorisation."""
-    n, p = of.examples, of.parameters
-    hessian = n * p**2 * FLOP_SECONDS if of.dense else p * of.gradient_seconds * 2
-    return 10 * (hessian + p**3 / 3 * FLOP_SECONDS + of.gradient_seconds + 40 * OPERATION_SECONDS)
+    """Steps with a Hessian and its factorisation; of a dense design the smaller side counts."""
+    p = of.parameters
+    hessian, order = 2 * p * of.gradient_seconds, float(p)
+    if of.dense:
+        order = _small(of)
+        hessian = max(of.examples, p) * order**2 * FLOP_SECONDS
+    factorised = order**3 / 3 * FLOP_SECONDS
+    return of.newton_steps * (hessian + factorised + of.gradient_seconds + 40 * OPERATION_SECONDS)
 
 
 def _jacobians(of: Features) -> float:
@@ -154,7 +186,13 @@ def _jacobians(of: Features) -> float:
 
 def _newton_cg(of: Features) -> float:
     inner = min(of.root, 2.0 * of.parameters, 200.0)
-    return 10 * (1 + inner) * (of.gradient_seconds + 10 * OPERATION_SECONDS)
+    return of.newton_steps * (1 + inner) * (of.gradient_seconds + 10 * OPERATION_SECONDS)
+
+
+def _quasi_newton(of: Features) -> float:
+    """A dense inverse Hessian, moved and multiplied at each step."""
+    steps = of.roughness * min(2 * of.root, 2.0 * of.parameters + 20)
+    return steps * (of.gradient_seconds + 6 * of.parameters**2 * NUMBER_SECONDS + 60 * OPERATION_SECONDS)
 
 
 def _working_sets(of: Features) -> float:
@@ -176,12 +214,12 @@ def _dense_splitting(of: Features) -> float:
     """A factorisation, then many solves with it."""
     size = max(of.parameters, of.rows)
     start = (of.examples + size) * size**2 * FLOP_SECONDS
-    return start + 400 * (2 * size**2 * NUMBER_SECONDS + of.gradient_seconds + 30 * OPERATION_SECONDS)
+    return start + 400 * (2 * size**2 * NUMBER_SECONDS + of.iteration_seconds + 30 * OPERATION_SECONDS)
 
 
 _COSTS: Mapping[str, Callable[[Features], float]] = {
-    "cholesky": _flops(lambda n, p: n * p**2 + p**3 / 3),
-    "qr": _flops(lambda n, p: 2 * max(n, p) * min(n, p) ** 2),
+    "cholesky": _flops(lambda n, p: max(n, p) * min(n, p) ** 2 + min(n, p) ** 3 / 3),
+    "qr": _flops(lambda n, p: 2 * (n + p) * p**2 if p > n else 2 * n * p**2),  # a ridge stands below short designs
     "svd": _flops(lambda n, p: 6 * max(n, p) * min(n, p) ** 2 + 20 * min(n, p) ** 3),
     "conjugate-gradient": _gradients(lambda of: min(of.root * of.digits / 2, 3 * _small(of))),
     "lsqr": _gradients(lambda of: min(of.root * of.digits / 2, 3 * _small(of))),
@@ -192,10 +230,7 @@ _COSTS: Mapping[str, Callable[[Features], float]] = {
     "barzilai-borwein": _gradients(lambda of: 2 * of.root * of.digits),
     "accelerated-gradient": _gradients(lambda of: of.root * of.digits, operations=30),
     "nonlinear-cg": _gradients(lambda of: of.root * of.digits, operations=60),
-    "bfgs": lambda of: (
-        min(2 * of.root, 2.0 * of.parameters + 20)
-        * (of.gradient_seconds + 6 * of.parameters**2 * NUMBER_SECONDS + 60 * OPERATION_SECONDS)
-    ),
+    "bfgs": _quasi_newton,
     "lbfgs": _gradients(lambda of: of.root * of.digits / 4 + 10, operations=60),
     "lbfgsb": _gradients(lambda of: of.root * of.digits / 4 + 10, operations=200),
     "newton": _newton,

@@ -26,12 +26,12 @@ def mismatch(problem: Problem, method: Method, oracles: frozenset[Oracle] | None
         (problem.operator, Oracle.OPERATOR),
     )
     for part, oracle in parts:
+        kind = type(part).__name__
         if part is not None and oracle not in method.needs | method.accepts:
             return (
-                f"{problem.name} has the part {type(part).__name__}, and {method.label} would ignore it because it uses no "
+                f"{problem.name} has the part {kind}, and {method.label} would ignore it because it uses no "
                 f"{oracle.value}"
             )
         if part is not None and oracle not in offered:
-            kind = type(part).__name__
             return f"{method.label} needs {oracle.value}, which the {kind} of {problem.name} does not have"
     return ""

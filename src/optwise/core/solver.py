@@ -7,6 +7,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
@@ -70,6 +71,7 @@ class Solver(Procedure):
             yield layout.unpack(found.w), {"loss": found.value}
 
 
+@cache
 def kind_label(kind: type[Solver]) -> str:
     """The name of a class of solvers as users type it.
 

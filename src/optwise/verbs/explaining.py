@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
+
+from torch import Tensor
 
 from optwise.analyses.preflight import preflight
 from optwise.analyses.solver_costs import Features, features, predicted_seconds
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite, start_row
 from optwise.core.matching import mismatch
+from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 from optwise.core.sampler import Full
 from optwise.core.solver import Solver
 from optwise.methods.solvers import SOLVERS
+
+SLOW_SECONDS = 0.02
+"""Beyond it, nothing that is loaded on a first call matters."""
 
 
 @dataclass(frozen=True)
@@ -117,29 +123,27 @@ def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
 
 def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     """The same for a problem that was made ready already."""
-    of = features(composite, start_row(problem), _gradient_seconds(problem, composite))
+    of = _features(problem, composite)
     fits, misfits = _matched(problem, of)
-    checked = [_checked(choice, composite) for choice in fits]
-    choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *misfits]
+    checked = [_checked(name, seconds, of, composite) for seconds, name in fits]
+    refused = [Choice(name, math.inf, refusal, eligible=False) for name, refusal in misfits.items()]
+    choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *refused]
     return Explanation(problem.name, tuple(choices), of)
 
 
 def eligible_choices(problem: Problem, composite: Composite) -> Iterator[Choice]:
     """The methods that can solve a problem, the cheapest first, each looked at closely only when it is its turn."""
-    of = features(composite, start_row(problem), _gradient_seconds(problem, composite))
-    return (choice for fit in _matched(problem, of)[0] if (choice := _checked(fit, composite)).eligible)
+    of = _features(problem, composite)
+    fits, _ = _matched(problem, of)
+    return (choice for s, name in fits if (choice := _checked(name, s, of, composite)).eligible)
 
 
-def _matched(problem: Problem, of: Features) -> tuple[list[Choice], list[Choice]]:
-    """The methods whose needs the problem meets, by predicted cost, and the others."""
-    fits, misfits, oracles = [], [], problem.oracles
-    for name, solver in _defaults().items():
-        refusal = mismatch(problem, solver, oracles)
-        if refusal:
-            misfits.append(Choice(name, math.inf, refusal, eligible=False))
-        else:
-            fits.append(Choice(name, predicted_seconds(name, of), reason_for(name, of), eligible=True))
-    return sorted(fits, key=lambda choice: choice.seconds), misfits
+def _matched(problem: Problem, of: Features) -> tuple[list[tuple[float, str]], dict[str, str]]:
+    """The methods whose needs the problem meets, by predicted seconds, and why it does not meet those of the others."""
+    oracles = problem.oracles
+    refusals = {name: mismatch(problem, solver, oracles) for name, solver in _defaults().items()}
+    fits = sorted((predicted_seconds(name, of), name) for name, refusal in refusals.items() if not refusal)
+    return fits, {name: refusal for name, refusal in refusals.items() if refusal}
 
 
 @cache
@@ -148,20 +152,49 @@ def _defaults() -> dict[str, Solver]:
     return {name: cls() for name, cls in SOLVERS.items()}
 
 
-def _checked(choice: Choice, composite: Composite) -> Choice:
-    """The choice, refused where the method says so of this very problem."""
-    reason = _defaults()[choice.method].refusal(composite)
-    return Choice(choice.method, math.inf, f"{choice.method} {reason}", eligible=False) if reason else choice
+def _checked(method: str, seconds: float, of: Features, composite: Composite) -> Choice:
+    """The choice of a method that fits, refused where it says so of this very problem."""
+    refusal = _defaults()[method].refusal(composite)
+    if refusal:
+        return Choice(method, math.inf, f"{method} {refusal}", eligible=False)
+    return Choice(method, seconds, reason_for(method, of), eligible=True)
 
 
-def _gradient_seconds(problem: Problem, composite: Composite) -> float:
+def _features(problem: Problem, composite: Composite) -> Features:
+    w = start_row(problem)
+    return features(composite, w, _gradient_seconds(composite, w), _simple_seconds(composite, w))
+
+
+def _gradient_seconds(composite: Composite, w: Tensor) -> float:
     """Of one gradient, measured where it cannot be computed from sizes."""
     model = composite.smooth.model
     if model is not None and model.X.matrix is not None:
         return 0.0
-    w, taken = start_row(problem), math.inf
-    for _ in range(2):  # a first call may load or compile what later ones find
+    return _quickest(lambda: composite.smooth.value_and_gradient(w))
+
+
+def _simple_seconds(composite: Composite, w: Tensor) -> float:
+    """Of one proximal map or value of the penalty, one projection, and the operator forth and back."""
+    penalty, constraint, operator = composite.penalty, composite.constraint, composite.operator
+    seconds = 0.0
+    if operator is not None:
+        seconds += _quickest(lambda: operator.adjoint(operator.forward(w)))
+    if penalty is not None:
+        at = w if operator is None else operator.forward(w)
+        ask = partial(penalty.prox, at, 1.0) if Oracle.PROX in penalty.oracles else partial(penalty.value, at)
+        seconds += _quickest(ask)
+    if constraint is not None and Oracle.PROJECTION in constraint.oracles:
+        seconds += _quickest(lambda: constraint.project(w))
+    return seconds
+
+
+def _quickest(work: Callable[[], object]) -> float:
+    """Seconds of the quicker of two calls, since a first one may load what later ones find; of one where it is slow."""
+    taken = math.inf
+    for _ in range(2):
         started = time.perf_counter()
-        composite.smooth.value_and_gradient(w)
+        work()
         taken = min(taken, time.perf_counter() - started)
+        if taken > SLOW_SECONDS:
+            break
     return taken

@@ -14,6 +14,7 @@ from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
+from optwise.methods.solvers.hessians import LOOKED_AT
 from optwise.numerics.factorisation_costs import peak_bytes_cholesky, peak_bytes_qr, peak_bytes_svd
 from optwise.numerics.factorisations import cholesky_solve_normal, qr_least_squares
 from optwise.numerics.memory import total_bytes
@@ -21,8 +22,6 @@ from optwise.numerics.memory import total_bytes
 Solve = Callable[[Tensor], Tensor]
 DENSE = frozenset({Oracle.QUADRATIC, Oracle.LINEAR_MODEL, Oracle.MATRIX, Oracle.WHOLE})
 REFINEMENTS = 20
-LOOKED_AT = 1e8
-"""Bytes below which nobody asks how many there are."""
 
 
 class _Direct(Solver):

@@ -16,6 +16,8 @@ from optwise.numerics.memory import total_bytes
 
 BLOCK = 64
 """Columns of a Gram matrix below which halving the arithmetic is not worth a second product."""
+LOOKED_AT = 1e8
+"""Bytes below which nobody asks how many there are."""
 COLUMNS = 32
 """Columns of a Hessian that autograd computes at once."""
 
@@ -72,8 +74,8 @@ def too_large(problem: Composite, order: int, matrix: str, instead: str) -> str:
     """
     model = problem.smooth.model
     itemsize = 8 if model is None else model.y.dtype.itemsize
-    needed, memory = order * order * itemsize, total_bytes()
-    if needed <= memory // 2:
+    needed = order * order * itemsize
+    if needed <= LOOKED_AT or needed <= (memory := total_bytes()) // 2:
         return ""
     return (
         f"keeps {matrix} of {order} x {order} numbers, which take {needed / 1e9:.3g} GB; more than half of the "
