@@ -35,6 +35,7 @@ class Composite:
         penalty: g; ``None`` where there is none.
         operator: A; ``None`` where it is the identity.
         constraint: C; ``None`` where it is the whole space.
+        start_value: F at the problem's own start, within C; NaN where nobody looked.
         value_scale: Floor of the denominators of gaps.
         gradient_scale: Norm of the gradient at the start, what gradient maps are relative to.
         tol: What a certificate must reach, so that inner iterations need not be more exact.
@@ -45,6 +46,7 @@ class Composite:
     penalty: Penalty | None = None
     operator: LinearOperator | None = None
     constraint: ConstraintSet | None = None
+    start_value: float = math.nan
     value_scale: float = 1e-8
     gradient_scale: float = 1.0
     tol: float = 1e-6
@@ -59,13 +61,15 @@ class Composite:
         if problem.constraint is not None:
             w = problem.constraint.project(w)
         f, gradient = smooth.value_and_gradient(w)
-        value, length = abs(float(f) + bare.g(w)), float(gradient.norm())
+        value, length = float(f) + bare.g(w), float(gradient.norm())
+        size = abs(value)
         return cls(
             smooth,
             problem.penalty,
             problem.operator,
             problem.constraint,
-            value_scale=VALUE_FLOOR * value if 0 < value < math.inf else VALUE_FLOOR,
+            start_value=value,
+            value_scale=VALUE_FLOOR * size if 0 < size < math.inf else VALUE_FLOOR,
             gradient_scale=length if 0 < length < math.inf else 1.0,
             tol=tol,
         )

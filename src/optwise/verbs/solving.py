@@ -128,11 +128,12 @@ def formulate(problem: Problem, tol: float = TOL) -> Formulated:
         composite = Composite.of(whole, tol=tol)
         same = own.dtype == torch.float64
         exact = replace(composite, counts=dict(composite.counts)) if same else _exact(whole, tol)
-        value = exact.value(own.double())
     except RuntimeError as error:
         raise BadProblem(f"{problem.name} cannot be evaluated: {str(error).splitlines()[0]}") from error
-    if not math.isfinite(value):
-        raise BadProblem(f"{problem.name} is {value} at its start; look at its start, its terms and its data.")
+    if not math.isfinite(exact.start_value):
+        raise BadProblem(
+            f"{problem.name} is {exact.start_value} at its start; look at its start, its terms and its data."
+        )
     return Formulated(whole, composite, exact, None if whole.optimum is None else whole.optimum.value)
 
 

@@ -90,7 +90,7 @@ def point_at(problem: Composite, w: Tensor) -> Point:
     problem.count("evaluations")
     z = model.X.forward(w)  # [n]
     value = _total_loss(model, z) + (0.5 * model.l2 * float(w @ w) if model.l2 > 0.0 else 0.0)
-    return _model_point(problem, model, w, (value, z), drift=1.0)
+    return _model_point(problem, model, w, (value, z, None), drift=1.0)
 
 
 @cache
@@ -201,20 +201,21 @@ class _ModelRay(Ray):
         problem.count("products")
         self._turn = model.X.forward(d)  # [n]
         self._square, self._cross, self._bend = float(start.w @ start.w), float(start.w @ d), float(d @ d)
-        self._last = (0.0, start.value, predictions)
+        self._last: tuple[float, float, Tensor, Tensor | None] = (0.0, start.value, predictions, None)
         self.slope = float(start.gradient @ d)
 
     def value(self, t: float) -> float:
         self._problem.count("evaluations")
         z = torch.add(self._z, self._turn, alpha=t)
         value = _total_loss(self._model, z) + 0.5 * self._model.l2 * self._squared_length(t)
-        self._last = (t, value, z)
+        self._last = (t, value, z, None)
         return value
 
     def __call__(self, t: float) -> tuple[float, float]:
         model, value = self._model, self.value(t)
-        slope = model.scale * float(model.loss.derivative(self._last[2], model.y) @ self._turn)
-        return value, slope + model.l2 * (self._cross + t * self._bend)
+        slopes = model.loss.derivative(self._last[2], model.y)  # [n]
+        self._last = (*self._last[:3], slopes)
+        return value, model.scale * float(slopes @ self._turn) + model.l2 * (self._cross + t * self._bend)
 
     def point(self, t: float) -> Point:
         if t == 0.0:
@@ -225,8 +226,7 @@ class _ModelRay(Ray):
             return point_at(self._problem, w)
         if t != self._last[0]:
             self.value(t)
-        _, value, z = self._last
-        return _model_point(self._problem, self._model, w, (value, z), drift=drift)
+        return _model_point(self._problem, self._model, w, self._last[1:], drift=drift)
 
     def _drift(self, t: float) -> float:
         """Errors are as large as the predictions they were made in: they weigh more the more w has shrunk."""
@@ -247,12 +247,13 @@ def _total_loss(model: LinearModel, z: Tensor) -> float:
 
 
 def _model_point(
-    problem: Composite, model: LinearModel, w: Tensor, known: tuple[float, Tensor], *, drift: float
+    problem: Composite, model: LinearModel, w: Tensor, known: tuple[float, Tensor, Tensor | None], *, drift: float
 ) -> Point:
-    value, z = known
+    value, z, slopes = known
     problem.count("products")
     problem.count("gradients")
-    gradient = model.X.adjoint(model.scale * model.loss.derivative(z, model.y))
+    slopes = model.loss.derivative(z, model.y) if slopes is None else slopes
+    gradient = model.X.adjoint(model.scale * slopes)
     if model.l2 > 0.0:
         gradient = torch.add(gradient, w, alpha=model.l2)
     return Point(w, value, gradient, float(torch.linalg.vector_norm(gradient)), z, drift)

@@ -120,7 +120,8 @@ class LogisticLoss(Loss):
         return -F.logsigmoid(y * z)
 
     def derivative(self, z: Tensor, y: Tensor) -> Tensor:
-        return -y * torch.sigmoid(-y * z)
+        away = -y
+        return away * torch.sigmoid(away * z)
 
     def curvature(self, z: Tensor, y: Tensor) -> Tensor:
         # two factors, since 1 - sigmoid(z) has no digits left for large z
