@@ -52,7 +52,7 @@ def interleaved(works, repeats=REPEATS):
 
 
 def calibrated(solve, accuracy, wanted, tolerances):
-    """The loosest tolerance at which a peer reaches the accuracy wanted; None where it never does, or takes too long."""
+    """The loosest tolerance at which a peer reaches the accuracy wanted; None where it never does or is too slow."""
     reached = float("inf")
     for tol in tolerances:
         try:
