@@ -9,7 +9,7 @@ import torch
 
 import optwise as ow
 from optwise.analyses.preflight import design_condition, preflight
-from optwise.analyses.solver_costs import features, predicted_seconds
+from optwise.analyses.solver_costs import Features, features, predicted_seconds
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite
 from optwise.methods.solvers import SOLVERS
@@ -46,6 +46,29 @@ def test_a_solver_nobody_has_timed_comes_last():
 def test_larger_problems_cost_no_less(name):
     small, large = (of_(composite(n, p), s) for n, p, s in ((100, 20, 1e-4), (1000, 200, 1e-3)))
     assert predicted_seconds(name, small) <= predicted_seconds(name, large)
+
+
+SMOOTH_ONES = ("bfgs", "lbfgs", "newton", "newton-cg", "trust-region", "nonlinear-cg", "barzilai-borwein")
+
+
+@pytest.mark.parametrize(("m", "p"), [(33, 5), (100, 8), (65, 11)])
+def test_a_sum_of_squares_goes_to_a_method_that_knows_it_is_one(m, p):
+    of = Features(m, p, 1e4, gradient_seconds=1e-4, dense=False, convex=False)
+    best = min(predicted_seconds(name, of) for name in ("gauss-newton", "levenberg-marquardt"))
+    assert best < min(predicted_seconds(name, of) for name in SMOOTH_ONES)
+
+
+def test_without_a_bowl_more_iterations_are_expected():
+    bowl, rough = (Features(0, 20, 1e4, 1e-4, dense=False, convex=convex) for convex in (True, False))
+    for name in SMOOTH_ONES:
+        assert predicted_seconds(name, rough) > predicted_seconds(name, bowl), name
+
+
+def test_a_dear_projection_counts_against_methods_of_many_iterations():
+    cheap, dear = (Features(256, 1024, 1e4, 1e-5, simple_seconds=seconds) for seconds in (1e-5, 1e-3))
+    assert predicted_seconds("douglas-rachford", dear) < predicted_seconds("pdhg", dear)
+    for name in ("pdhg", "fista", "projected-gradient", "douglas-rachford"):
+        assert predicted_seconds(name, dear) > predicted_seconds(name, cheap), name
 
 
 def test_the_condition_is_guessed_from_rows_and_ridge_and_not_from_the_spectrum():
