@@ -13,7 +13,7 @@ copyright = author
 extensions = ["myst_parser", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "PROGRESS.md"]
+exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = f"optwise {release}"
