@@ -266,7 +266,7 @@ def test_text_of_a_figure_never_becomes_markup():
 
 
 def test_a_page_shows_every_panel_and_an_odd_first_one_as_wide_as_itself():
-    for figure, frame in ((many(3), "panels lead"), (many(2), "panels"), (many(2, together=False), "stack")):
+    for figure, frame in ((many(3), "panels lead"), (many(2), "panels pairs"), (many(2, together=False), "stack")):
         markup = re.sub(r"<script.*?</script>", "", figure_page(figure), flags=re.DOTALL)
         assert f'class="{frame}"' in markup
         assert markup.count('class="chart"') == len(figure.panels)

@@ -57,7 +57,7 @@ def write_figure(figure: Figure, data: pd.DataFrame, folder: Path) -> dict[str, 
 
 def figure_page(figure: Figure) -> str:
     """One figure as an HTML file that makes no request; all its text is escaped."""
-    side_by_side = "panels lead" if len(figure.panels) % 2 else "panels"
+    side_by_side = "panels lead" if len(figure.panels) % 2 else "panels pairs"
     return html_file(
         f"optwise: {figure.question}",
         f'<header><p class="eyebrow">optwise figures · {escape(figure.anchor)}</p>\n'
