@@ -104,6 +104,30 @@ def test_a_start_may_be_given():
     assert certified(shaped)
 
 
+SMOOTH_SOLVERS = (
+    "armijo-descent",
+    "wolfe-descent",
+    "barzilai-borwein",
+    "accelerated-gradient",
+    "nonlinear-cg",
+    "bfgs",
+    "lbfgs",
+    "newton",
+    "newton-cg",
+    "trust-region",
+    "nelder-mead",
+)
+
+
+@pytest.mark.parametrize("falls", [lambda w: -w.sum(), lambda w: -w.square().sum()], ids=["linearly", "faster"])
+@pytest.mark.parametrize("method", SMOOTH_SOLVERS)
+def test_a_function_that_falls_for_ever_ends_every_solver_soon(method, falls):
+    """Some go a bounded way a step: a slope then takes them for ever unless the way is followed on."""
+    run = ow.solve(ow.problems.smooth(falls, [1.0, 2.0]), method=method)
+    assert run.status is Status.UNBOUNDED
+    assert run.counts["iterations"] <= 64
+
+
 def test_an_unbounded_problem_is_certified_along_a_ray():
     run = ow.solve(
         ow.problems.smooth(lambda w: w[0] - w[1] + 0 * w.square().sum(), [0.0, 0.0]), method="armijo-descent"

@@ -28,6 +28,8 @@ SPACING = 1.3
 """Growth of the distance between looks at the certificate of a solver that has no measure."""
 FAR = 1e10
 """A value this many times the start's below it makes an unbounded problem worth looking for."""
+FIRST_RAY = 32
+"""Iteration at which the way gone so far is followed on, in case it falls for ever; then at twice that, and so on."""
 
 Certify = Callable[[Tensor, Tensor | None], Certificate]
 FindRay = Callable[[Tensor, Tensor], Certificate | None]
@@ -163,7 +165,8 @@ def run_solver(
             rows.append(TraceRow(k, clock, found.value, shown, found.step, dict(problem.counts)))
             if status is not Status.STALLED or watch.stands_still(found, k):
                 break
-            if found.value < start.value - FAR * max(1.0, abs(start.value)):
+            far = found.value < start.value - FAR * max(1.0, abs(start.value))
+            if far or (k >= FIRST_RAY and k.bit_count() == 1):
                 ray = find_ray(found.w, found.w - w)
                 if ray is not None:
                     return Course(Status.UNBOUNDED, found, ray, tuple(rows), clock, watch.seconds)
