@@ -166,6 +166,14 @@ def _small(of: Features) -> float:
     return float(min(of.examples or of.parameters, of.parameters))
 
 
+def _whole_hessian(of: Features) -> float:
+    """Steps with a Hessian and several factorisations of parts of it."""
+    n, p = of.examples, of.parameters
+    hessian = n * p**2 * FLOP_SECONDS if of.dense else 2 * p * of.gradient_seconds
+    factorised = 5 * p**3 / 3 * FLOP_SECONDS
+    return of.newton_steps * (hessian + factorised + of.gradient_seconds + 300 * OPERATION_SECONDS)
+
+
 def _newton(of: Features) -> float:
     """Steps with a Hessian and its factorisation; of a dense design the smaller side counts."""
     p = of.parameters
@@ -242,6 +250,7 @@ _COSTS: Mapping[str, Callable[[Features], float]] = {
     "proximal-gradient": _gradients(lambda of: of.condition * of.digits / 2, operations=40),
     "fista": _gradients(lambda of: of.root * of.digits, operations=40),
     "proximal-newton": _working_sets,
+    "semismooth-newton": _whole_hessian,
     "douglas-rachford": _dense_splitting,
     "admm": _dense_splitting,
     "semismooth-augmented-lagrangian": lambda of: 0.5 * _dense_splitting(of),

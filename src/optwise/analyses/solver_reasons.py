@@ -31,6 +31,7 @@ _EXPLOITS: Mapping[str, str] = {
     "proximal-gradient": "the penalty has a proximal map",
     "fista": "the objective is convex and the penalty or set has a proximal map",
     "proximal-newton": "a linear model and a separable penalty: few columns matter, and Newton steps on them are cheap",
+    "semismooth-newton": "the Hessian is small enough to be factorised, and zeros or bounds are found with the answer",
     "douglas-rachford": "both parts have proximal maps",
     "admm": "the penalty has a proximal map, and one factorisation serves all iterations",
     "semismooth-augmented-lagrangian": "the penalty has a proximal map, and Newton steps on the dual are sparse",

@@ -23,6 +23,7 @@ from optwise.methods.solvers.proximal import FISTA, ProximalGradient
 from optwise.methods.solvers.proximal_newton import ProximalNewton
 from optwise.methods.solvers.quasi_newton import BFGS, LBFGS
 from optwise.methods.solvers.semismooth_augmented_lagrangian import SemismoothAugmentedLagrangian
+from optwise.methods.solvers.semismooth_newton import SemismoothNewton
 from optwise.methods.solvers.splitting import DouglasRachford
 from optwise.methods.solvers.taut_string import TautString
 from optwise.methods.solvers.trust_region import TrustRegion
@@ -53,6 +54,7 @@ _CLASSES: tuple[type[Solver], ...] = (
     ProximalGradient,
     FISTA,
     ProximalNewton,
+    SemismoothNewton,
     DouglasRachford,
     ADMM,
     PDHG,
