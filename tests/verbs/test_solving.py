@@ -219,6 +219,38 @@ def test_where_one_method_stalls_auto_goes_on_with_the_next(monkeypatch):
     assert f"{first} ended 'stalled' first" in run.why
 
 
+def test_where_one_method_takes_too_long_auto_goes_on_with_the_next_from_where_it_came(monkeypatch):
+    from optwise.verbs import solving
+
+    monkeypatch.setattr(solving, "LEAST_SECONDS", 1e-3)
+    monkeypatch.setattr(solving, "PATIENCE", 0.0)
+    problem = ow.problems.ridge(*data(), 0.1)
+    first, second = (choice.method for choice in ow.explain(problem).eligible[:2])
+    endless = Scripted(points=tuple(1.0 + 2.0**-k for k in range(100_000)), name=first)
+    monkeypatch.setattr(solving, "SOLVERS", {**SOLVERS, first: lambda: endless})
+    run = ow.solve(problem)
+    assert certified(run)
+    assert run.method.label == second
+    assert f"{first} had not proved it after" in run.why
+
+
+def test_a_method_that_is_left_alone_is_given_all_the_time_there_is(monkeypatch):
+    """The others stall; the one that only needed longer is asked again, and its rows follow those of all before."""
+    from optwise.verbs import solving
+
+    monkeypatch.setattr(solving, "LEAST_SECONDS", 1e-3)
+    monkeypatch.setattr(solving, "PATIENCE", 0.0)
+    problem = ow.problems.rosenbrock(30)
+    first = ow.explain(problem).eligible[0].method
+    others = {name: lambda: Scripted(points=(0.5,)) for name in SOLVERS if name != first}
+    monkeypatch.setattr(solving, "SOLVERS", {**others, first: SOLVERS[first]})
+    run = ow.solve(problem)
+    assert certified(run)
+    assert run.method.label == first
+    assert list(run.trace["iteration"]) == list(range(len(run.trace)))
+    assert run.trace["seconds"].is_monotonic_increasing
+
+
 def test_explain_names_every_solver_with_a_cost_or_a_reason():
     found = ow.explain(lasso())
     assert {choice.method for choice in found.choices} == set(SOLVERS)

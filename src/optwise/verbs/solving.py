@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -31,12 +31,14 @@ from optwise.core.solver import Solver, kind_label
 from optwise.core.status import Status
 from optwise.engine.solving import Course, run_solver
 from optwise.methods.solvers import SOLVERS
-from optwise.verbs.explaining import eligible_choices, explain_composite
+from optwise.verbs.explaining import Choice, eligible_choices, explain_composite
 
 AUTO = "auto"
 TOL = 1e-6
 ATTEMPTS = 4
-"""Methods that `auto` tries at most: where one stalls, the next goes on from its best point."""
+"""Methods that `auto` tries at most: where one stalls or takes too long, the next goes on from the best point."""
+LEAST_SECONDS, PATIENCE, LONGER = 0.25, 10.0, 8.0
+"""What a method is given at first: seconds at least, times what it was predicted to take; each round so much longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,8 @@ def solve(
         raise UnmetNeed(f"{refusal}; choose another method, or `auto`.")
     course = _run(formulated, chosen, w, tol, max_seconds)
     reason = reason_for(kind_label(type(chosen)), features(formulated.composite, w, 0.0))
-    return _answer(formulated, [(chosen, course)], f"{chosen.label} was asked for: {reason}.", tol)
+    found, why = (chosen, course), f"{chosen.label} was asked for: {reason}."
+    return _answer(formulated, [found], why, tol, chosen=found, status=course.status)
 
 
 def formulate(problem: Problem, tol: float = TOL) -> Formulated:
@@ -213,28 +216,70 @@ def _run(formulated: Formulated, solver: Solver, w: Tensor, tol: float, max_seco
 
 
 def _automatic(formulated: Formulated, w: Tensor, tol: float, max_seconds: float | None) -> Run:
+    """Try the cheapest methods in turn, each for some times what it was predicted to take, then for longer.
+
+    Each goes on from the best point so far. One that can do no better is not asked again, and one that is left alone
+    is given all the time there is.
+    """
     began = time.perf_counter()
-    tried: list[tuple[Solver, Course]] = []
-    reason = ""
-    for choice in islice(eligible_choices(formulated.problem, formulated.composite), ATTEMPTS):
-        left = None if max_seconds is None else max_seconds - (time.perf_counter() - began)
-        if left is not None and left <= 0 and tried:
-            break
-        solver, reason = SOLVERS[choice.method](), choice.reason
-        course = _run(formulated, solver, w, tol, left)
-        tried.append((solver, course))
-        if course.status not in (Status.STALLED, Status.NOT_FINITE):
-            break
-        w = course.best.w
-    if not tried:
-        refusals = explain_composite(formulated.problem, formulated.composite).refusals
-        raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
-    passed = [f"{solver.label} ended {course.status.value!r} first." for solver, course in tried[:-1]]
-    return _answer(formulated, tried, " ".join([f"{tried[-1][0].label}: {reason}.", *passed]), tol)
+    tried: list[tuple[Choice, Solver, Course]] = []
+    turn: Iterable[Choice] = islice(eligible_choices(formulated.problem, formulated.composite), ATTEMPTS)
+    longer, alone = 1.0, False
+    while True:
+        left_over = []
+        for choice in turn:
+            left = math.inf if max_seconds is None else max_seconds - (time.perf_counter() - began)
+            if left <= 0 and tried:
+                return _best_of(formulated, tried, tol)
+            share = math.inf if alone else longer * max(LEAST_SECONDS, PATIENCE * choice.seconds)
+            limit = min(left, share)
+            solver = SOLVERS[choice.method]()
+            course = _run(formulated, solver, w, tol, limit if limit < math.inf else None)
+            tried.append((choice, solver, course))
+            if course.status is Status.BUDGET_SPENT:
+                left_over.append(choice)
+            elif course.status not in (Status.STALLED, Status.NOT_FINITE):
+                return _best_of(formulated, tried, tol)
+            w = min(tried, key=_unproved)[2].best.w
+        if not tried:
+            refusals = explain_composite(formulated.problem, formulated.composite).refusals
+            raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
+        if not left_over:
+            return _best_of(formulated, tried, tol)
+        turn, alone, longer = left_over, len(left_over) == 1, LONGER * longer
 
 
-def _answer(formulated: Formulated, tried: Sequence[tuple[Solver, Course]], why: str, tol: float) -> Run:
-    solver, course = tried[-1]
+def _unproved(tried: tuple[Choice, Solver, Course]) -> float:
+    value = tried[2].certificate.value
+    return math.inf if math.isnan(value) else value
+
+
+def _best_of(formulated: Formulated, tried: Sequence[tuple[Choice, Solver, Course]], tol: float) -> Run:
+    """The answer of the last method, or where that failed, of the one that came closest."""
+    last = tried[-1]
+    failed = last[2].status in (Status.STALLED, Status.NOT_FINITE, Status.BUDGET_SPENT)
+    choice, solver, course = min(tried, key=_unproved) if failed else last
+    said = [f"{solver.label}: {choice.reason}."]
+    for _, other, before in tried[:-1]:
+        if before.status is Status.BUDGET_SPENT:
+            said.append(f"{other.label} had not proved it after {before.seconds:.2g} s.")
+        else:
+            said.append(f"{other.label} ended {before.status.value!r} first.")
+    courses = [(other, before) for _, other, before in tried]
+    return _answer(formulated, courses, " ".join(said), tol, chosen=(solver, course), status=last[2].status)
+
+
+def _answer(
+    formulated: Formulated,
+    tried: Sequence[tuple[Solver, Course]],
+    why: str,
+    tol: float,
+    *,
+    chosen: tuple[Solver, Course],
+    status: Status,
+) -> Run:
+    """A Run of all that was tried, with the best point of the course ``chosen`` as its answer."""
+    solver, course = chosen
     problem, w = formulated.problem, course.best.w
     leaves, buffers = problem.start(0)
     rows = [row for _, each in tried for row in each.rows]
@@ -248,7 +293,7 @@ def _answer(formulated: Formulated, tried: Sequence[tuple[Solver, Course]], why:
         problem=problem.name,
         method=solver,
         seed=0,
-        status=course.status,
+        status=status,
         counts={"iterations": float(len(rows) - len(tried)), **rows[-1].counts},
         measurements=tuple(Measurement(row.iteration, "", "objective", row.value) for row in course.rows),
         execution=Execution("solo", 1, str(w.dtype).removeprefix("torch."), str(w.device), reason="solvers run alone"),
