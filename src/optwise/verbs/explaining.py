@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -125,17 +125,16 @@ def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     """The same for a problem that was made ready already."""
     of = _features(problem, composite)
     fits, misfits = _matched(problem, of)
-    checked = [_checked(name, seconds, of, composite) for seconds, name in fits]
+    checked = [look_closely(name, seconds, of, composite) for seconds, name in fits]
     refused = [Choice(name, math.inf, refusal, eligible=False) for name, refusal in misfits.items()]
     choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *refused]
     return Explanation(problem.name, tuple(choices), of)
 
 
-def eligible_choices(problem: Problem, composite: Composite) -> Iterator[Choice]:
-    """The methods that can solve a problem, the cheapest first, each looked at closely only when it is its turn."""
+def matching_features(problem: Problem, composite: Composite) -> tuple[Features, list[str]]:
+    """What predictions are made from, and the methods whose needs the problem meets, by predicted seconds."""
     of = _features(problem, composite)
-    fits, _ = _matched(problem, of)
-    return (choice for s, name in fits if (choice := _checked(name, s, of, composite)).eligible)
+    return of, [name for _, name in _matched(problem, of)[0]]
 
 
 def _matched(problem: Problem, of: Features) -> tuple[list[tuple[float, str]], dict[str, str]]:
@@ -152,7 +151,7 @@ def _defaults() -> dict[str, Solver]:
     return {name: cls() for name, cls in SOLVERS.items()}
 
 
-def _checked(method: str, seconds: float, of: Features, composite: Composite) -> Choice:
+def look_closely(method: str, seconds: float, of: Features, composite: Composite) -> Choice:
     """The choice of a method that fits, refused where it says so of this very problem."""
     refusal = _defaults()[method].refusal(composite)
     if refusal:

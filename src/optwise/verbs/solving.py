@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import torch
@@ -31,14 +30,11 @@ from optwise.core.solver import Solver, kind_label
 from optwise.core.status import Status
 from optwise.engine.solving import Course, run_solver
 from optwise.methods.solvers import SOLVERS
-from optwise.verbs.explaining import Choice, eligible_choices, explain_composite
+from optwise.verbs.explaining import Choice, explain_composite
+from optwise.verbs.turns import Turns
 
 AUTO = "auto"
 TOL = 1e-6
-ATTEMPTS = 4
-"""Methods that `auto` tries at most: where one stalls or takes too long, the next goes on from the best point."""
-LEAST_SECONDS, PATIENCE, LONGER = 0.25, 10.0, 8.0
-"""What a method is given at first: seconds at least, times what it was predicted to take; each round so much longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,37 +212,29 @@ def _run(formulated: Formulated, solver: Solver, w: Tensor, tol: float, max_seco
 
 
 def _automatic(formulated: Formulated, w: Tensor, tol: float, max_seconds: float | None) -> Run:
-    """Try the cheapest methods in turn, each for some times what it was predicted to take, then for longer.
-
-    Each goes on from the best point so far. One that can do no better is not asked again, and one that is left alone
-    is given all the time there is.
-    """
+    """Give the methods their turns, each from the best point so far, until one has proved its answer."""
     began = time.perf_counter()
+    turns = Turns(formulated.problem, formulated.composite)
     tried: list[tuple[Choice, Solver, Course]] = []
-    turn: Iterable[Choice] = islice(eligible_choices(formulated.problem, formulated.composite), ATTEMPTS)
-    longer, alone = 1.0, False
-    while True:
-        left_over = []
-        for choice in turn:
-            left = math.inf if max_seconds is None else max_seconds - (time.perf_counter() - began)
-            if left <= 0 and tried:
-                return _best_of(formulated, tried, tol)
-            share = math.inf if alone else longer * max(LEAST_SECONDS, PATIENCE * choice.seconds)
-            limit = min(left, share)
-            solver = SOLVERS[choice.method]()
-            course = _run(formulated, solver, w, tol, limit if limit < math.inf else None)
-            tried.append((choice, solver, course))
-            if course.status is Status.BUDGET_SPENT:
-                left_over.append(choice)
-            elif course.status not in (Status.STALLED, Status.NOT_FINITE):
-                return _best_of(formulated, tried, tol)
-            w = min(tried, key=_unproved)[2].best.w
-        if not tried:
-            refusals = explain_composite(formulated.problem, formulated.composite).refusals
-            raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
-        if not left_over:
-            return _best_of(formulated, tried, tol)
-        turn, alone, longer = left_over, len(left_over) == 1, LONGER * longer
+    while (choice := turns.next()) is not None:
+        left = math.inf if max_seconds is None else max_seconds - (time.perf_counter() - began)
+        if left <= 0 and tried:
+            break
+        limit = min(left, math.inf if turns.alone else turns.seconds(choice))
+        solver = SOLVERS[choice.method]()
+        course = _run(formulated, solver, w, tol, limit if limit < math.inf else None)
+        tried.append((choice, solver, course))
+        if course.status is Status.BUDGET_SPENT:
+            turns.unfinished(choice, course.seconds)
+        elif course.status in (Status.STALLED, Status.NOT_FINITE):
+            turns.stalled(choice)
+        else:
+            break
+        w = min(tried, key=_unproved)[2].best.w
+    if not tried:
+        refusals = explain_composite(formulated.problem, formulated.composite).refusals
+        raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
+    return _best_of(formulated, tried, tol)
 
 
 def _unproved(tried: tuple[Choice, Solver, Course]) -> float:

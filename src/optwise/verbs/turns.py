@@ -1,0 +1,81 @@
+"""Whose turn it is: the method that is expected to take least, given what was predicted and what was seen since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import final
+
+from optwise.analyses.solver_costs import predicted_seconds
+from optwise.core.composite import Composite
+from optwise.core.problem import Problem
+from optwise.verbs.explaining import Choice, look_closely, matching_features
+
+ATTEMPTS = 6
+"""Methods that are tried at most."""
+LEAST_SECONDS = 0.25
+"""What a method is given at least."""
+PATIENCE = 10.0
+"""Times its prediction that a method is given."""
+LONGER = 4.0
+"""Times what it has had already that a method is given when its turn comes again."""
+WORST = 1e16
+"""A condition number beyond which rounding decides."""
+
+
+@final
+class Turns:
+    """The methods for a problem, one after the other, each for a time; who has not stalled may get another turn.
+
+    A method that was not done when its time was up will take at least as long again. If that could be due to a worse
+    condition number than was assumed, the assumption is raised until it would have been predicted, so that all others
+    that depend on it fall back as well.
+
+    Args:
+        problem: What is solved.
+        composite: As solvers see it.
+    """
+
+    def __init__(self, problem: Problem, composite: Composite) -> None:
+        self._composite = composite
+        self._of, self._open = matching_features(problem, composite)
+        self._spent: dict[str, float] = {}
+
+    def next(self) -> Choice | None:
+        """The method whose turn it is; ``None`` where none is left."""
+        while names := self._allowed():
+            name = min(names, key=self._expected)
+            choice = look_closely(name, predicted_seconds(name, self._of), self._of, self._composite)
+            if choice.eligible:
+                return choice
+            self._open.remove(name)
+        return None
+
+    def seconds(self, choice: Choice) -> float:
+        """How long it may take this time."""
+        return max(LEAST_SECONDS, PATIENCE * choice.seconds, LONGER * self._spent.get(choice.method, 0.0))
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else is left."""
+        return len(self._allowed()) == 1
+
+    def unfinished(self, choice: Choice, seconds: float) -> None:
+        """Its time was up: it is asked again once the others are expected to take longer."""
+        self._spent[choice.method] = self._spent.get(choice.method, 0.0) + seconds
+        worse = self._of
+        while worse.condition < WORST and predicted_seconds(choice.method, worse) < seconds:
+            worse = replace(worse, condition=10.0 * worse.condition)
+        if predicted_seconds(choice.method, worse) >= seconds:
+            self._of = worse
+
+    def stalled(self, choice: Choice) -> None:
+        """It can do no better: it is not asked again."""
+        self._spent.setdefault(choice.method, 0.0)
+        self._open.remove(choice.method)
+
+    def _allowed(self) -> list[str]:
+        fresh = len(self._spent) < ATTEMPTS
+        return [name for name in self._open if fresh or name in self._spent]
+
+    def _expected(self, name: str) -> float:
+        return max(predicted_seconds(name, self._of), self._spent.get(name, 0.0))
