@@ -9,7 +9,7 @@ import torch
 
 import optwise as ow
 from optwise.analyses.preflight import design_condition, preflight
-from optwise.analyses.solver_costs import Features, features, predicted_seconds
+from optwise.analyses.solver_costs import TIE, Features, features, predicted_seconds, rank
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite
 from optwise.methods.solvers import SOLVERS
@@ -62,6 +62,13 @@ def test_without_a_bowl_more_iterations_are_expected():
     bowl, rough = (Features(0, 20, 1e4, 1e-4, dense=False, convex=convex) for convex in (True, False))
     for name in SMOOTH_ONES:
         assert predicted_seconds(name, rough) > predicted_seconds(name, bowl), name
+
+
+def test_a_near_tie_goes_to_an_exact_answer():
+    of = Features(300, 30, 1e2, 1e-5, quadratic=True)
+    assert rank("cholesky", of) == TIE * predicted_seconds("cholesky", of)
+    assert rank("newton", of) == predicted_seconds("newton", of)
+    assert rank("cholesky", of) < rank("newton", of)
 
 
 def test_a_dear_projection_counts_against_methods_of_many_iterations():

@@ -12,6 +12,7 @@ from sklearn.linear_model import Lasso
 from torch import nn
 
 import optwise as ow
+from optwise.analyses.solver_costs import rank
 from optwise.core.certificate import CertificateKind
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName, UnmetNeed
 from optwise.core.solver import CONVEX, SMOOTH, Iterate, Solver
@@ -256,8 +257,8 @@ def test_explain_names_every_solver_with_a_cost_or_a_reason():
     assert {choice.method for choice in found.choices} == set(SOLVERS)
     assert all(math.isfinite(choice.seconds) and choice.reason for choice in found.eligible)
     assert all(choice.method in choice.reason for choice in found.choices if not choice.eligible)
-    seconds = [choice.seconds for choice in found.eligible]
-    assert seconds == sorted(seconds)
+    ranks = [rank(choice.method, found.of) for choice in found.eligible]
+    assert ranks == sorted(ranks)
     assert "would ignore" in next(c.reason for c in found.choices if c.method == "cholesky")
 
 

@@ -16,6 +16,10 @@ SAMPLED = 128
 """Rows of a design that are looked at."""
 UNKNOWN_CONDITION = 1e4
 """Condition number assumed where nothing is known."""
+EXACT = frozenset({"cholesky", "qr", "svd", "proximal-newton", "taut-string"})
+"""Solvers that end with an exact answer or exact zeros rather than near one."""
+TIE = 0.8
+"""Factor on what those are predicted to take when solvers are ranked: predictions are no closer than that."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,16 @@ def predicted_seconds(method: str, of: Features) -> float:
     """
     overhead, factor = FITTED.get(method, (0.0, 1.0))
     return overhead + factor * computed_seconds(method, of)
+
+
+def rank(method: str, of: Features) -> float:
+    """What solvers are ordered by: predicted seconds, a near tie going to the one whose answer is exact.
+
+    Args:
+        method: Its label.
+        of: The problem's features.
+    """
+    return predicted_seconds(method, of) * (TIE if method in EXACT else 1.0)
 
 
 def computed_seconds(method: str, of: Features) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from optwise.analyses.preflight import preflight
-from optwise.analyses.solver_costs import Features, features, predicted_seconds
+from optwise.analyses.solver_costs import Features, features, predicted_seconds, rank
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite, start_row
 from optwise.core.matching import mismatch
@@ -132,17 +132,19 @@ def explain_composite(problem: Problem, composite: Composite) -> Explanation:
 
 
 def matching_features(problem: Problem, composite: Composite) -> tuple[Features, list[str]]:
-    """What predictions are made from, and the methods whose needs the problem meets, by predicted seconds."""
+    """What predictions are made from, and the methods whose needs the problem meets, by rank."""
     of = _features(problem, composite)
     return of, [name for _, name in _matched(problem, of)[0]]
 
 
 def _matched(problem: Problem, of: Features) -> tuple[list[tuple[float, str]], dict[str, str]]:
-    """The methods whose needs the problem meets, by predicted seconds, and why it does not meet those of the others."""
+    """The methods whose needs the problem meets, with predicted seconds, by rank, and why not those of others."""
     oracles = problem.oracles
     refusals = {name: mismatch(problem, solver, oracles) for name, solver in _defaults().items()}
-    fits = sorted((predicted_seconds(name, of), name) for name, refusal in refusals.items() if not refusal)
-    return fits, {name: refusal for name, refusal in refusals.items() if refusal}
+    fits = sorted((name for name, refusal in refusals.items() if not refusal), key=lambda name: rank(name, of))
+    return [(predicted_seconds(name, of), name) for name in fits], {
+        name: refusal for name, refusal in refusals.items() if refusal
+    }
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import final
 
-from optwise.analyses.solver_costs import predicted_seconds
+from optwise.analyses.solver_costs import predicted_seconds, rank
 from optwise.core.composite import Composite
 from optwise.core.problem import Problem
 from optwise.verbs.explaining import Choice, look_closely, matching_features
@@ -78,4 +78,4 @@ class Turns:
         return [name for name in self._open if fresh or name in self._spent]
 
     def _expected(self, name: str) -> float:
-        return max(predicted_seconds(name, self._of), self._spent.get(name, 0.0))
+        return max(rank(name, self._of), self._spent.get(name, 0.0))
