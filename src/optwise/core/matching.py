@@ -7,31 +7,52 @@ from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 
 
-def mismatch(problem: Problem, method: Method, oracles: frozenset[Oracle] | None = None) -> str:
-    """Why ``method`` cannot work on ``problem``, naming both and what is missing; empty where it can.
-
-    Args:
-        problem: What is solved.
-        method: Of any kind.
-        oracles: The problem's, for whoever asks about many methods; ``None`` asks the problem.
-    """
-    offered = problem.oracles if oracles is None else oracles
-    missing = method.needs - offered
-    if missing:
-        asked = ", ".join(sorted(oracle.value for oracle in missing))
-        return f"{method.label} needs {asked}, which {problem.name} does not offer"
+def parts_of(problem: Problem) -> frozenset[Oracle]:
+    """What a method must make use of so as to ignore no part of a problem: an oracle for each part that it has."""
     parts = (
         (problem.penalty, Oracle.PROX),
         (problem.constraint, Oracle.PROJECTION),
         (problem.operator, Oracle.OPERATOR),
     )
-    for part, oracle in parts:
-        kind = type(part).__name__
-        if part is not None and oracle not in method.needs | method.accepts:
+    return frozenset(oracle for part, oracle in parts if part is not None)
+
+
+def fits(method: Method, offered: frozenset[Oracle], parts: frozenset[Oracle]) -> bool:
+    """Whether a method needs nothing that is not offered, and makes use of all parts.
+
+    Args:
+        method: Of any kind.
+        offered: The problem's oracles.
+        parts: Those of its parts, see :func:`parts_of`.
+    """
+    return method.needs | parts <= offered and parts <= method.needs | method.accepts
+
+
+def mismatch(problem: Problem, method: Method) -> str:
+    """Why ``method`` cannot work on ``problem``, naming both and what is missing; empty where it can.
+
+    Args:
+        problem: What is solved.
+        method: Of any kind.
+    """
+    offered, parts = problem.oracles, parts_of(problem)
+    if fits(method, offered, parts):
+        return ""
+    missing = method.needs - offered
+    if missing:
+        asked = ", ".join(sorted(oracle.value for oracle in missing))
+        return f"{method.label} needs {asked}, which {problem.name} does not offer"
+    kinds = {
+        Oracle.PROX: type(problem.penalty).__name__,
+        Oracle.PROJECTION: type(problem.constraint).__name__,
+        Oracle.OPERATOR: type(problem.operator).__name__,
+    }
+    for oracle, kind in kinds.items():
+        if oracle in parts - (method.needs | method.accepts):
             return (
                 f"{problem.name} has the part {kind}, and {method.label} would ignore it because it uses no "
                 f"{oracle.value}"
             )
-        if part is not None and oracle not in offered:
+        if oracle in parts - offered:
             return f"{method.label} needs {oracle.value}, which the {kind} of {problem.name} does not have"
-    return ""
+    raise AssertionError("what does not fit lacks something")

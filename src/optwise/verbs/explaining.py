@@ -15,7 +15,7 @@ from optwise.analyses.preflight import preflight
 from optwise.analyses.solver_costs import Features, features, predicted_seconds, rank
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite, start_row
-from optwise.core.matching import mismatch
+from optwise.core.matching import fits, mismatch, parts_of
 from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 from optwise.core.sampler import Full
@@ -123,28 +123,28 @@ def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
 
 def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     """The same for a problem that was made ready already."""
-    of = _features(problem, composite)
-    fits, misfits = _matched(problem, of)
-    checked = [look_closely(name, seconds, of, composite) for seconds, name in fits]
-    refused = [Choice(name, math.inf, refusal, eligible=False) for name, refusal in misfits.items()]
+    of, names = matching_features(problem, composite)
+    ranked = sorted(names, key=lambda name: rank(name, of))
+    checked = [look_closely(name, predicted_seconds(name, of), of, composite) for name in ranked]
+    refused = [
+        Choice(name, math.inf, mismatch(problem, solver), eligible=False)
+        for name, solver in _defaults().items()
+        if name not in names
+    ]
     choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *refused]
     return Explanation(problem.name, tuple(choices), of)
 
 
-def matching_features(problem: Problem, composite: Composite) -> tuple[Features, list[str]]:
-    """What predictions are made from, and the methods whose needs the problem meets, by rank."""
-    of = _features(problem, composite)
-    return of, [name for _, name in _matched(problem, of)[0]]
+def matching_features(problem: Problem, composite: Composite) -> tuple[Features, tuple[str, ...]]:
+    """What predictions are made from, and the methods whose needs the problem meets."""
+    w = start_row(problem)
+    of = features(composite, w, _gradient_seconds(composite, w), _simple_seconds(composite, w))
+    return of, _fitting(problem.oracles, parts_of(problem))
 
 
-def _matched(problem: Problem, of: Features) -> tuple[list[tuple[float, str]], dict[str, str]]:
-    """The methods whose needs the problem meets, with predicted seconds, by rank, and why not those of others."""
-    oracles = problem.oracles
-    refusals = {name: mismatch(problem, solver, oracles) for name, solver in _defaults().items()}
-    fits = sorted((name for name, refusal in refusals.items() if not refusal), key=lambda name: rank(name, of))
-    return [(predicted_seconds(name, of), name) for name in fits], {
-        name: refusal for name, refusal in refusals.items() if refusal
-    }
+@cache
+def _fitting(offered: frozenset[Oracle], parts: frozenset[Oracle]) -> tuple[str, ...]:
+    return tuple(name for name, solver in _defaults().items() if fits(solver, offered, parts))
 
 
 @cache
@@ -159,11 +159,6 @@ def look_closely(method: str, seconds: float, of: Features, composite: Composite
     if refusal:
         return Choice(method, math.inf, f"{method} {refusal}", eligible=False)
     return Choice(method, seconds, reason_for(method, of), eligible=True)
-
-
-def _features(problem: Problem, composite: Composite) -> Features:
-    w = start_row(problem)
-    return features(composite, w, _gradient_seconds(composite, w), _simple_seconds(composite, w))
 
 
 def _gradient_seconds(composite: Composite, w: Tensor) -> float:

@@ -37,7 +37,8 @@ class Turns:
 
     def __init__(self, problem: Problem, composite: Composite) -> None:
         self._composite = composite
-        self._of, self._open = matching_features(problem, composite)
+        self._of, names = matching_features(problem, composite)
+        self._ranks = {name: rank(name, self._of) for name in names}  # of those that may be asked
         self._spent: dict[str, float] = {}
 
     def next(self) -> Choice | None:
@@ -47,7 +48,7 @@ class Turns:
             choice = look_closely(name, predicted_seconds(name, self._of), self._of, self._composite)
             if choice.eligible:
                 return choice
-            self._open.remove(name)
+            del self._ranks[name]
         return None
 
     def seconds(self, choice: Choice) -> float:
@@ -66,16 +67,16 @@ class Turns:
         while worse.condition < WORST and predicted_seconds(choice.method, worse) < seconds:
             worse = replace(worse, condition=10.0 * worse.condition)
         if predicted_seconds(choice.method, worse) >= seconds:
-            self._of = worse
+            self._of, self._ranks = worse, {name: rank(name, worse) for name in self._ranks}
 
     def stalled(self, choice: Choice) -> None:
         """It can do no better: it is not asked again."""
         self._spent.setdefault(choice.method, 0.0)
-        self._open.remove(choice.method)
+        del self._ranks[choice.method]
 
     def _allowed(self) -> list[str]:
         fresh = len(self._spent) < ATTEMPTS
-        return [name for name in self._open if fresh or name in self._spent]
+        return [name for name in self._ranks if fresh or name in self._spent]
 
     def _expected(self, name: str) -> float:
-        return max(rank(name, self._of), self._spent.get(name, 0.0))
+        return max(self._ranks[name], self._spent.get(name, 0.0))
