@@ -24,9 +24,10 @@ demo: $(VENV)/.core  ## compare five tuned methods on digits-mlp and write one p
 	$(BIN)/optwise compare digits-mlp --out runs/demo && \
 	echo "make demo: $$(( $$(date +%s) - start )) s of wall clock, apart from installing"
 
-# one process for each core, and one thread in each: kernels of small tensors gain nothing from more
+# one process for each core, and one thread in each: kernels of small tensors gain nothing from more; tests of one file
+# stay together, since some build on those before them
 test: $(VENV)/.dev  ## run the tests, the doctests, the examples and the README
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 test-slow: $(VENV)/.dev  ## run the tests that take long
 	$(BIN)/python -m pytest -m slow

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from optwise.analyses.fitted_costs import FITTED, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
@@ -124,7 +125,8 @@ def _condition(model: LinearModel) -> float | None:
     if matrix is None or model.l2 <= 0:
         return None
     n, p = matrix.shape
-    square = float(matrix[:SAMPLED].square().sum(1).mean())
+    looked_at = matrix[:SAMPLED]
+    square = float(torch.linalg.vector_norm(looked_at)) ** 2 / max(len(looked_at), 1)
     trace = model.scale * n * model.loss.smoothness * square
     return 1.0 + trace / (math.sqrt(min(n, p)) * model.l2)  # the largest eigenvalue lies between trace / rank and trace
 

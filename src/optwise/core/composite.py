@@ -35,7 +35,8 @@ class Composite:
         penalty: g; ``None`` where there is none.
         operator: A; ``None`` where it is the identity.
         constraint: C; ``None`` where it is the whole space.
-        start_value: F at the problem's own start, within C; NaN where nobody looked.
+        start: The problem's own start, moved into C [p]; ``None`` where nobody looked.
+        start_value: F there.
         value_scale: Floor of the denominators of gaps.
         gradient_scale: Norm of the gradient at the start, what gradient maps are relative to.
         tol: What a certificate must reach, so that inner iterations need not be more exact.
@@ -46,6 +47,7 @@ class Composite:
     penalty: Penalty | None = None
     operator: LinearOperator | None = None
     constraint: ConstraintSet | None = None
+    start: Tensor | None = None
     start_value: float = math.nan
     value_scale: float = 1e-8
     gradient_scale: float = 1.0
@@ -68,6 +70,7 @@ class Composite:
             problem.penalty,
             problem.operator,
             problem.constraint,
+            start=w,
             start_value=value,
             value_scale=VALUE_FLOOR * size if 0 < size < math.inf else VALUE_FLOOR,
             gradient_scale=length if 0 < length < math.inf else 1.0,

@@ -140,7 +140,7 @@ def run_solver(
         max_seconds: Wall-clock limit; the iteration in which it passes is finished.
     """
     began = time.perf_counter()
-    start = Iterate(w, problem.value(w))
+    start = Iterate(w, problem.start_value if w is problem.start else problem.value(w))
     watch = _Watch(certify, tol, start)
     rows = [TraceRow(0, 0.0, start.value, math.nan, math.nan, dict(problem.counts))]
     status, failure, clock, last = Status.STALLED, "", 0.0, start

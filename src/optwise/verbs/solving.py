@@ -154,7 +154,8 @@ def _formulated(problem: Problem, tol: float, max_seconds: float | None, w0: Any
     if max_seconds is not None and not max_seconds > 0:
         raise BadProtocol(f"max_seconds is {max_seconds}; give a positive number, or none.")
     formulated = formulate(problem, tol)
-    w = start_row(formulated.problem) if w0 is None else _start(formulated.problem, w0)
+    w = formulated.composite.start if w0 is None else _start(formulated.problem, w0)
+    assert w is not None
     floor = reachable(w.dtype)
     if tol < floor:
         name = str(w.dtype).removeprefix("torch.")

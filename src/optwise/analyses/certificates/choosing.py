@@ -35,9 +35,10 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     .. math:: \max\Big( \frac{\text{bound on } F(w) - F^\star}{\max(|F(w)|, |F(w) - \text{bound}|, \text{scale})},
         \frac{\operatorname{dist}(w, C)}{\max(1, \|w\|)} \Big)
 
-    The smallest of these bounds is taken, and ``name`` says which: a *known optimum*, a *lower bound* of the parts, a
-    *duality gap*, the *Frank-Wolfe gap*, *strong convexity*, the *projection of the residual* of least squares. The
-    rounding of the numbers that a bound is the difference of is added to it.
+    The smallest bound is taken of those kinds that were needed to meet ``problem.tol``, the quick ones first, and
+    ``name`` says which: a *known optimum*, a *lower bound* of the parts, *strong convexity*, a *duality gap*, the
+    *Frank-Wolfe gap*, the *projection of the residual* of least squares. The rounding of the numbers that a bound is
+    the difference of is added to it.
 
     Where a bound tends to 0 at the optimum, its certificate is given however large it is, so that no solver is stopped
     by a weaker claim. A lower bound that need not be attained counts only once it meets ``problem.tol``. Otherwise the
@@ -89,8 +90,9 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
 def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None = None) -> Bound | None:
     r"""The smallest finite bound of :math:`F(w) - F^\star`, among those that close where there are any.
 
-    What takes iterations or a factorisation is computed only where the bounds before it do not meet the tolerance, and
-    a factorisation that is not small only where none of them closes.
+    Each kind is computed only where those before it do not meet the tolerance by a bound that closes; first those that
+    the gradient gives at once, then duality gaps, then what takes iterations or a factorisation, and a factorisation
+    that is not small only where nothing closes.
 
     Args:
         at: The point.
@@ -98,7 +100,7 @@ def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None
         optimum: :math:`F^\star`, where it is known.
     """
     found = list(_finite(at, simple_bounds(at, optimum)))
-    if at.convex:
+    if at.convex and not _met(at, [bound for bound in found if bound.closes]):
         found += _finite(at, duality_bounds(at, dual))
         factor = _factor(at)
         quick = factor is not None and factor.flops <= QUICK
