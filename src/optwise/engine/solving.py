@@ -65,6 +65,26 @@ class Course:
     traceback: str = ""
 
 
+def how_close(certificate: Certificate, found: Iterate, tol: float, *, constrained: bool) -> tuple[int, float]:
+    """By what points are compared, smaller is better: those that are proved first, then by bound, then by objective.
+
+    A gradient that is small but not small enough says less than a lower objective; where there is a set, the objective
+    may be low outside of it, and the residual of the conditions decides.
+
+    Args:
+        certificate: Of the point.
+        found: The point.
+        tol: What a certificate must reach.
+        constrained: Whether there is a set.
+    """
+    value = math.inf if math.isnan(certificate.value) else certificate.value
+    if certificate.meets(tol):
+        return 0, value
+    if certificate.kind is CertificateKind.OPTIMALITY:
+        return 1, value
+    return 2, value if constrained else found.value
+
+
 @dataclass
 class _Watch:
     """The looks at the certificate, and the best point they found."""
@@ -72,7 +92,9 @@ class _Watch:
     certify: Certify
     tol: float
     best: Iterate
+    constrained: bool
     certificate: Certificate | None = None
+    closeness: tuple[int, float] = (9, math.inf)
     seconds: float = 0.0
     looked: float = math.inf
     due: float = 1.0
@@ -85,8 +107,9 @@ class _Watch:
         started = time.perf_counter()
         certificate = self.certify(found.w, found.dual)
         self.seconds += time.perf_counter() - started
-        if self.certificate is None or not certificate.value >= self.certificate.value:
-            self.best, self.certificate = found, certificate
+        closeness = how_close(certificate, found, self.tol, constrained=self.constrained)
+        if self.certificate is None or closeness < self.closeness:
+            self.best, self.certificate, self.closeness = found, certificate, closeness
         return certificate
 
     @property
@@ -141,7 +164,7 @@ def run_solver(
     """
     began = time.perf_counter()
     start = Iterate(w, problem.start_value if w is problem.start else problem.value(w))
-    watch = _Watch(certify, tol, start)
+    watch = _Watch(certify, tol, start, constrained=problem.constraint is not None)
     rows = [TraceRow(0, 0.0, start.value, math.nan, math.nan, dict(problem.counts))]
     status, failure, clock, last = Status.STALLED, "", 0.0, start
     iterates: Iterator[Iterate] = solver.solve(problem, w)

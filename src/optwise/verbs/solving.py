@@ -28,7 +28,7 @@ from optwise.core.run import Execution, HeldWeights, Measurement, Run
 from optwise.core.sampler import Full
 from optwise.core.solver import Solver, kind_label
 from optwise.core.status import Status
-from optwise.engine.solving import Course, run_solver
+from optwise.engine.solving import Course, how_close, run_solver
 from optwise.methods.solvers import SOLVERS
 from optwise.verbs.explaining import Choice, explain_composite
 from optwise.verbs.turns import Turns
@@ -231,25 +231,29 @@ def _automatic(formulated: Formulated, w: Tensor, tol: float, max_seconds: float
             turns.stalled(choice)
         else:
             break
-        w = min(tried, key=_unproved)[2].best.w
+        w = _closest(formulated, tried, tol)[2].best.w
     if not tried:
         refusals = explain_composite(formulated.problem, formulated.composite).refusals
         raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
     return _best_of(formulated, tried, tol)
 
 
-def _unproved(tried: tuple[Choice, Solver, Course]) -> float:
-    value = tried[2].certificate.value
-    return math.inf if math.isnan(value) else value
+def _closest(
+    formulated: Formulated, tried: Sequence[tuple[Choice, Solver, Course]], tol: float
+) -> tuple[Choice, Solver, Course]:
+    """Who came closest."""
+    constrained = formulated.problem.constraint is not None
+    return min(tried, key=lambda each: how_close(each[2].certificate, each[2].best, tol, constrained=constrained))
 
 
 def _best_of(formulated: Formulated, tried: Sequence[tuple[Choice, Solver, Course]], tol: float) -> Run:
     """The answer of the last method, or where that failed, of the one that came closest."""
     last = tried[-1]
     failed = last[2].status in (Status.STALLED, Status.NOT_FINITE, Status.BUDGET_SPENT)
-    choice, solver, course = min(tried, key=_unproved) if failed else last
+    chosen = _closest(formulated, tried, tol) if failed else last
+    choice, solver, course = chosen
     said = [f"{solver.label}: {choice.reason}."]
-    for _, other, before in tried[:-1]:
+    for _, other, before in (each for each in tried if each is not chosen):
         if before.status is Status.BUDGET_SPENT:
             said.append(f"{other.label} had not proved it after {before.seconds:.2g} s.")
         else:
