@@ -18,7 +18,8 @@ import torch
 
 import optwise as ow
 from optwise.core.status import Status
-from optwise.verbs.solving import certified, formulate
+from optwise.verbs.formulating import formulate
+from optwise.verbs.solutions import certified
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from optwise.verbs.solving import certified
+from optwise.verbs.solutions import certified
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

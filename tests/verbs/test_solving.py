@@ -18,7 +18,7 @@ from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName,
 from optwise.core.solver import CONVEX, SMOOTH, Iterate, Solver
 from optwise.core.status import Status
 from optwise.methods.solvers import SOLVERS, Cholesky
-from optwise.verbs.solving import certified, solution_document, solution_text
+from optwise.verbs.solutions import certified, solution_document, solution_text
 
 
 def data(n=60, p=20, seed=0):

@@ -182,7 +182,7 @@ def _small(of: Features) -> float:
     return float(min(of.examples or of.parameters, of.parameters))
 
 
-def _whole_hessian(of: Features) -> float:
+def _semismooth_newton(of: Features) -> float:
     """Steps with a Hessian and several factorisations of parts of it."""
     n, p = of.examples, of.parameters
     hessian = n * p**2 * FLOP_SECONDS if of.dense else 2 * p * of.gradient_seconds
@@ -266,7 +266,7 @@ _COSTS: Mapping[str, Callable[[Features], float]] = {
     "proximal-gradient": _gradients(lambda of: of.condition * of.digits / 2, operations=40),
     "fista": _gradients(lambda of: of.root * of.digits, operations=40),
     "proximal-newton": _working_sets,
-    "semismooth-newton": _whole_hessian,
+    "semismooth-newton": _semismooth_newton,
     "douglas-rachford": _dense_splitting,
     "admm": _dense_splitting,
     "semismooth-augmented-lagrangian": lambda of: 0.5 * _dense_splitting(of),

@@ -42,7 +42,7 @@ def solve(
     with stdout_for(json_only=json):
         from optwise.catalog import load_method, load_problem
         from optwise.core.status import Status
-        from optwise.verbs.solving import certified, solution_document, solution_text
+        from optwise.verbs.solutions import certified, solution_document, solution_text
         from optwise.verbs.solving import solve as run_solve
 
         asked = method if method == METHOD else load_method(method)

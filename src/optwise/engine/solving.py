@@ -94,7 +94,7 @@ class _Watch:
     best: Iterate
     constrained: bool
     certificate: Certificate | None = None
-    closeness: tuple[int, float] = (9, math.inf)
+    closeness: tuple[int, float] = (3, math.inf)
     seconds: float = 0.0
     looked: float = math.inf
     due: float = 1.0
@@ -108,7 +108,7 @@ class _Watch:
         certificate = self.certify(found.w, found.dual)
         self.seconds += time.perf_counter() - started
         closeness = how_close(certificate, found, self.tol, constrained=self.constrained)
-        if self.certificate is None or closeness < self.closeness:
+        if closeness < self.closeness:
             self.best, self.certificate, self.closeness = found, certificate, closeness
         return certificate
 

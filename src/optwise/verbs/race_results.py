@@ -15,7 +15,7 @@ from optwise.core.run import Run
 from optwise.numerics.profiles import performance_profile
 from optwise.report.race_words import race_verdict
 from optwise.verbs.racing import ANSWER, work_of
-from optwise.verbs.solving import certified
+from optwise.verbs.solutions import certified
 
 MARKS = ("1e-2", "1e-4", "1e-6", "1e-8", "1e-10")
 """Relative suboptimalities at which times are told."""

@@ -25,7 +25,8 @@ from optwise.store.records import StoredRun
 from optwise.verbs.executing import versions
 from optwise.verbs.progress import Progress
 from optwise.verbs.recalling import recall
-from optwise.verbs.solving import certified, solve
+from optwise.verbs.solutions import certified
+from optwise.verbs.solving import solve
 
 if TYPE_CHECKING:
     import pandas as pd

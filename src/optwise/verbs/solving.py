@@ -5,62 +5,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from optwise.analyses.certificates import certify
-from optwise.analyses.certificates.precision import reachable
-from optwise.analyses.certificates.unboundedness import ray_certificate
 from optwise.analyses.solver_costs import features
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.answer import Answer
-from optwise.core.certificate import Certificate, CertificateKind
-from optwise.core.composite import Composite, start_row
-from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName, UnmetNeed
+from optwise.core.composite import Composite
+from optwise.core.errors import BadMethod, UnknownName, UnmetNeed
 from optwise.core.layout import Layout
 from optwise.core.matching import mismatch
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.run import Execution, HeldWeights, Measurement, Run
-from optwise.core.sampler import Full
 from optwise.core.solver import Solver, kind_label
 from optwise.core.status import Status
 from optwise.engine.solving import Course, how_close, run_solver
 from optwise.methods.solvers import SOLVERS
 from optwise.verbs.explaining import Choice, explain_composite
+from optwise.verbs.formulating import TOL, Formulated, prepared
 from optwise.verbs.turns import Turns
 
 AUTO = "auto"
-TOL = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class Formulated:
-    """A problem ready to be solved: as solvers see it, and once more in float64 for the certificate.
-
-    Args:
-        problem: The problem over all its examples.
-        composite: In its own dtype.
-        exact: In float64.
-        optimum: Its known best value, where there is one.
-    """
-
-    problem: Problem
-    composite: Composite
-    exact: Composite
-    optimum: float | None
-
-    def certify(self, w: Tensor, dual: Tensor | None) -> Certificate:
-        """The certificate of a point, from scratch in float64."""
-        exact_dual = None if dual is None else dual.detach().double()
-        return certify(self.exact, w.detach().double(), exact_dual, optimum=self.optimum)
-
-    def find_ray(self, w: Tensor, direction: Tensor) -> Certificate | None:
-        """A certificate that the objective falls for ever along a direction, if it does."""
-        return ray_certificate(self.exact, w.detach().double(), direction.detach().double())
 
 
 def solve(
@@ -100,7 +68,7 @@ def solve(
         >>> run.status.value, round(float(run.w), 9), run.certificate.kind.value
         ('optimal, certified', 0.5, 'optimality')
     """
-    formulated, w = _formulated(problem, tol, max_seconds, w0)
+    formulated, w = prepared(problem, tol, max_seconds, w0)
     if method == AUTO:
         return _automatic(formulated, w, tol, max_seconds)
     chosen = _solver(method)
@@ -111,76 +79,6 @@ def solve(
     reason = reason_for(kind_label(type(chosen)), features(formulated.composite, w, 0.0))
     found, why = (chosen, course), f"{chosen.label} was asked for: {reason}."
     return _answer(formulated, [found], why, tol, chosen=found, status=course.status)
-
-
-def formulate(problem: Problem, tol: float = TOL) -> Formulated:
-    """A problem as solvers see it, over all its examples.
-
-    Raises:
-        BadProblem: It cannot be evaluated at its start, or not in float64, or its value there is not finite.
-    """
-    whole = problem if isinstance(problem.sampler, Full) else problem.with_sampler(Full())
-    own = start_row(whole)
-    if not own.is_floating_point():
-        raise BadProblem(f"{problem.name} starts with {own.dtype} parameters; a solver needs float32 or float64.")
-    try:
-        composite = Composite.of(whole, tol=tol)
-        same = own.dtype == torch.float64
-        exact = replace(composite, counts=dict(composite.counts)) if same else _exact(whole, tol)
-    except RuntimeError as error:
-        raise BadProblem(f"{problem.name} cannot be evaluated: {str(error).splitlines()[0]}") from error
-    if not math.isfinite(exact.start_value):
-        raise BadProblem(
-            f"{problem.name} is {exact.start_value} at its start; look at its start, its terms and its data."
-        )
-    return Formulated(whole, composite, exact, None if whole.optimum is None else whole.optimum.value)
-
-
-def _exact(problem: Problem, tol: float) -> Composite:
-    try:
-        return Composite.of(problem.to(dtype=torch.float64), tol=tol)
-    except RuntimeError as error:
-        raise BadProblem(
-            f"{problem.name} cannot be recomputed in float64 ({str(error).splitlines()[0]}); hold its data in parts "
-            "that `to` casts, or build it in float64."
-        ) from error
-
-
-def _formulated(problem: Problem, tol: float, max_seconds: float | None, w0: Any) -> tuple[Formulated, Tensor]:
-    if not isinstance(problem, Problem):
-        raise BadProblem(f"{problem!r} is no Problem; make one, as in ow.problems.lasso(X, y, weight=0.1).")
-    if not (isinstance(tol, int | float) and 0 < tol < 1):
-        raise BadProtocol(f"tol is {tol}; give a number between 0 and 1, as in 1e-6.")
-    if max_seconds is not None and not max_seconds > 0:
-        raise BadProtocol(f"max_seconds is {max_seconds}; give a positive number, or none.")
-    formulated = formulate(problem, tol)
-    w = formulated.composite.start if w0 is None else _start(formulated.problem, w0)
-    assert w is not None
-    floor = reachable(w.dtype)
-    if tol < floor:
-        name = str(w.dtype).removeprefix("torch.")
-        raise BadProtocol(
-            f"tol is {tol:g}, but weights in {name} cannot be certified below {floor:.2g}; "
-            + ("give float64 data, or a larger tol." if w.dtype != torch.float64 else "give a larger tol.")
-        )
-    return formulated, w
-
-
-def _start(problem: Problem, w0: Any) -> Tensor:
-    leaves, _ = problem.start(0)
-    row = Layout.of(leaves).pack(leaves)
-    try:
-        w = torch.as_tensor(w0).detach().to(row)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadProblem(
-            f"w0 is of type {type(w0).__name__}; give an array or tensor of {row.numel()} numbers."
-        ) from error
-    shapes = [(row.numel(),), *(tuple(leaf.shape) for leaf in leaves.values() if len(leaves) == 1)]
-    if tuple(w.shape) not in shapes:
-        raise BadProblem(f"w0 has shape {tuple(w.shape)}, but {problem.name} has parameters of shape {shapes[-1]}.")
-    if not bool(torch.isfinite(w).all()):
-        raise BadProblem("w0 holds numbers that are not finite; start from finite ones.")
-    return w.reshape(-1).clone()
 
 
 def _solver(method: Method | str) -> Solver:
@@ -306,58 +204,3 @@ def _joined(tried: Sequence[tuple[Solver, Course]]) -> tuple[Any, ...]:
         first, seconds = len(joined), joined[-1].seconds if joined else 0.0
         joined += [row._replace(iteration=first + row.iteration, seconds=seconds + row.seconds) for row in course.rows]
     return tuple(joined)
-
-
-def certified(run: Run) -> bool:
-    """Whether an answer was proved."""
-    return run.status in (Status.OPTIMAL, Status.STATIONARY)
-
-
-def solution_document(run: Run) -> dict[str, Any]:
-    """A solved run as plain JSON, its weights apart; what is not finite is null."""
-    assert run.answer is not None
-    assert run.certificate is not None
-    frame = run.trace
-    return {
-        "problem": run.problem,
-        "method": run.method.label,
-        "hyperparameters": {path: _number(value) for path, value in run.method.values().items()},
-        "why": run.why,
-        "status": run.status.value,
-        "certified": certified(run),
-        "certificate": {
-            "kind": run.certificate.kind.value,
-            "name": run.certificate.name,
-            "value": _number(run.certificate.value),
-            "scale": run.certificate.scale,
-        },
-        "value": _number(run.value),
-        "counts": dict(run.counts),
-        "seconds": run.seconds,
-        "certificate_seconds": run.evaluation_seconds,
-        "dtype": "" if run.execution is None else run.execution.dtype,
-        "trace": {name: [_number(value) for value in frame[name].tolist()] for name in frame},
-    }
-
-
-def solution_text(run: Run) -> str:
-    """A solved run in lines for a terminal."""
-    assert run.certificate is not None
-    proof = run.certificate
-    counts = ", ".join(f"{count:g} {name}" for name, count in run.counts.items() if count)
-    unproved = "" if certified(run) else ", which proves nothing at this tolerance"
-    if proof.kind is CertificateKind.UNBOUNDEDNESS:
-        unproved = ", there is no best value"
-    return "\n".join(
-        [
-            f"{run.problem}: {run.status.value}",
-            f"value {run.value:.12g}",
-            f"certificate: {proof.name} {proof.value:.2e} ({proof.kind.value}, scale {proof.scale:.2e}){unproved}",
-            f"why {run.why}",
-            f"{counts}; {run.seconds:.3g} s, certificates {run.evaluation_seconds or 0.0:.3g} s apart",
-        ]
-    )
-
-
-def _number(value: Any) -> Any:
-    return value if not isinstance(value, float) or math.isfinite(value) else None
