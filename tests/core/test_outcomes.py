@@ -1,12 +1,13 @@
 """What one run achieved, and which point a study selects."""
 
 import math
+import random
 
 import pytest
 
 from optwise.analyses.selecting import select, selection_rule
 from optwise.core.metric import AtLeast, AtMost, Direction
-from optwise.core.outcomes import axis_per_step, best_value, resolution, steps_to_target, time_to_target
+from optwise.core.outcomes import axis_per_step, best_value, held_value, resolution, steps_to_target, time_to_target
 from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.status import Status
 from optwise.methods import SGD
@@ -34,7 +35,7 @@ def test_a_run_without_a_finite_value_is_the_worst_possible_and_not_dropped():
 
 
 def test_a_target_is_reached_at_the_first_evaluation_at_or_past_it():
-    assert steps_to_target(run(3.0, 1.5, 1.0, 2.0, 0.5), TARGET) == 20
+    assert steps_to_target(run(3.0, 1.5, 1.0, 0.7, 0.5), TARGET) == 20
     assert steps_to_target(run(3.0, 1.5, math.nan), TARGET) is None
     assert steps_to_target(run(0.2, 0.5, 0.9, metric="accuracy"), AtLeast("valid/accuracy", 0.6)) == 20
     assert time_to_target(run(3.0, 0.5), TARGET, per_step=64.0) == 640.0
@@ -47,6 +48,28 @@ def test_a_step_costs_what_the_run_counted_or_the_seconds_of_a_solo_step():
     with pytest.raises(ValueError, match="solo step time"):
         axis_per_step(run(3.0, 2.0), "seconds", None)
     assert resolution((0, 10, 21, 32, 42), 64.0) == 11 * 64.0
+
+
+def test_a_hit_must_hold_for_two_evaluations_unless_it_is_the_last_of_a_whole_run():
+    assert steps_to_target(run(3.0, 1.5, 1.0, 2.0, 0.5, 0.6), TARGET) == 40
+    assert steps_to_target(run(3.0, 1.5, 1.0, 2.0, 0.5), TARGET) == 40, "nothing came after the last"
+    assert steps_to_target(run(3.0, 1.5, 0.5, math.nan), TARGET) is None
+    for status in (Status.NOT_FINITE, Status.CRASHED, Status.INTERRUPTED):
+        assert steps_to_target(run(3.0, 1.5, 0.5, status=status), TARGET) is None, "nobody knows what came next"
+    assert steps_to_target(run(3.0, 1.5, 0.5, status=Status.STALLED), TARGET) == 20, "its end stays where it is"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_held_value_is_the_hardest_target_that_is_reached(seed):
+    values = [3.0, *random.Random(seed).choices((0.5, 0.7, 0.9, 1.1, 1.3, math.nan), k=6)]
+    for status in (Status.BUDGET_SPENT, Status.NOT_FINITE):
+        one = run(*values, status=status)
+        best = held_value(one, "valid/loss", Direction.MIN)
+        asked = [v for v in values[1:] if math.isfinite(v)]
+        hardest = min((v for v in asked if steps_to_target(one, AtMost("valid/loss", v))), default=math.inf)
+        assert best == hardest
+        turned = run(*(-v for v in values), metric="accuracy", status=status)
+        assert held_value(turned, "valid/accuracy", Direction.MAX) == -best
 
 
 SELECTIONS = [
@@ -90,4 +113,6 @@ def test_an_infeasible_trial_is_never_selected_whatever_it_reached():
 
 def test_the_rule_is_told_in_words():
     assert selection_rule("valid/loss", None) == "best valid/loss over the evaluations of a trial"
-    assert selection_rule("valid/loss", TARGET) == "earliest evaluation with valid/loss<=1, misses by best valid/loss"
+    assert selection_rule("valid/loss", TARGET) == (
+        "earliest evaluation with valid/loss<=1 that holds at the next, misses by best valid/loss"
+    )

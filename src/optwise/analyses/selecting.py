@@ -14,7 +14,7 @@ def selection_rule(metric: str, target: Target | None) -> str:
     """The rule in words: it is printed in every table and kept with every selection."""
     if target is None:
         return f"best {metric} over the evaluations of a trial"
-    return f"earliest evaluation with {target}, misses by best {metric}"
+    return f"earliest evaluation with {target} that holds at the next, misses by best {metric}"
 
 
 def select(search: Sequence[Run], *, metric: str, direction: Direction, target: Target | None) -> int | None:

@@ -9,7 +9,7 @@ import typer
 
 # The defaults that --help prints. They live in core and verbs, which load torch; a test holds these equal to them.
 METHODS = "sgd,momentum,adagrad,adam,adamw"
-STUDIES, TRIALS, SEEDS, EVALUATIONS, RESAMPLES = 8, 16, 4, 21, 10_000
+STUDIES, TRIALS, SEEDS, EVALUATIONS, RESAMPLES = 8, 16, 4, 41, 10_000
 BUDGET, AXIS, DTYPE, DEVICE, SCHEDULE = "1000steps", "example-gradients", "float32", "cpu", "warmup-cosine:warmup=0.05"
 LEVEL, MARGIN, SEED = 0.95, 0.02, 0
 TOL, MAX_SECONDS, REPEATS = 1e-6, 60.0, 5

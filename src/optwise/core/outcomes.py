@@ -20,8 +20,21 @@ def best_value(run: Run, metric: str, direction: Direction) -> float:
     return (min if direction is Direction.MIN else max)(values, default=worst)
 
 
+def held_value(run: Run, metric: str, direction: Direction) -> float:
+    """Best value that held for two evaluations after the start: the hardest target that the run reaches.
+
+    The worse one of each two neighbours counts, and the last value alone where the run came to its end. Worst possible
+    where there is none.
+    """
+    values = [value for step, value in run.curve(metric) if step > 0]
+    after = [*values[1:], values[-1] if values and run.ended_whole else math.nan]
+    worse = max if direction is Direction.MIN else min
+    held = [worse(*pair) for pair in zip(values, after, strict=True) if all(map(math.isfinite, pair))]
+    return (min if direction is Direction.MIN else max)(held, default=math.inf * direction.sign)
+
+
 def steps_to_target(run: Run, target: Target) -> int | None:
-    """Step of the first evaluation at or past the target; ``None`` for a miss. A NaN never reaches anything."""
+    """Step of the first evaluation whose hit holds; ``None`` for a miss. A NaN never reaches anything."""
     return run.steps_to(target)
 
 

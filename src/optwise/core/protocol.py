@@ -66,7 +66,7 @@ class Protocol:
     studies: int
     trials: int = 16
     seeds: int = 4
-    evaluations: int = 21
+    evaluations: int = 41
     targets: Mapping[str, Target | None] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     axis: str = EXAMPLE_GRADIENTS

@@ -233,6 +233,9 @@ class Run:
     def steps_to(self, target: float | Target) -> int | None:
         """First step at or past the target, among all steps of a predicted run, evaluations of a measured one.
 
+        What is measured fluctuates, so that a hit must hold: the next evaluation is at or past the target too. The last
+        evaluation counts alone where nothing came after it, because the budget was spent or the method had ended.
+
         Args:
             target: Where a run was measured a :class:`Target`; where it was predicted an excess over the optimum too.
 
@@ -246,7 +249,15 @@ class Run:
             return self.forecast.steps_to(target)
         if not isinstance(target, Target):
             raise BadProtocol(f"Target {target:g} names no metric; give one, as in AtMost('valid/loss', {target:g}).")
-        return next((step for step, value in self.curve(target.metric) if target.reached_by(value)), None)
+        curve = self.curve(target.metric)
+        hits = [target.reached_by(value) for _, value in curve]
+        hits.append(self.ended_whole)
+        return next((step for k, (step, _) in enumerate(curve) if hits[k] and hits[k + 1]), None)
+
+    @property
+    def ended_whole(self) -> bool:
+        """Whether nothing was to come after the last evaluation: it did not diverge, crash or stop short there."""
+        return self.status.ok or self.status is Status.STALLED
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """``(step, value)`` of one metric by full name, in order."""

@@ -56,7 +56,7 @@ class Settings(TypedDict, total=False):
         trials: Points of each search, 16.
         seeds: Fresh seeds that confirm each selected point, 4.
         budget: Of each trial, ``1000steps``; a bare number means steps.
-        evaluations: Evenly spaced measurements of a trial, its start and end included, 21.
+        evaluations: Evenly spaced measurements of a trial, its start and end included, 41.
         target: A target, or its text ``valid/loss<=0.25``; ``"default"`` takes each problem's own; ``None`` compares
             best values.
         metric: What selects; by default each problem's main metric.
@@ -132,7 +132,7 @@ def ask(problems: Problem | Sequence[Problem], methods: Asked = None, **settings
         studies=_enough(len(named), level) if studies is None else studies,
         trials=settings.get("trials", 16),
         seeds=settings.get("seeds", 4),
-        evaluations=settings.get("evaluations", 21),
+        evaluations=settings.get("evaluations", 41),
         targets={name: _target(problem, target) for name, problem in chosen.items()},
         metrics={name: _metric(problem, metric) for name, problem in chosen.items()},
         axis=settings.get("axis", EXAMPLE_GRADIENTS),
