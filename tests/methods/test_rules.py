@@ -306,6 +306,41 @@ def test_a_rule_at_another_lr_is_the_one_closed_there(rule):
     assert rule.at_lr(rule.values()["lr"]) == rule
 
 
+# path of the memory, a method at one lr, torch's class and its arguments at a memory m
+MEMORIES = {
+    "momentum": ("momentum", Momentum(lr=0.03), torch.optim.SGD, lambda m: {"momentum": m}),
+    "nesterov": ("momentum", Nesterov(lr=0.03), torch.optim.SGD, lambda m: {"momentum": m, "nesterov": m > 0}),
+    "rmsprop": ("alpha", RMSProp(lr=0.03), torch.optim.RMSprop, lambda m: {"alpha": m}),
+    "adam": ("betas[0]", Adam(lr=0.03), torch.optim.Adam, lambda m: {"betas": (m, 0.999)}),
+    "adamw": ("betas[0]", AdamW(lr=0.03), torch.optim.AdamW, lambda m: {"betas": (m, 0.999)}),
+    "nadamw": (
+        "betas[0]",
+        NAdamW(lr=0.03),
+        torch.optim.NAdam,
+        lambda m: {"betas": (m, 0.999), "decoupled_weight_decay": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_memory_of_exactly_zero_steps_beside_others_as_torch_does_without_one(name):
+    """The spaces end there, and a row without memory shares its pass with rows that have one.
+
+    Steps are short enough to pass no zero, near which a sign descent, alpha = 0, turns roundings into steps.
+    """
+    path, rule, cls, arguments = MEMORIES[name]
+    assert type(rule)().space.fields[path].at(1.0) == 0.0
+    gradient, start = quadratic()
+    memories = torch.tensor([0.0, 0.9, 0.0, 0.5])
+    step = vmap(lambda memory, w, state: rule.close({path: memory}).step(w, gradient(w), state))
+    w, state = torch.stack([start] * len(memories)), stacked([rule.init(start)] * len(memories))
+    theirs = [torch_run(cls, {"lr": 0.03, **arguments(m)}, gradient, start) for m in memories.tolist()]
+    for k in range(20):
+        w, state = step(memories, w, state)
+        for row, iterates in zip(w, theirs, strict=True):
+            torch.testing.assert_close(row, iterates[k], rtol=1e-12, atol=1e-13)
+
+
 def test_an_overflowing_square_rests_where_torch_rests():
     """A gradient of 1e200 makes the average infinite, not NaN: the row lives on exactly as torch's does."""
     rule, g = Adam(lr=0.1), torch.tensor([1e200, 1.0])

@@ -14,15 +14,15 @@ from optwise.methods import METHODS, SGD, Adam, AdamW, Momentum, NAdamW, RMSProp
 # the published defaults of the comparison protocol: path, low, high; "1-" where one minus the value is searched
 SPACES = {
     "sgd": {"lr": (1e-3, 10)},
-    "momentum": {"lr": (1e-3, 5), "1-momentum": (5e-3, 0.3)},
-    "nesterov": {"lr": (1e-3, 5), "1-momentum": (5e-3, 0.3)},
+    "momentum": {"lr": (1e-3, 5), "1-momentum": (5e-3, 1)},
+    "nesterov": {"lr": (1e-3, 5), "1-momentum": (5e-3, 1)},
     "adagrad": {"lr": (1e-3, 1)},
-    "rmsprop": {"lr": (1e-4, 1e-1), "1-alpha": (4e-3, 0.3)},
-    "adam": {"lr": (1e-4, 1e-1), "1-betas[0]": (4e-3, 0.3)},
-    "adamw": {"lr": (1e-4, 1e-1), "1-betas[0]": (4e-3, 0.3), "weight_decay": (1e-4, 1)},
-    "nadamw": {"lr": (1e-4, 1e-1), "1-betas[0]": (4e-3, 0.3), "weight_decay": (1e-4, 1)},
-    "schedule-free-sgd": {"lr": (1e-2, 50), "1-momentum": (5e-3, 0.3)},
-    "ema": {"lr": (1e-3, 10), "1-decay": (1e-3, 0.5)},
+    "rmsprop": {"lr": (1e-4, 1e-1), "1-alpha": (4e-3, 1)},
+    "adam": {"lr": (1e-4, 1e-1), "1-betas[0]": (4e-3, 1)},
+    "adamw": {"lr": (1e-4, 1e-1), "1-betas[0]": (4e-3, 1), "weight_decay": (1e-4, 1)},
+    "nadamw": {"lr": (1e-4, 1e-1), "1-betas[0]": (4e-3, 1), "weight_decay": (1e-4, 1)},
+    "schedule-free-sgd": {"lr": (1e-2, 50), "1-momentum": (5e-3, 1)},
+    "ema": {"lr": (1e-3, 10), "1-decay": (1e-3, 1)},
     "polyak": {"lr": (1e-3, 10)},
     "preconditioned": {"lr": (1e-3, 10), "1-power": (0, 1)},
 }
@@ -45,6 +45,15 @@ def test_every_corner_of_the_default_space_is_within_the_limits(name):
     for u in (0.0, 1.0):
         closed = method.close(method.space.point((u,) * method.space.dimensions))
         closed.require_closed()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_memory_is_searched_down_to_none_so_that_no_general_method_excludes_its_special_case(name):
+    """With a shorter range momentum could lose to plain descent by its space alone."""
+    for path, distribution in METHODS[name]().space.fields.items():
+        if isinstance(distribution, OneMinus):
+            assert distribution.at(1.0) == 0.0, path
+            assert all(0 <= distribution.at(u) < 1 for u in (1e-3, 0.5, 1 - 1e-12, 1 - 2**-53)), path
 
 
 @pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if not issubclass(cls, Wrapper)])

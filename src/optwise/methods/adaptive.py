@@ -11,9 +11,9 @@ from torch import Tensor
 
 from optwise.core.errors import BadMethod
 from optwise.core.method import UNSET, Hyper, Method, Rule, State
-from optwise.core.space import Distribution, LogUniform, OneMinus
+from optwise.core.space import Distribution, LogUniform
 from optwise.methods.one_pass import blend, coefficient, counter, plus, times
-from optwise.methods.ranges import ADAPTIVE_LR, BELOW_ONE, BETA1, DECOUPLED_DECAY, NONNEGATIVE
+from optwise.methods.ranges import ADAPTIVE_LR, BELOW_ONE, DECOUPLED_DECAY, MEMORY, NONNEGATIVE
 
 _ADAM_LIMITS = {"lr": NONNEGATIVE, "betas": BELOW_ONE, "eps": NONNEGATIVE, "weight_decay": NONNEGATIVE}
 
@@ -111,7 +111,7 @@ class RMSProp(Rule):
         "weight_decay": 0.0,
         "momentum": 0.0,
     }
-    default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "alpha": OneMinus(LogUniform(4e-3, 0.3))}
+    default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "alpha": MEMORY}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {
         "lr": NONNEGATIVE,
         "alpha": BELOW_ONE,
@@ -163,7 +163,7 @@ class Adam(Rule):
     weight_decay: Hyper = UNSET
 
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
-    default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (BETA1, 0.999)}
+    default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (MEMORY, 0.999)}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
 
     def __post_init__(self) -> None:
@@ -213,7 +213,7 @@ class AdamW(Rule):
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2}
     default_space: ClassVar[Mapping[str, Any]] = {
         "lr": ADAPTIVE_LR,
-        "betas": (BETA1, 0.999),
+        "betas": (MEMORY, 0.999),
         "weight_decay": DECOUPLED_DECAY,
     }
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
@@ -275,7 +275,7 @@ class NAdamW(Rule):
     }
     default_space: ClassVar[Mapping[str, Any]] = {
         "lr": ADAPTIVE_LR,
-        "betas": (BETA1, 0.999),
+        "betas": (MEMORY, 0.999),
         "weight_decay": DECOUPLED_DECAY,
     }
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {**_ADAM_LIMITS, "momentum_decay": NONNEGATIVE}

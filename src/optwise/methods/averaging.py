@@ -48,7 +48,7 @@ class EMA(Wrapper):
     decay: Hyper = UNSET
 
     defaults: ClassVar[Mapping[str, Any]] = {"decay": 0.99}
-    default_space: ClassVar[Mapping[str, Any]] = {"decay": OneMinus(LogUniform(1e-3, 0.5))}
+    default_space: ClassVar[Mapping[str, Any]] = {"decay": OneMinus(LogUniform(1e-3, 1.0))}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"decay": (0.0, 1.0)}
 
     def start(self, w: Tensor, curvature: Tensor | None) -> State:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from optwise.core.method import UNSET, Hyper, Rule, State
-from optwise.core.space import LogUniform, OneMinus
+from optwise.core.space import LogUniform
 from optwise.methods.one_pass import coefficient, counter, plus, times
-from optwise.methods.ranges import BELOW_ONE, NONNEGATIVE
+from optwise.methods.ranges import BELOW_ONE, MOMENTUM, NONNEGATIVE
 
-_MOMENTUM_SPACE = {"lr": LogUniform(1e-3, 5.0), "momentum": OneMinus(LogUniform(5e-3, 0.3))}
+_MOMENTUM_SPACE = {"lr": LogUniform(1e-3, 5.0), "momentum": MOMENTUM}
 
 
 @final

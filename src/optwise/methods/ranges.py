@@ -11,5 +11,8 @@ BELOW_ONE = (0.0, math.nextafter(1.0, 0.0))
 """[0, 1) as a closed interval."""
 
 ADAPTIVE_LR = LogUniform(1e-4, 1e-1)
-BETA1 = OneMinus(LogUniform(4e-3, 0.3))
+MOMENTUM = OneMinus(LogUniform(5e-3, 1.0))
+MEMORY = OneMinus(LogUniform(4e-3, 1.0))
+"""Of an average, beta1 or alpha. It and the momentum reach 0, so that a method's space holds the method without it."""
+
 DECOUPLED_DECAY = LogUniform(1e-4, 1.0)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from optwise.core.method import UNSET, Hyper, Rule, State
 from optwise.core.schedule import Schedule
-from optwise.core.space import LogUniform, OneMinus
+from optwise.core.space import LogUniform
 from optwise.methods.one_pass import blend, coefficient, counter, plus
-from optwise.methods.ranges import NONNEGATIVE
+from optwise.methods.ranges import MOMENTUM, NONNEGATIVE
 from optwise.methods.schedules import Constant
 
 
@@ -70,7 +70,7 @@ class ScheduleFreeSGD(Rule):
     }
     default_space: ClassVar[Mapping[str, Any]] = {
         "lr": LogUniform(1e-2, 50.0),
-        "momentum": OneMinus(LogUniform(5e-3, 0.3)),
+        "momentum": MOMENTUM,
     }
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {
         "lr": NONNEGATIVE,
