@@ -241,8 +241,10 @@ def test_the_defaults_that_help_prints_are_those_of_the_verbs():
         ",".join(protocol.methods),
     ) == (options.SEED, options.BUDGET, options.METHODS)
     assert {m.schedule for m in protocol.methods.values()} == {load_schedule(options.SCHEDULE)}
-    assert (targeting.TRIALS, targeting.RERUNS, targeting.BUDGET) == (
+    assert (
+        ",".join(verb.REFERENCES),
+        verb.REFERENCE_STUDIES,
         verb.REFERENCE_TRIALS,
         verb.REFERENCE_RERUNS,
         verb.REFERENCE_BUDGET,
-    )
+    ) == (targeting.METHODS, targeting.STUDIES, targeting.TRIALS, targeting.RERUNS, targeting.BUDGET)

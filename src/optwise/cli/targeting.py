@@ -11,7 +11,7 @@ from optwise.cli.options import flag
 from optwise.cli.printing import show, show_json, stdout_for
 from optwise.core.errors import BadProtocol
 
-TRIALS, RERUNS, BUDGET = 32, 20, "750steps"
+METHODS, STUDIES, TRIALS, RERUNS, BUDGET = "momentum,adamw", 8, 16, 5, "750steps"
 
 
 def target(
@@ -19,9 +19,13 @@ def target(
         str, typer.Argument(metavar="PROBLEM", help="As in digits-mlp or mine.py:NAME.", show_default=False)
     ],
     *,
-    methods: options.Methods = None,
-    trials: Annotated[int | None, flag("--trials", "Points of the one search of each method.", TRIALS)] = None,
-    reruns: Annotated[int | None, flag("--reruns", "Fresh seeds of the best point found.", RERUNS)] = None,
+    methods: Annotated[
+        list[str] | None,
+        flag("--methods", "The references; of the two best ones the weaker decides.", METHODS, metavar="A,B"),
+    ] = None,
+    studies: Annotated[int | None, flag("--studies", "Independent searches of each reference.", STUDIES)] = None,
+    trials: Annotated[int | None, flag("--trials", "Points of each search.", TRIALS)] = None,
+    reruns: Annotated[int | None, flag("--reruns", "Fresh seeds of what each study selects.", RERUNS)] = None,
     budget: Annotated[str | None, flag("--budget", "Of each trial.", BUDGET, metavar="AMOUNT")] = None,
     metric: Annotated[str | None, flag("--metric", "By default the problem's own.", metavar="METRIC")] = None,
     batch_size: options.BatchSize = None,
@@ -34,12 +38,21 @@ def target(
 ) -> None:
     """Set a target from reference runs with seeds of their own, and print it.
 
+    It is what nine reruns in ten of the weaker of two references reach and hold for two evaluations.
+
     Example: optwise target digits-mlp --methods momentum,adamw
     """
     if problem.endswith(".toml"):
         raise BadProtocol(f"A target belongs to one problem, and {problem} is a study file; name the problem.")
-    said: dict[str, Any] = {"trials": trials, "reruns": reruns, "budget": budget, "metric": metric, "device": device}
-    said |= {"batch_size": batch_size, "dtype": dtype, "workers": workers, "seed": seed, "schedule": schedule}
+    said: dict[str, Any] = {"studies": studies, "trials": trials, "reruns": reruns, "budget": budget, "metric": metric}
+    said |= {
+        "batch_size": batch_size,
+        "dtype": dtype,
+        "device": device,
+        "workers": workers,
+        "seed": seed,
+        "schedule": schedule,
+    }
     with stdout_for(json_only=json):
         from optwise.cli.progress import progress_on
         from optwise.cli.questions import read_question
