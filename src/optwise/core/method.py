@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 from torch import Tensor
 
 from optwise.core.errors import BadMethod, UnknownName
+from optwise.core.hyperparameters import admitted, admitted_schedule, within
 from optwise.core.layout import Leaves
 from optwise.core.oracles import Oracle
 from optwise.core.plain import plain
@@ -70,18 +70,25 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
     """Gradients of the batch one step pays for."""
 
     def __post_init__(self) -> None:
+        kind = type(self).__name__
         missing = [f for f in self.hyperparameter_names() if getattr(self, f) is UNSET]
         fill = {**self.defaults, **self.default_space} if missing and self._nothing_given() else self.defaults
         for f in missing:
+            if f not in fill:
+                raise BadMethod(f"{kind}.{f} has no default; give it, or list one in {kind}.defaults.")
             object.__setattr__(self, f, fill[f])
+        object.__setattr__(self, "schedule", admitted_schedule(f"{kind}.schedule", self.schedule))
+        for f, shipped in self._shipped().items():
+            object.__setattr__(self, f, admitted(f"{kind}.{f}", getattr(self, f), shipped))
         for path, value in _leaves(self):
             limit = self.limits.get(re.sub(r"\[\d+\]$", "", path))
-            if limit is None or isinstance(value, Distribution | Tensor):
-                continue
-            if not isinstance(value, int | float):
-                raise BadMethod(f"{type(self).__name__}.{path} is {value!r}; it must be a number or a distribution.")
-            if not limit[0] <= value <= limit[1]:
-                raise BadMethod(f"{type(self).__name__}.{path} is {value}; it must lie in {_interval(*limit)}.")
+            if limit is not None:
+                within(f"{kind}.{path}", value, limit)
+
+    def _shipped(self) -> dict[str, Any]:
+        """Every hyperparameter's default, which says what kind of value it takes."""
+        declared = {f.name: f.default for f in fields(self)}
+        return {f: self.defaults.get(f, declared[f]) for f in self.hyperparameter_names()}
 
     @classmethod
     def hyperparameter_names(cls) -> tuple[str, ...]:
@@ -155,8 +162,15 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
         return {path: value for path, value in _leaves(self) if not isinstance(value, Distribution)}
 
     def describe(self) -> dict[str, Any]:
-        """The method as plain JSON, its label apart: what keys and records are made of."""
-        description: dict[str, Any] = plain(self)
+        """The method as plain JSON, its label apart: what keys and records are made of.
+
+        Raises:
+            BadMethod: A field that holds a tensor, a function or another object without a stable description.
+        """
+        try:
+            description: dict[str, Any] = plain(self)
+        except TypeError as error:
+            raise BadMethod(f"{self.label} cannot be put on record ({error}); give it plain numbers.") from error
         del description["name"]
         return description
 
@@ -167,13 +181,6 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
                 f"{type(self).__name__}.{path} is still open: {distribution}. "
                 f"Choose a number, or let `tune` or `compare` choose one."
             )
-
-
-def _interval(low: float, high: float) -> str:
-    if math.isinf(high):
-        return f"[{low:g}, inf)"
-    whole = math.nextafter(high, math.inf)  # an open end is written as the number just below it
-    return f"[{low:g}, {whole:g})" if whole == round(whole) and high != round(high) else f"[{low:g}, {high:g}]"
 
 
 class Rule(Method):

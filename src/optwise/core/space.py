@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from numbers import Real
 from typing import Any
 
 from optwise.core.errors import BadSpace
@@ -43,6 +44,9 @@ class Distribution(ABC):
 
 
 def _check_range(kind: str, low: float, high: float) -> None:
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, Real):
+            raise BadSpace(f"{kind}({low!r}, {high!r}) has the end {end!r}, which is no number; give two numbers.")
     if not (math.isfinite(low) and math.isfinite(high)):
         raise BadSpace(f"{kind}({low}, {high}) is not finite; give two finite ends.")
     if not low < high:
@@ -109,6 +113,8 @@ class IntUniform(Distribution):
 
     def __post_init__(self) -> None:
         _check_range("IntUniform", self.low, self.high)
+        if self.low != int(self.low) or self.high != int(self.high):
+            raise BadSpace(f"IntUniform({self.low:g}, {self.high:g}) has an end that is not whole; give two integers.")
 
     def at(self, u: float) -> int:
         return min(self.low + int(u * (self.high - self.low + 1)), self.high)
@@ -159,6 +165,10 @@ class OneMinus(Distribution):
 
     of: Distribution
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.of, Distribution) or not self.of.numeric:
+            raise BadSpace(f"OneMinus({self.of!r}) wraps no range of numbers; write OneMinus(LogUniform(1e-3, 0.1)).")
+
     def at(self, u: float) -> float:
         return 1.0 - float(self.of.at(u))
 
@@ -185,6 +195,10 @@ class When(Distribution):
     equals: Any
     then: Distribution
     otherwise: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.then, Distribution):
+            raise BadSpace(f"When({self.field!r}, ...) holds {self.then!r}, which is no distribution; give one.")
 
     def at(self, u: float) -> Any:
         return self.then.at(u)

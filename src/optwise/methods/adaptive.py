@@ -9,9 +9,8 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from optwise.core.errors import BadMethod
-from optwise.core.method import UNSET, Hyper, Method, Rule, State
-from optwise.core.space import Distribution, LogUniform
+from optwise.core.method import UNSET, Hyper, Rule, State
+from optwise.core.space import LogUniform
 from optwise.methods.one_pass import blend, coefficient, counter, plus, times
 from optwise.methods.ranges import ADAPTIVE_LR, BELOW_ONE, DECOUPLED_DECAY, MEMORY, NONNEGATIVE
 
@@ -166,10 +165,6 @@ class Adam(Rule):
     default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (MEMORY, 0.999)}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_pair(self, self.betas)
-
     def init(self, w: Tensor) -> State:
         return _no_moments(w)
 
@@ -217,10 +212,6 @@ class AdamW(Rule):
         "weight_decay": DECOUPLED_DECAY,
     }
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_pair(self, self.betas)
 
     def init(self, w: Tensor) -> State:
         return _no_moments(w)
@@ -280,10 +271,6 @@ class NAdamW(Rule):
     }
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {**_ADAM_LIMITS, "momentum_decay": NONNEGATIVE}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_pair(self, self.betas)
-
     def init(self, w: Tensor) -> State:
         return {**_no_moments(w), "mu_product": counter(w) + 1}
 
@@ -326,8 +313,3 @@ def _square_average(v: Tensor, memory: Hyper, g: Tensor) -> Tensor:
 def _minus_quotient(w: Tensor, a: Tensor, v: Tensor, eps: Hyper) -> Tensor:
     """``w - a / (sqrt(v) + eps)``."""
     return torch.addcdiv(w, a, v.sqrt() + coefficient(eps, v), value=-1)
-
-
-def _require_pair(method: Method, betas: Hyper) -> None:
-    if not isinstance(betas, Distribution) and (not isinstance(betas, tuple) or len(betas) != 2):
-        raise BadMethod(f"{type(method).__name__}.betas is {betas!r}; give two numbers, as in betas=(0.9, 0.999).")

@@ -13,7 +13,7 @@ from typing import final
 
 import numpy as np
 
-from optwise.core.errors import BadMethod
+from optwise.core.hyperparameters import admitted, within
 from optwise.core.method import Hyper
 from optwise.core.schedule import Floats, Schedule
 from optwise.methods.ranges import BELOW_ONE, NONNEGATIVE
@@ -271,12 +271,10 @@ def _decayed(k: Floats, before: float, horizon: int) -> Floats:
 
 
 def _require(schedule: Schedule, field: str, limit: tuple[float, float]) -> None:
-    value = getattr(schedule, field)
-    if isinstance(value, int | float) and not limit[0] <= value <= limit[1]:
-        raise BadMethod(
-            f"{type(schedule).__name__}.{field} is {value}; it must lie in "
-            f"[{limit[0]:g}, {'1)' if limit == BELOW_ONE else f'{limit[1]:g}]'}."
-        )
+    where = f"{type(schedule).__name__}.{field}"
+    value = admitted(where, getattr(schedule, field), limit[0])
+    within(where, value, limit)
+    object.__setattr__(schedule, field, value)
 
 
 DEFAULT_SCHEDULE = WarmupCosine(warmup=0.05)

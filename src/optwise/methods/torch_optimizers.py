@@ -14,6 +14,7 @@ import torch
 from torch.nn import Parameter
 
 from optwise.core.errors import BadMethod
+from optwise.core.hyperparameters import admitted
 from optwise.core.layout import Leaves
 from optwise.core.method import Oracles, Procedure
 from optwise.core.schedule import Schedule
@@ -77,6 +78,7 @@ class Torch(Procedure):
         if shipped is not None:
             given = {"lr": given.pop("lr", shipped if given else _borrowed(shipped)), **given}
         _refuse_missing(optimizer, given)
+        given = {name: _admitted(optimizer, name, value) for name, value in given.items()}
         fields = {"optimizer": optimizer, "hyperparameters": given, "name": name, "schedule": schedule}
         for field, value in fields.items():
             object.__setattr__(self, field, value)
@@ -199,6 +201,18 @@ def _refuse_unknown(optimizer: type[torch.optim.Optimizer], given: Mapping[str, 
     for name in given:
         if name not in known:
             raise BadMethod(f"{optimizer.__name__} takes no hyperparameter {name!r}; it takes {', '.join(known)}.")
+
+
+def _admitted(optimizer: type[torch.optim.Optimizer], name: str, value: Any) -> Any:
+    """A hyperparameter of the kind of the class's own default; ``None`` too, which many classes read as *off*."""
+    parameter = _parameters(optimizer).get(name)
+    known = parameter is not None and parameter.default is not parameter.empty
+    shipped = parameter.default if parameter is not None and known else 1.0 if name == "lr" else None
+    if value is None and name != "lr":
+        return value
+    if isinstance(shipped, torch.Tensor):
+        shipped = 1.0
+    return admitted(f"{optimizer.__name__}.{name}", value, shipped)
 
 
 def _refuse_missing(optimizer: type[torch.optim.Optimizer], given: Mapping[str, Any]) -> None:
