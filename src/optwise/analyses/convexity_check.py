@@ -12,7 +12,8 @@ from torch import Tensor
 
 from optwise.analyses.laws import Law, shown
 from optwise.core.errors import BadProblem
-from optwise.core.finding import Finding, Grade
+from optwise.core.finding import Finding, Findings, Grade
+from optwise.core.showing import Card, Shown, Terse
 from optwise.core.smooth import Smooth
 from optwise.numerics.rng import torch_generator
 from optwise.numerics.spectra import lanczos
@@ -28,7 +29,7 @@ CURVED = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Counterexample:
+class Counterexample(Terse):
     """Two points between which a function lies above its chord.
 
     Args:
@@ -45,7 +46,7 @@ class Counterexample:
 
 
 @dataclass(frozen=True)
-class ConvexityCheck:
+class ConvexityCheck(Shown):
     """What :func:`check_convexity` found; ``print`` shows the verdict and every finding.
 
     Args:
@@ -59,7 +60,7 @@ class ConvexityCheck:
 
     ok: bool
     verdict: str
-    findings: tuple[Finding, ...]
+    findings: Findings
     counterexample: Counterexample | None
     chords: int
     seed: int
@@ -67,6 +68,10 @@ class ConvexityCheck:
     def __str__(self) -> str:
         lines = [f"  {one.grade.value:4}  {one.check}: {one.evidence}" for one in self.findings]
         return "\n".join([self.verdict, *lines])
+
+    def card(self) -> Card:
+        found = self.findings.card()
+        return Card((self.verdict, *found.prompt[1:]), "Convexity check", self.verdict, found.heads, found.rows)
 
 
 def check_convexity(
@@ -141,7 +146,7 @@ def check_convexity(
         verdict = f"No counterexample in {chords} chords{hessians}."
     else:
         verdict = next(finding.evidence for finding in findings if finding.grade is Grade.FAIL)
-    return ConvexityCheck(ok, verdict, tuple(findings), worst, chords, seed)
+    return ConvexityCheck(ok, verdict, Findings(findings), worst, chords, seed)
 
 
 @dataclass(frozen=True, eq=False)

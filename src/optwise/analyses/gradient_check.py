@@ -22,8 +22,9 @@ from optwise.analyses.gradient_findings import (
 )
 from optwise.analyses.points import Point
 from optwise.core.errors import BadProtocol
-from optwise.core.finding import Finding, Grade
+from optwise.core.finding import Findings, Grade
 from optwise.core.layout import Leaves
+from optwise.core.showing import Card, Shown
 from optwise.numerics.difference_quotients import coordinate_scales, differences
 from optwise.numerics.remainders import remainders
 from optwise.numerics.rng import torch_generator
@@ -37,7 +38,7 @@ STEPS = tuple(10.0 ** (-1 - i / 4) for i in range(25))
 
 
 @dataclass(frozen=True)
-class GradientCheck:
+class GradientCheck(Shown):
     """What :func:`check_gradient` found; ``print`` shows the verdict and every finding.
 
     Args:
@@ -62,7 +63,7 @@ class GradientCheck:
 
     ok: bool
     verdict: str
-    findings: tuple[Finding, ...]
+    findings: Findings
     value: float
     autograd: Tensor | Leaves
     numeric: Tensor | Leaves
@@ -79,6 +80,10 @@ class GradientCheck:
     def __str__(self) -> str:
         lines = [f"  {one.grade.value:4}  {one.check}: {one.evidence}" for one in self.findings]
         return "\n".join([self.verdict, *lines])
+
+    def card(self) -> Card:
+        found = self.findings.card()
+        return Card((self.verdict, *found.prompt[1:]), "Gradient check", self.verdict, found.heads, found.rows)
 
 
 def check_gradient(
@@ -189,7 +194,7 @@ def check_gradient(
     return GradientCheck(
         ok=failed is None,
         verdict=verdict,
-        findings=tuple(findings),
+        findings=Findings(findings),
         value=value,
         autograd=point.shaped(autograd),
         numeric=point.shaped(partials),

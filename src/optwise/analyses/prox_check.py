@@ -13,7 +13,7 @@ from torch import Tensor
 
 from optwise.analyses.laws import Law, drawn, refuse_other_kind
 from optwise.core.errors import BadProblem
-from optwise.core.finding import Finding
+from optwise.core.finding import Findings
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.numerics.rng import torch_generator
@@ -26,7 +26,7 @@ DESCENTS = 3
 """Proximal points from which a numerical descent is started."""
 
 
-def check_prox(penalty: Penalty, dimension: int, *, seed: int = 0, points: int = 20) -> tuple[Finding, ...]:
+def check_prox(penalty: Penalty, dimension: int, *, seed: int = 0, points: int = 20) -> Findings:
     r"""Check what a penalty says of itself, in float64 at drawn points.
 
     1. *prox*: nothing near :math:`x = \operatorname{prox}_{tg}(v)`, and nothing that a numerical descent finds, has a
@@ -85,7 +85,7 @@ def check_prox(penalty: Penalty, dimension: int, *, seed: int = 0, points: int =
             laws += [_fenchel_young(penalty, within, mapped), _moreau(penalty, mapped), _dual_scale(penalty, places)]
     if Oracle.SUBDIFFERENTIAL in penalty.oracles:
         laws.append(_subdifferential(penalty, mapped))
-    return tuple(law.finding(type(penalty).__name__) for law in laws)
+    return Findings(law.finding(type(penalty).__name__) for law in laws)
 
 
 Mapped = list[tuple[Tensor, float, Tensor]]

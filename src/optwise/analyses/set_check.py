@@ -10,7 +10,7 @@ from torch import Tensor
 from optwise.analyses.laws import Law, drawn, refuse_other_kind
 from optwise.core.constraint import ConstraintSet
 from optwise.core.errors import BadProblem
-from optwise.core.finding import Finding
+from optwise.core.finding import Findings
 from optwise.core.oracles import Oracle
 from optwise.numerics.rng import torch_generator
 
@@ -18,7 +18,7 @@ RADII = (1.0, 0.3, 0.1, 0.03, 0.01)
 """Of the points that are drawn around a projection, relative to the way to it."""
 
 
-def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, points: int = 40) -> tuple[Finding, ...]:
+def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, points: int = 40) -> Findings:
     r"""Check what a set says of itself, in float64 at drawn points; x, y are projections P(u), P(v) of such points.
 
     1. *idempotence*: :math:`P(P(v)) = P(v)`, and the violation there is 0.
@@ -70,7 +70,7 @@ def check_set(constraint: ConstraintSet, dimension: int, *, seed: int = 0, point
         laws.append(_vertex(constraint, pairs))
     if Oracle.BOUNDS in constraint.oracles:
         laws.append(_bounds(constraint, pairs))
-    return tuple(law.finding(type(constraint).__name__) for law in laws)
+    return Findings(law.finding(type(constraint).__name__) for law in laws)
 
 
 Pairs = list[tuple[Tensor, Tensor]]

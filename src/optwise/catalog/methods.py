@@ -104,7 +104,7 @@ def method_of(description: Mapping[str, Any]) -> Method:
 
     Example:
         >>> method_of(METHODS["adam"](lr=0.1).describe())
-        Adam(schedule=None, name=None, lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)
+        Adam(lr=0.1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)
     """
     rest = dict(description)
     kind, digest, inner = rest.pop("class"), rest.pop("file_digest", None), rest.pop(INNER, None)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from optwise.core.cards import answer_card
+from optwise.core.showing import Card, Shown
+
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
@@ -32,7 +35,7 @@ class TraceRow(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Answer(Shown):
     """The answer of ``solve``.
 
     Args:
@@ -52,3 +55,6 @@ class Answer:
         import pandas as pd
 
         return pd.DataFrame([{**row._asdict(), **row.counts} for row in self.rows]).drop(columns="counts")
+
+    def card(self) -> Card:
+        return answer_card(self)

@@ -10,8 +10,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from optwise.core.showing import Terse
 
-class Part(ABC):  # noqa: B024 - what a part answers is abstract in its kinds
+
+class Part(Terse, ABC):
     """A part of a problem. One that is a dataclass of tensors and parts can be had in another dtype."""
 
     def to(self, *, dtype: torch.dtype, device: str = "cpu") -> Self:

@@ -13,6 +13,7 @@ from optwise.core.layout import Layout
 from optwise.core.operator import LinearOperator
 from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
+from optwise.core.showing import Terse
 from optwise.core.smooth import Smooth
 
 VALUE_FLOOR = 1e-8
@@ -22,7 +23,7 @@ COUNTED = ("evaluations", "gradients", "hvps", "proxes", "projections", "product
 
 
 @dataclass(frozen=True, eq=False)
-class Composite:
+class Composite(Terse):
     r"""A sum of a smooth and a simple term, minimised over a simple set.
 
     .. math:: \min_{w \in C} F(w) = f(w) + g(A w)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from optwise.core.cards import data_card, split_card
 from optwise.core.errors import BadProblem
+from optwise.core.showing import Card, Shown
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Shown):
     """Examples: inputs ``x`` [N, ...] and labels ``y`` [N, ...], or ``None`` where there are no labels."""
 
     x: Tensor
@@ -27,9 +29,12 @@ class Split:
         """On a device, floating tensors in ``dtype``; whole numbers keep their type."""
         return Split(_cast(self.x, dtype, device), None if self.y is None else _cast(self.y, dtype, device))
 
+    def card(self) -> Card:
+        return split_card(self)
+
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class Data(Shown):
     """Train makes gradients, validation selects and times, test is looked at once, by an explicit act.
 
     Raises:
@@ -76,6 +81,9 @@ class Data:
                     sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
                     sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return sha.hexdigest()
+
+    def card(self) -> Card:
+        return data_card(self)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype, device: str) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from optwise.core.showing import Card, Shown, one_line
+
 
 class Grade(Enum):
     """How a check ended."""
@@ -23,7 +25,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Shown):
     """One checked statement.
 
     Args:
@@ -51,3 +53,30 @@ class Finding:
     def __post_init__(self) -> None:
         if self.advice and self.interval is None:
             raise ValueError(f"Finding {self.check!r} gives advice without an interval; give one or drop the advice.")
+
+    def card(self) -> Card:
+        said = f"{self.grade.value} {one_line(self.check)}: {one_line(self.evidence, 160)}"
+        notes = (self.evidence, *([self.advice] if self.advice else []), f"source: {self.source}")
+        title, answer = f"Finding on {self.subject}", f"{self.grade.value}: {self.check}"
+        return Card((f"<Finding {said}>",), title, answer, notes=notes)
+
+
+MOST = 9
+"""Findings that are told at a prompt."""
+
+
+class Findings(Shown, tuple[Finding, ...]):
+    """Several findings, those that failed first to be told."""
+
+    def card(self) -> Card:
+        grades = [one.grade for one in self]
+        failed, warned = grades.count(Grade.FAIL), grades.count(Grade.WARN)
+        said = f"{len(self)} findings: {failed} fail, {warned} warn, {len(self) - failed - warned} pass"
+        order = sorted(self, key=lambda one: _URGENT[one.grade])
+        shown = [(one.grade.value, one_line(one.check, 30), one_line(one.evidence, 160)) for one in order[:MOST]]
+        lines = [f"  {grade:4}  {check}: {evidence}" for grade, check, evidence in shown]
+        rows = tuple((one.grade.value, one.check, one.evidence) for one in order)
+        return Card((said, *lines), "", said, ("", "check", "evidence"), rows)
+
+
+_URGENT = {Grade.FAIL: 0, Grade.WARN: 1, Grade.PASS: 2}

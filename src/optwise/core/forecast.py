@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optwise.core.cards import forecast_card
 from optwise.core.errors import BadProtocol
 from optwise.core.metric import OBJECTIVE, Direction, Target
+from optwise.core.showing import Card, Shown
 
 BLOW_UP = 1e6
 """A risk this many times that of the start is called divergence."""
@@ -17,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class Forecast(Shown):
     r"""The expected risk of a method on a noisy quadratic, step by step.
 
     .. math:: \text{risk}_k = \mathbb E f(w_k) - f^\star = \text{bias}_k + \text{noise}_k / B
@@ -80,3 +82,6 @@ class Forecast:
             target = target.value - self.optimum
         hits = np.flatnonzero(self.risk <= target)
         return int(hits[0]) if hits.size else None
+
+    def card(self) -> Card:
+        return forecast_card(self)

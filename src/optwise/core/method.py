@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from torch import Tensor
 
+from optwise.core.cards import method_card
 from optwise.core.errors import BadMethod, UnknownName
 from optwise.core.hyperparameters import admitted, admitted_schedule, within
 from optwise.core.layout import Leaves
 from optwise.core.oracles import Oracle
 from optwise.core.plain import plain
 from optwise.core.schedule import Schedule
-from optwise.core.space import Distribution, Role, Space, space_of
+from optwise.core.showing import Card, Shown, brief, call_of, one_line
+from optwise.core.space import Distribution, Role, Space, space_of, values_of
 
 if TYPE_CHECKING:
     from optwise.core.composite import Composite
@@ -38,7 +40,7 @@ _LABELS = frozenset({"schedule", "name"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the abstract steps
+class Method(Shown, ABC):
     """A frozen dataclass whose fields are hyperparameters, spelled as in torch.optim.
 
     An open field holds a :class:`~optwise.core.space.Distribution`. With no hyperparameter given, the method is a
@@ -174,6 +176,13 @@ class Method(ABC):  # noqa: B024 - its two faces, Rule and Procedure, have the a
         del description["name"]
         return description
 
+    def card(self) -> Card:
+        return method_card(self, self._call())
+
+    def _call(self) -> str:
+        """The call that makes it; labels that were not given are left out."""
+        return call_of(self, without=[name for name in _LABELS if getattr(self, name) is None])
+
     def require_closed(self) -> None:
         """Raise with the open field and what to do, if there is one."""
         for path, distribution in self.space.fields.items():
@@ -263,6 +272,13 @@ class Recorded(Method):
     def space(self) -> Space:
         """The open fields by path, as the method itself had them."""
         return space_of(self.description)
+
+    def values(self) -> dict[str, Any]:
+        """The closed fields by path, as the method itself had them."""
+        return values_of(self.description)
+
+    def _call(self) -> str:
+        return f"<{one_line(self.description['class'])} as recorded: {brief({**self.space.fields, **self.values()})}>"
 
     def describe(self) -> dict[str, Any]:
         """The record itself."""

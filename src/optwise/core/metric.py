@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from optwise.core.errors import BadProtocol
+from optwise.core.showing import Terse
 
 OBJECTIVE = "objective"
 SPLITS = ("train", "valid", "test")
@@ -30,7 +31,7 @@ class Direction(Enum):
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Terse):
     """A mean over the examples of a split: ``loss``, ``accuracy``; ``objective`` where there is no data."""
 
     name: str
@@ -38,7 +39,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(Terse):
     """A metric value that counts as reached.
 
     Args:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from optwise.core.layout import Leaves
 from optwise.core.oracles import Oracle
+from optwise.core.showing import Terse
 
 
-class Objective(ABC):
+class Objective(Terse, ABC):
     """The smooth part: one loss per example.
 
     ``losses`` is what gradients are made of (modules in training mode); ``measure`` is what is reported (evaluation

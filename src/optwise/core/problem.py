@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from optwise.core.cards import problem_card
 from optwise.core.casting import Part
 from optwise.core.constraint import ConstraintSet
 from optwise.core.data import Data
@@ -21,6 +22,7 @@ from optwise.core.penalty import Penalty
 from optwise.core.plain import digest
 from optwise.core.quadratic import Quadratic
 from optwise.core.sampler import Full, Sampler, batch_size
+from optwise.core.showing import Card, Shown
 from optwise.core.smooth import Smooth, WholeObjective
 
 FINGERPRINT_EXAMPLES = 64
@@ -38,7 +40,7 @@ class Optimum:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(Shown):
     """Everything that says what is minimised.
 
     Args:
@@ -192,6 +194,9 @@ class Problem:
                 **self._terms(Layout.of(w).pack(w)),
             }
         )
+
+    def card(self) -> Card:
+        return problem_card(self)
 
     def _terms(self, row: Tensor) -> dict[str, str]:
         """What the terms beside the losses say at a fixed point near the start; nothing where there are none."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from optwise.core.errors import BadProblem
 from optwise.core.metric import OBJECTIVE
+from optwise.core.showing import Terse
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Noise(Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class Quadratic:
+class Quadratic(Terse):
     r"""The model of a problem whose mean loss is a quadratic, diagonal in the order of its flat parameters.
 
     .. math:: \mathbb E f(w) = f^\star + \tfrac12 \sum_i h_i (w_i - w^\star_i)^2, \qquad

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optwise.core.answer import Answer
+from optwise.core.cards import run_card, runs_card
 from optwise.core.certificate import Certificate
 from optwise.core.errors import BadProtocol, RunFailed
 from optwise.core.finding import Finding
@@ -17,6 +18,7 @@ from optwise.core.forecast import Floats, Forecast
 from optwise.core.layout import Layout, Leaves
 from optwise.core.method import Method
 from optwise.core.metric import Target
+from optwise.core.showing import Card, Shown, Terse
 from optwise.core.status import Status
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class TrialName:
         return cls(match[1], match[2], -1 if match[3] == "d" else int(match[3]), int(match[5]), bool(match[4]))
 
 
-class Weights(ABC):
+class Weights(Terse, ABC):
     """A handle to weights: memory, a file, a sharded checkpoint."""
 
     @abstractmethod
@@ -138,7 +140,7 @@ class Execution:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Shown):
     """One trial.
 
     Args:
@@ -283,3 +285,13 @@ class Run:
         """For scripts: raise :class:`RunFailed` unless the run ended well."""
         if not self.status.ok:
             raise RunFailed(f"The run ended: {self.status.value}.")
+
+    def card(self) -> Card:
+        return run_card(self)
+
+
+class Runs(Shown, tuple[Run, ...]):
+    """Several runs in their order, told by how many of each method there are and how they ended."""
+
+    def card(self) -> Card:
+        return runs_card(self)

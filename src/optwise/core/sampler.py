@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from optwise.core.errors import BadProtocol
+from optwise.core.showing import Terse
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class Draws(Terse):
     """The batches of several steps of one trial.
 
     The loss of step ``s`` is ``sum_b weights[s, b] * loss_b / normaliser[s]``, so that short last batches, empty
@@ -49,7 +50,7 @@ class SamplerState:
     rest: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.int64))
 
 
-class Sampler(ABC):
+class Sampler(Terse, ABC):
     """Maps (state, weights, key) to the next batches and the new state."""
 
     needs_weights: ClassVar[bool] = False

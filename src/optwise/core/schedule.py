@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from optwise.core.showing import Terse
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule(ABC):
+class Schedule(Terse, ABC):
     """Factor on ``lr`` at step ``k`` (0-based: steps already taken); no state, so nothing to get out of step.
 
     Args:

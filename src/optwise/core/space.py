@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any
 
 from optwise.core.errors import BadSpace
+from optwise.core.showing import Terse
 
 
 class Role(Enum):
@@ -21,7 +22,7 @@ class Role(Enum):
     FIXED = "fixed"
 
 
-class Distribution(ABC):
+class Distribution(Terse, ABC):
     """Values of one open field, addressed by their position ``u`` in [0, 1] on the distribution's own scale."""
 
     @abstractmethod
@@ -216,7 +217,7 @@ class When(Distribution):
 
 
 @dataclass(frozen=True)
-class Space:
+class Space(Terse):
     """The open fields of a method, by path, in declaration order.
 
     Args:
@@ -276,20 +277,40 @@ def distribution_of(description: Any) -> Distribution | None:
 
 def space_of(description: Mapping[str, Any]) -> Space:
     """The open fields of a described method, with the paths the method itself gives them."""
-    return Space(dict(_open_fields(description, "")))
+    return Space({path: value for path, value in _described(description, "") if isinstance(value, Distribution)})
 
 
-def _open_fields(value: Any, path: str) -> Iterator[tuple[str, Distribution]]:
+def values_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The closed fields of a described method, with the paths the method itself gives them.
+
+    Example:
+        >>> values_of({"class": "Adam", "schedule": {"class": "Constant"}, "lr": 0.1, "betas": [0.9, 0.999]})
+        {'lr': 0.1, 'betas[0]': 0.9, 'betas[1]': 0.999}
+    """
+    return {path: value for path, value in _described(description, "") if not isinstance(value, Distribution)}
+
+
+_NOT_VALUES = ("class", "file_digest")
+"""What a description holds besides the fields of a noun."""
+
+
+def _described(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     distribution = distribution_of(value)
     if distribution is not None:
         yield path, distribution
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _open_fields(item, f"{path}[{i}]")
+            yield from _described(item, f"{path}[{i}]")
+    elif isinstance(value, Mapping) and value.get("class") == "float":
+        yield path, float(value["value"])
     elif isinstance(value, Mapping):
         dot = f"{path}." if path else ""
         for name, item in value.items():
+            if item is None or name in _NOT_VALUES:
+                continue
             # keys of a mapping stand for themselves, as fields of a wrapped rule do; other nouns carry their class
             wrapped = name == INNER and distribution_of(item) is None
             inlined = isinstance(item, Mapping) and (wrapped or "class" not in item)
-            yield from _open_fields(item, path if inlined else f"{dot}{name}")
+            yield from _described(item, path if inlined else f"{dot}{name}")
+    else:
+        yield path, value

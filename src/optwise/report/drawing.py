@@ -14,6 +14,7 @@ import pandas as pd
 import vl_convert
 
 from optwise.core.errors import BadFolder
+from optwise.core.showing import Terse
 from optwise.report.readings import spans_decades
 
 Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
@@ -62,7 +63,7 @@ _CONFIG: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Terse):
     """One question, its answer and the charts that show it.
 
     Args:

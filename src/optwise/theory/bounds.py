@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from optwise.core.errors import BadMethod, BadProtocol
+from optwise.core.showing import Terse
 from optwise.numerics.arrays import FloatArray
 from optwise.theory import bound_constants as words
 from optwise.theory.bound_constants import Constants, best_lr, evaluate, positive, whole
 
 
 @dataclass(frozen=True, eq=False)
-class Bound:
+class Bound(Terse):
     r"""A guarantee on the mean squared gradient norm along a run, and the algorithm that it is about.
 
     .. math:: \mathbb E \, | \nabla F(w_\tau) |^2 \le \mathrm{value}

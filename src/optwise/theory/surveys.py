@@ -14,6 +14,7 @@ from optwise.core.finding import Interval
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise
+from optwise.core.showing import Terse
 from optwise.core.space import Space
 from optwise.theory.first_hits import Search, first_hits
 from optwise.theory.forecasting import forecast
@@ -113,7 +114,7 @@ def _hits(methods: Sequence[Method], nodes: Nodes, target: float, sizes: Floats,
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Survey(Terse):
     """Steps to a target over a grid of settings and batch sizes.
 
     Args:

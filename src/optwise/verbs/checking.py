@@ -13,6 +13,7 @@ from optwise.core.errors import BadMethod, BadProblem, BadProtocol
 from optwise.core.method import Method, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
+from optwise.core.showing import Card, Shown
 from optwise.engine.calibration import choose_rung, closed_at, misdeclared, step_seconds
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk
@@ -21,10 +22,11 @@ from optwise.verbs.asking import Asked, Question, Settings, ask
 from optwise.verbs.comparing_solvers import field_of, race_cost, race_cost_text, solvers_of
 
 PROBE_STEPS = 3
+LINES_SHOWN = 9
 
 
 @dataclass(frozen=True)
-class CheckReport:
+class CheckReport(Shown):
     """What a comparison would do and cost.
 
     Args:
@@ -34,6 +36,12 @@ class CheckReport:
 
     document: dict[str, Any]
     text: str
+
+    def card(self) -> Card:
+        first, *lines = self.text.splitlines()
+        more = [f"{len(lines) - LINES_SHOWN} more lines in .text"] if len(lines) > LINES_SHOWN else []
+        notes = (*lines[:LINES_SHOWN], *more)
+        return Card((first, *notes), "Check: nothing was run", first, notes=notes, then=(".text", ".document"))
 
 
 def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settings: Unpack[Settings]) -> CheckReport:

@@ -19,9 +19,11 @@ from optwise.core.outcomes import best_value
 from optwise.core.plain import plain
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
-from optwise.core.run import HeldWeights, Phase, Run
+from optwise.core.run import HeldWeights, Phase, Run, Runs
+from optwise.core.showing import Card, Shown
 from optwise.methods import Torch
 from optwise.report import page
+from optwise.report.result_cards import comparison_card
 from optwise.store.disks import network_disk
 from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder
@@ -42,7 +44,7 @@ PAGE = "report.html"
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Shown):
     """What a comparison found, and where it lies.
 
     Args:
@@ -55,7 +57,7 @@ class Comparison:
     folder: Path
     document: dict[str, Any]
     protocol: Protocol
-    runs: tuple[Run, ...]
+    runs: Runs
 
     @property
     def verdict(self) -> str:
@@ -100,6 +102,9 @@ class Comparison:
         file = self.folder / PAGE if path is None else Path(path)
         write_page(file, self.document, self.protocol, self.runs)
         return file
+
+    def card(self) -> Card:
+        return comparison_card(self.document, self.folder)
 
 
 def compare(
@@ -159,7 +164,7 @@ def compare(
         reveals = folder.reveals()
     document["environment"] = environment(question, disk, reveals[0][0] if reveals else None)
     write_json(path / RESULTS, document)
-    comparison = Comparison(path, document, protocol, tuple(runs))
+    comparison = Comparison(path, document, protocol, Runs(runs))
     comparison.report()
     return comparison
 

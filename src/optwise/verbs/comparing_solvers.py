@@ -11,9 +11,11 @@ from optwise.core.errors import BadFolder, BadProtocol, RunFailed
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.race import KIND, Race
-from optwise.core.run import HeldWeights, Run
+from optwise.core.run import HeldWeights, Run, Runs
+from optwise.core.showing import Card, Shown
 from optwise.core.solver import Solver
 from optwise.report.race_page import race_page
+from optwise.report.result_cards import race_card
 from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import FOLDERS, named_methods, named_problems
@@ -32,7 +34,7 @@ SETTINGS = ("tol", "max_seconds", "repeats")
 
 
 @dataclass(frozen=True, eq=False)
-class SolverComparison:
+class SolverComparison(Shown):
     """What a comparison of solvers found, and where it lies.
 
     Args:
@@ -45,7 +47,7 @@ class SolverComparison:
     folder: Path
     document: dict[str, Any]
     race: Race
-    runs: tuple[Run, ...]
+    runs: Runs
 
     @property
     def verdict(self) -> str:
@@ -83,6 +85,9 @@ class SolverComparison:
         file = self.folder / PAGE if path is None else Path(path)
         write_race_page(file, self.document, self.race, self.runs)
         return file
+
+    def card(self) -> Card:
+        return race_card(self.document, self.folder)
 
 
 def solvers_of(methods: Sequence[Method | type] | None) -> list[Method | type]:
@@ -126,7 +131,7 @@ def compare_solvers(
         folder.record_protocol(race.hash, {"folder": race.folder_part, "question": race.question_part, "notes": notes})
     document = race_document(race, runs, field.refusals, environment)
     write_json(path / RESULTS, document)
-    comparison = SolverComparison(path, document, race, tuple(runs))
+    comparison = SolverComparison(path, document, race, Runs(runs))
     comparison.report()
     return comparison
 

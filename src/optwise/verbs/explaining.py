@@ -19,15 +19,18 @@ from optwise.core.matching import fits, mismatch, parts_of
 from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 from optwise.core.sampler import Full
+from optwise.core.showing import Card, Shown, Terse, one_line
 from optwise.core.solver import Solver
 from optwise.methods.solvers import SOLVERS
 
+FEW = 6
+"""Methods that an explanation shows of itself; all are in its text."""
 SLOW_SECONDS = 0.02
 """Beyond it, nothing that is loaded on a first call matters."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Terse):
     """One method for one problem.
 
     Args:
@@ -44,7 +47,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Shown):
     """All methods for one problem, those that can solve it first, by predicted cost.
 
     Args:
@@ -94,6 +97,25 @@ class Explanation:
         lines += [f"{c.method:{width}}  {c.seconds:9.2e} s  {c.reason}" for c in self.choices if c.eligible]
         lines += [f"{c.method:{width}}  {'-':>11}  {c.reason}" for c in self.choices if not c.eligible]
         return "\n".join(lines)
+
+    def card(self) -> Card:
+        usable = self.eligible
+        size = f"{self.of.parameters:,} parameters, condition about {self.of.condition:.1e}"
+        said = f"{len(usable)} of {len(self.choices)} solvers fit" + (f", {usable[0].method} first" if usable else "")
+        shown, width = usable[:FEW], max((len(choice.method) for choice in usable[:FEW]), default=0)
+        lines = [f"  {c.method:{width}}  {c.seconds:9.2e} s  {one_line(c.reason, 120)}" for c in shown]
+        rows = tuple((c.method, f"{c.seconds:.2e}", c.reason) for c in shown)
+        notes = (size, *((f"{len(usable) - FEW} more that fit; all in .text",) if len(usable) > FEW else ()))
+        first = usable[0].method if usable else "auto"
+        return Card(
+            (f"{one_line(self.problem)}: {said}; {size}", *lines, "next: .text .eligible .refusals"),
+            f"Explanation of {self.problem}",
+            said,
+            ("method", "predicted seconds", "why"),
+            rows,
+            notes,
+            (f'ow.solve(problem, "{first}")', ".text", ".eligible", ".refusals"),
+        )
 
 
 def explain(problem: Problem, tol: float = 1e-6) -> Explanation:

@@ -16,6 +16,7 @@ from optwise.core.metric import Direction, Target
 from optwise.core.outcomes import held_value
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
+from optwise.core.showing import Card, Shown
 from optwise.design.sobol import sobol_points
 from optwise.engine.calibration import PROCEDURES, choose_rung, closed_at, even_split
 from optwise.engine.chunks import Chunk, Trial
@@ -44,7 +45,7 @@ the other methods miss, and there is nothing to time."""
 
 
 @dataclass(frozen=True)
-class TargetReport:
+class TargetReport(Shown):
     """A target and where it comes from.
 
     Args:
@@ -67,6 +68,9 @@ class TargetReport:
             f"reruns of {d['method']}{weaker} ({values}; {d['studies']} studies of {d['trials']} trials, "
             f"{d['reruns']} reruns each, {d['budget']})."
         )
+
+    def card(self) -> Card:
+        return Card((self.sentence,), "Target", str(self.target), notes=(self.sentence,), then=(".target", ".document"))
 
 
 def set_target(
