@@ -45,10 +45,11 @@ def test_every_unit_buys_the_steps_that_cost_it():
     assert [budget.steps(**paid) for budget in bought] == [100] * 5
 
 
-def test_a_budget_rounds_down_and_buys_at_least_one_step():
-    assert Examples(127).steps(batch=64) == 1
-    assert Examples(1).steps(batch=64) == 1
+def test_the_step_in_which_a_budget_is_spent_is_finished_and_none_begun_after_it():
+    assert [Examples(n).steps(batch=64) for n in (1, 63, 64, 65, 127, 128, 129)] == [1, 1, 1, 2, 2, 2, 3]
     assert ExampleGradients(100).steps(batch=64, gradients_per_step=2.0) == 1
+    assert ExampleGradients(129).steps(batch=64, gradients_per_step=2.0) == 2
+    assert Seconds(0.3).steps(batch=64, step_seconds=0.1) == 3, "rounding buys no step"
 
 
 def test_seconds_need_a_measured_step():

@@ -127,7 +127,7 @@ def test_a_frame_has_one_row_a_measurement_with_its_axes(folder, store):
     frame = folder.frame()
     assert list(frame.columns) == [
         *("problem", "method", "study", "index", "phase", "seed", "status", "step", "split", "metric", "value"),
-        *("examples", "example-gradients"),
+        *("examples", "example-gradients", "evaluations"),
     ]
     confirmed = frame[(frame["phase"] == "confirm") & (frame["split"] == "train")]
     assert confirmed["step"].tolist() == [0, 10, 20]

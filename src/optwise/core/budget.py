@@ -14,6 +14,9 @@ EXAMPLE_GRADIENTS = "example-gradients"
 EVALUATIONS = "evaluations"
 SECONDS = "seconds"
 
+ROUNDING = 1e-12
+"""Relative error of a price that divides the amount: 0.3 seconds are three steps of 0.1, not four."""
+
 _COUNTED = (STEPS, EXAMPLES, EXAMPLE_GRADIENTS, EVALUATIONS)
 UNITS = (*_COUNTED, SECONDS)
 _SPELLINGS = {
@@ -71,10 +74,10 @@ class Budget:
         return cls(int(number) if number == int(number) else number, _SPELLINGS.get(unit, unit))
 
     def steps(self, *, batch: int, gradients_per_step: float = 1.0, step_seconds: float | None = None) -> int:
-        """How many steps this buys, rounded down, at least 1.
+        """How many steps spend this: the step in which it is reached is finished, and none is begun after it.
 
         Args:
-            batch: Examples a step looks at.
+            batch: Examples a step looks at, where all look at as many.
             gradients_per_step: Gradients of that batch a step pays for.
             step_seconds: Seconds of one solo step; needed where the unit is seconds.
 
@@ -83,15 +86,15 @@ class Budget:
         """
         if self.unit == STEPS:
             return int(self.amount)
-        if self.unit == EXAMPLES:
-            return max(1, int(self.amount // batch))
-        if self.unit == EXAMPLE_GRADIENTS:
-            return max(1, int(self.amount // (batch * gradients_per_step)))
-        if self.unit == EVALUATIONS:
-            return max(1, int(self.amount // gradients_per_step))
-        if step_seconds is None:
+        if self.unit == SECONDS and step_seconds is None:
             raise BadProtocol("A budget in seconds needs a measured step; run `optwise check` on the problem first.")
-        return max(1, int(self.amount // step_seconds))
+        price = {
+            EXAMPLES: batch,
+            EXAMPLE_GRADIENTS: batch * gradients_per_step,
+            EVALUATIONS: gradients_per_step,
+            SECONDS: step_seconds or 1.0,
+        }[self.unit]
+        return max(1, math.ceil(self.amount / price * (1 - ROUNDING)))
 
 
 def Steps(amount: int) -> Budget:  # noqa: N802 - reads as a noun: Steps(1000)

@@ -187,6 +187,7 @@ def trial_key(
     dtype: str,
     device: str,
     versions: Mapping[str, str],
+    budget: Budget | None = None,
 ) -> str:
     """What a trial is by content: two trials with one key are one trial, whatever they are called.
 
@@ -200,9 +201,12 @@ def trial_key(
         dtype: Of the parameters.
         device: Of the parameters.
         versions: Of the packages that make the numbers.
+        budget: What ends it, where that is not ``steps``.
     """
+    counted = {} if budget is None else {"budget": str(budget)}
     return digest(
         {
+            **counted,
             "fingerprint": fingerprint,
             "sampler": sampler,
             "method": method.describe(),

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optwise.core.answer import Answer
+from optwise.core.budget import SECONDS
 from optwise.core.cards import run_card, runs_card
 from optwise.core.certificate import Certificate
 from optwise.core.errors import BadProtocol, RunFailed
@@ -19,6 +20,7 @@ from optwise.core.layout import Layout, Leaves
 from optwise.core.method import Method
 from optwise.core.metric import Target
 from optwise.core.showing import Card, Shown, Terse
+from optwise.core.spending import Spending, StepTime
 from optwise.core.status import Status
 
 if TYPE_CHECKING:
@@ -150,6 +152,7 @@ class Run(Shown):
         status: How it ended.
         counts: Steps, examples, example-gradients and further units, each counted.
         measurements: A long table in order of steps.
+        spending: The counters at each evaluation.
         execution: How it was executed; ``None`` for a predicted run.
         weights: Handle to the final weights, where they were kept.
         seconds: Time of the steps alone, where the run had the clock to itself; ``None`` for a batched row.
@@ -163,6 +166,8 @@ class Run(Shown):
         key: Its content key within a comparison.
         forecast: What theory says, of a predicted run.
         answer: What a solver answered, of a run of ``solve``.
+        best_weights: Handle to the weights that were measured at ``best_step``, where they were kept.
+        best_step: The evaluation with the best value of the metric that selects, the start apart.
     """
 
     problem: str
@@ -185,6 +190,9 @@ class Run(Shown):
     key: str = ""
     forecast: Forecast | None = None
     answer: Answer | None = None
+    spending: Spending = field(default_factory=Spending)
+    best_weights: Weights | None = None
+    best_step: int | None = None
 
     @property
     def w(self) -> Tensor:
@@ -264,6 +272,32 @@ class Run(Shown):
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """``(step, value)`` of one metric by full name, in order."""
         return [(m.step, m.value) for m in self.measurements if m.name == metric]
+
+    def evaluations_at(self) -> tuple[int, ...]:
+        """The steps at which the run was measured, in order, the start's 0 included."""
+        return tuple(sorted({m.step for m in self.measurements}))
+
+    def spent(self, axis: str, step: float, *, timing: StepTime | None = None) -> float:
+        """What the run had spent of ``axis`` after ``step`` steps, by its own counters.
+
+        Exact at the steps of :meth:`evaluations_at` and at the end, straight lines between them.
+
+        Args:
+            axis: ``steps``, ``examples``, ``example-gradients``, ``evaluations``, another unit that the run counted,
+                or ``seconds``.
+            step: Steps taken.
+            timing: How long the method's steps take; only seconds need it.
+
+        Raises:
+            BadProtocol: Seconds without a timing.
+            UnknownName: An axis that nobody counted.
+        """
+        paid = self.spending if self.spending.steps else Spending.spread(self.evaluations_at(), self.counts)
+        if axis != SECONDS:
+            return paid.at(axis, step)
+        if timing is None:
+            raise BadProtocol(f"{self.problem}: seconds are steps times a step's time; give the method's timing.")
+        return timing.of(paid, step)
 
     def state_dict(self) -> Leaves:
         """The final weights by leaf name, ready for ``module.load_state_dict``.

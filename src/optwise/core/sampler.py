@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from optwise.core.errors import BadProtocol
 from optwise.core.showing import Terse
+
+Counts: TypeAlias = NDArray[np.float64] | np.float64
+
+SLACK = 1e-6
+"""Examples by which sums of expected batches may round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +64,38 @@ class Sampler(Terse, ABC):
     needs_weights: ClassVar[bool] = False
     """Whether a draw looks at the current ``w`` (policies, denoisers); such draws are made one step at a time."""
 
+    even: ClassVar[bool] = True
+    """Whether how many examples a step looks at is known before it is drawn."""
+
     @abstractmethod
     def cap(self, examples: int) -> int:
         """Width B of a table over a training split of ``examples``."""
+
+    def examples_after(self, steps: Counts, examples: int) -> Counts:
+        """How many examples have been looked at after ``steps`` steps (any shape); expected where chance decides."""
+        return steps * float(batch_size(self, examples))
+
+    def steps_for(self, amount: float, examples: int) -> int:
+        """The fewest steps, at least 1, after which ``amount`` examples have been looked at, or are expected to be.
+
+        Example:
+            >>> Shuffled(4).steps_for(10, examples=6), Shuffled(4).steps_for(11, examples=6)
+            (3, 4)
+        """
+        most = 1
+        while self.examples_after(np.float64(most), examples) < amount - SLACK:
+            most *= 2
+        return (
+            bisect_left(
+                range(1, most), amount - SLACK, key=lambda k: float(self.examples_after(np.float64(k), examples))
+            )
+            + 1
+        )
+
+    def sizes(self, seed: int, examples: int, steps: int) -> Tensor:
+        """Examples in each of the first ``steps`` batches [steps] of the trial with a data seed."""
+        after = self.examples_after(np.arange(steps + 1, dtype=np.float64), examples)
+        return torch.from_numpy(np.diff(after)).long()
 
     @abstractmethod
     def take(
@@ -111,8 +148,7 @@ class Shuffled(Sampler):
     def take(
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
     ) -> tuple[Draws, SamplerState]:
-        width = self.cap(examples)
-        batches = -(-examples // width)  # of one epoch, the last one perhaps short
+        width, batches = self._epoch(examples)
         rest = state.rest
         while rest.shape[0] < steps:
             order = torch.full((batches * width,), -1, dtype=torch.int64)  # -1 pads
@@ -122,6 +158,17 @@ class Shuffled(Sampler):
         weights = (indices >= 0).to(torch.float64)
         normaliser = weights.sum(1)
         return Draws(indices.clamp(min=0), weights, normaliser, normaliser.long()), SamplerState(state.generator, rest)
+
+    def examples_after(self, steps: Counts, examples: int) -> Counts:
+        width, batches = self._epoch(examples)
+        epochs, within = np.divmod(steps, float(batches))
+        after: Counts = epochs * examples + np.minimum(within * width, examples)
+        return after
+
+    def _epoch(self, examples: int) -> tuple[int, int]:
+        """Width of its batches and their number, the last one perhaps short."""
+        width = self.cap(examples)
+        return width, -(-examples // width)
 
 
 @dataclass(frozen=True)
@@ -152,6 +199,8 @@ class Poisson(Sampler):
 
     rate: float
 
+    even: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1:
             raise BadProtocol(f"Poisson(rate={self.rate:g}) is no probability; give a rate in (0, 1].")
@@ -164,7 +213,7 @@ class Poisson(Sampler):
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
     ) -> tuple[Draws, SamplerState]:
         width = self.cap(examples)
-        joins = torch.rand(steps, examples, generator=state.generator, dtype=torch.float64) < self.rate
+        joins = self._joins(state.generator, examples, steps)
         counts = joins.sum(1)
         if int(counts.max()) > width:
             raise OverflowError(f"A Poisson batch of {int(counts.max())} examples is wider than its table of {width}.")
@@ -172,6 +221,17 @@ class Poisson(Sampler):
         weights = (torch.arange(width) < counts[:, None]).to(torch.float64)
         normaliser = torch.full((steps,), self.rate * examples, dtype=torch.float64)
         return Draws(indices, weights, normaliser, counts), state
+
+    def examples_after(self, steps: Counts, examples: int) -> Counts:
+        return steps * (self.rate * examples)
+
+    def sizes(self, seed: int, examples: int, steps: int) -> Tensor:
+        generator = self.init(seed).generator
+        parts = [min(256, steps - first) for first in range(0, steps, 256)]  # one table could be larger than the data
+        return torch.cat([self._joins(generator, examples, part).sum(1) for part in parts])
+
+    def _joins(self, generator: torch.Generator, examples: int, steps: int) -> Tensor:
+        return torch.rand(steps, examples, generator=generator, dtype=torch.float64) < self.rate
 
 
 @dataclass(frozen=True)

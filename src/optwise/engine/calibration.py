@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.utils import _pytree as pytree
 
+from optwise.core.budget import EVALUATIONS, STEPS
 from optwise.core.method import Method, Procedure, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import TrialName
@@ -169,10 +170,25 @@ def _relative(a: Tensor, b: Tensor) -> float:
     return float((torch.linalg.vector_norm(a - b, dim=1) / size.clamp(min=1e-300)).max())
 
 
+@dataclass(frozen=True)
+class TimedStep:
+    """One solo step of a method.
+
+    Args:
+        seconds: That it takes.
+        timed: What was timed, in words.
+        evaluations: Of the loss, with its gradient or without, that it asked for; 0 where it asked for none.
+    """
+
+    seconds: float
+    timed: str
+    evaluations: float = 1.0
+
+
 def step_seconds(
     problem: Problem, methods: Mapping[str, Method], *, dtype: str, steps: int = 20, repeats: int = 5
-) -> dict[str, tuple[float, str]]:
-    """Seconds of one solo step of each closed method, and what was timed; methods are timed in turn, medians.
+) -> dict[str, TimedStep]:
+    """One solo step of each closed method; methods are timed in turn, medians.
 
     Args:
         problem: In any dtype.
@@ -183,21 +199,23 @@ def step_seconds(
     """
     cast = problem.to(dtype=DTYPES[dtype])
     timers = {name: _solo_timer(cast, method, steps, dtype) for name, method in methods.items()}
-    seen: dict[str, list[float]] = {name: [] for name in methods}
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     with OneThread():
         for _ in range(repeats + 1):
             for name, timer in timers.items():
                 seen[name].append(next(timer))
     return {
-        name: (
-            statistics.median(seen[name][1:]),  # the first repeat warms up
+        name: TimedStep(
+            statistics.median(seconds for seconds, _ in seen[name][1:]),  # the first repeat warms up
             f"{method.label} as its class ships" if isinstance(method, Procedure) else "our rule in a plain loop",
+            statistics.median(evaluations for _, evaluations in seen[name][1:]),
         )
         for name, method in methods.items()
     }
 
 
-def _solo_timer(problem: Problem, method: Method, steps: int, dtype: str) -> Iterator[float]:
+def _solo_timer(problem: Problem, method: Method, steps: int, dtype: str) -> Iterator[tuple[float, float]]:
+    """Seconds of a step, and evaluations that it asked for, again and again."""
     if isinstance(method, Rule):
         solo = _stepper(problem, "solo", [method])
         rows, factors = solo.start([0]), torch.ones(1, dtype=torch.float64)
@@ -206,13 +224,14 @@ def _solo_timer(problem: Problem, method: Method, steps: int, dtype: str) -> Ite
             started = time.perf_counter()
             for batch in batches:
                 rows = solo.step(rows, factors, batch)
-            yield (time.perf_counter() - started) / steps
+            yield (time.perf_counter() - started) / steps, method.gradients_per_step
             rows = solo.start([0])  # a diverged row would take no steps and look fast
     name = TrialName(problem.name, method.label, 0, 0)
     chunk = Chunk("timing", "solo", 1, steps, (0, steps), dtype, "cpu", (Trial(name, "", method, 0),), splits=())
     while True:
         run = run_chunk(problem, chunk).runs[0]
-        yield (run.seconds or 0.0) / max(1.0, run.counts.get("steps", 1.0))
+        taken = max(1.0, run.counts.get(STEPS, 1.0))
+        yield (run.seconds or 0.0) / taken, run.counts.get(EVALUATIONS, 0.0) / taken
 
 
 def _time_steps(problem: Problem, rung: RungName, rules: Sequence[Rule], rows: int) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from optwise.core.budget import Budget
 from optwise.core.layout import Leaves
 from optwise.core.method import Method
 from optwise.core.run import HeldWeights, Run, TrialName
@@ -37,13 +38,18 @@ class Chunk:
         rung: How the rows are stepped.
         rows: Most rows that share a pass.
         steps: Of every trial.
-        evaluation_steps: When rows are measured.
+        evaluation_steps: When rows are measured; of a trial with a ``budget``, as often and as evenly spaced in what
+            has been spent.
         dtype: Of the parameters.
         device: Where they live.
         trials: The rows.
         splits: What is measured.
         keep_weights: Whether final weights are kept.
         reason: Why this rung.
+        budget: What ends each trial, where it is counted in another unit than steps; ``steps`` are then those that
+            are expected to spend it.
+        keep_best: Metric by full name; the weights of the evaluation with its best value are kept beside the final
+            ones.
     """
 
     id: str
@@ -57,6 +63,8 @@ class Chunk:
     splits: tuple[str, ...] = ("train", "valid")
     keep_weights: bool = False
     reason: str = ""
+    budget: Budget | None = None
+    keep_best: str | None = None
 
 
 @dataclass(frozen=True)

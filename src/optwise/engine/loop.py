@@ -7,15 +7,19 @@ import traceback
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from optwise.core.budget import EVALUATIONS, EXAMPLE_GRADIENTS, EXAMPLES, STEPS
 from optwise.core.method import Procedure, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import Execution, Run, TrialName
 from optwise.core.sampler import Draws, SamplerState
 from optwise.core.status import Status
+from optwise.engine.allowance import Allowance, Floats
 from optwise.engine.chunks import DTYPES, Chunk, ChunkResult, Trial, failure_status, held
 from optwise.engine.procedures import run_procedure
 from optwise.engine.program import Rows, gather, program_of, signature
@@ -41,6 +45,19 @@ class Pace:
     samplers: list[SamplerState]
     steps: Tensor
     examples: Tensor
+
+    def totals(self, rules: Sequence[Rule]) -> list[dict[str, float]]:
+        """The counters of every row as they stand."""
+        counted = zip(rules, self.steps.tolist(), self.examples.tolist(), strict=True)
+        return [
+            {
+                STEPS: float(steps),
+                EXAMPLES: float(examples),
+                EXAMPLE_GRADIENTS: float(examples) * rule.gradients_per_step,
+                EVALUATIONS: float(steps) * rule.gradients_per_step,
+            }
+            for rule, steps, examples in counted
+        ]
 
 
 def advance(problem: Problem, stepper: Stepper, rows: Rows, pace: Pace, factors: Tensor) -> Rows:
@@ -133,48 +150,78 @@ def _run_rules(problem: Problem, chunk: Chunk) -> tuple[Recorder, list[Run]]:
     seeds = [trial.seed for trial in chunk.trials]
     program = program_of(problem, rules[0])
     stepper = stepper_of(chunk.rung, program, rules)
-    factors = _factors(rules, chunk.steps)
-    recorder = Recorder(problem, chunk.splits, len(rules))
+    ends, factors = _course(problem, chunk, rules, seeds)
+    recorder = Recorder(problem, chunk.splits, len(rules), chunk.keep_best)
 
     rows = stepper.start(seeds)
-    rows = recorder.record(0, stepper, rows, range(len(rules)))
     pace = Pace(
         samplers=[problem.sampler.init(seed) for seed in seeds],
         steps=torch.zeros(len(rules), dtype=torch.int64, device=rows.w.device),
         examples=torch.zeros(len(rules), dtype=torch.int64, device=rows.w.device),
     )
-    for first, last in zip(chunk.evaluation_steps, chunk.evaluation_steps[1:], strict=False):
+    rows = recorder.record(0, stepper, rows, range(len(rules)), pace.totals(rules))
+    whole: set[int] = set()  # rows that have spent their budget
+    for first, last in pairwise(sorted({0, *ends, *(k for k in chunk.evaluation_steps if k < max(ends))})):
         rows = advance(problem, stepper, rows, pace, factors[first:last])
         live = torch.nonzero(rows.alive).flatten().tolist()
         if not live:
             break
-        rows = recorder.record(last, stepper, rows, live)
-    points = {**stepper.measured(rows), **rows.buffers}
+        measured = [t for t in live if ends[t] == last or last in chunk.evaluation_steps]
+        rows = recorder.record(last, stepper, rows, measured, pace.totals(rules))
+        whole |= {t for t in live if ends[t] == last and bool(rows.alive[t])}
+        if whole and len(set(ends)) > 1:
+            rows.alive[sorted(whole)] = False  # a row that has ended is stepped no more, like one that is not finite
+    points, totals = {**stepper.measured(rows), **rows.buffers}, pace.totals(rules)
     return recorder, [
         Run(
             problem=problem.name,
             method=rule,
             seed=seeds[t],
-            status=Status.BUDGET_SPENT if bool(rows.alive[t]) else Status.NOT_FINITE,
-            counts={
-                "steps": float(pace.steps[t]),
-                "examples": float(pace.examples[t]),
-                "example-gradients": float(pace.examples[t]) * rule.gradients_per_step,
-                "evaluations": float(pace.steps[t]) * rule.gradients_per_step,
-            },
+            status=Status.BUDGET_SPENT if t in whole else Status.NOT_FINITE,
+            counts=totals[t],
             measurements=tuple(recorder.measurements[t]),
+            spending=recorder.spending(t, totals[t]),
             weights=held(row_of(points, t), keep=chunk.keep_weights),
-            infeasible=not bool(rows.alive[t]) or recorder.infeasible(t),
+            infeasible=t not in whole or recorder.infeasible(t),
+            best_weights=None if (best := recorder.best[t]) is None else best.weights,
+            best_step=None if best is None else best.step,
         )
         for t, rule in enumerate(rules)
     ]
 
 
-def _factors(rules: Sequence[Rule], steps: int) -> Tensor:
-    """The schedules' factors of every step and row [S, T]."""
-    ones = torch.ones(steps, dtype=torch.float64)
-    columns = [ones if r.schedule is None else torch.from_numpy(r.schedule.factors(steps)) for r in rules]
-    return torch.stack(columns, dim=1)
+def _course(problem: Problem, chunk: Chunk, rules: Sequence[Rule], seeds: Sequence[int]) -> tuple[list[int], Tensor]:
+    """At which step each row has spent its budget, and the schedules' factors of every step and row [S, T].
+
+    What a rule pays is known before it is drawn, so that rows that share a pass end where each would end alone.
+    """
+    ends, positions = [], []
+    for rule, seed in zip(rules, seeds, strict=True):
+        allowance = Allowance.of(
+            chunk.budget, problem, rule, steps=chunk.steps, evaluation_steps=chunk.evaluation_steps
+        )
+        spent = allowance.planned
+        if not problem.sampler.even and allowance.unit in (EXAMPLES, EXAMPLE_GRADIENTS):
+            spent = _drawn(problem, allowance, rule, seed)
+        ends.append(int(np.flatnonzero(allowance.reached(spent))[0]))
+        positions.append(allowance.position(spent[: ends[-1]]))
+    longest = max(ends)
+    factors = torch.ones(longest, len(rules), dtype=torch.float64)
+    for t, (rule, place) in enumerate(zip(rules, positions, strict=True)):
+        if rule.schedule is not None:
+            factors[: ends[t], t] = torch.from_numpy(rule.schedule.factors(chunk.steps)[place])
+    return ends, factors
+
+
+def _drawn(problem: Problem, allowance: Allowance, rule: Rule, seed: int) -> Floats:
+    """What a rule will have spent after each step, where chance says how many examples a batch has; [steps + 1]."""
+    price = rule.gradients_per_step if allowance.unit == EXAMPLE_GRADIENTS else 1.0
+    steps = len(allowance.planned)
+    while True:
+        steps = 2 * steps
+        spent = price * np.cumsum([0.0, *problem.sampler.sizes(seed, problem.examples, steps).tolist()])
+        if allowance.reached(spent[-1]):
+            return spent
 
 
 def stack_draws(draws: Sequence[Draws], like: Tensor) -> Draws:

@@ -52,6 +52,20 @@ TABLES = (
     "CREATE TABLE reveals (moment TEXT NOT NULL, protocol TEXT NOT NULL)",
 )
 
+# Tables that came later. They are made where they are missing; a folder without them is read as what it holds.
+ADDED = (
+    # The counters of a trial at its evaluations and its end: `steps` as little-endian int64 [n], `amounts` as
+    # little-endian float64, one row of n for each unit of `units_json`.
+    """CREATE TABLE IF NOT EXISTS spending (
+        key TEXT PRIMARY KEY REFERENCES trials ON DELETE CASCADE,
+        units_json TEXT NOT NULL, steps BLOB NOT NULL, amounts BLOB NOT NULL)""",
+    # Weights at the evaluation with the best value; `layout_json` and `bytes` are NULL where they are the final ones,
+    # or where weights were too large to keep.
+    """CREATE TABLE IF NOT EXISTS best_weights (
+        key TEXT PRIMARY KEY REFERENCES trials ON DELETE CASCADE,
+        step INTEGER NOT NULL, layout_json TEXT, bytes BLOB)""",
+)
+
 # The disk or another program stood in the way; every other operational error is a mistake of ours.
 _OUTSIDE = frozenset(
     {
@@ -80,6 +94,8 @@ def connect(path: Path) -> sqlite3.Connection:
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             _create(connection)  # a new file, or one whose making was interrupted
         _check(connection, path)
+        for statement in ADDED:
+            connection.execute(statement)
     except sqlite3.Error as error:
         connection.close()
         found = "cannot be opened" if _outside(error) else "is not a study of optwise"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from optwise.core.errors import BadFolder, RunFailed
 from optwise.core.layout import Leaves
-from optwise.core.run import Phase
+from optwise.core.run import Phase, Run
+from optwise.core.spending import Spending
 from optwise.core.status import Status
 from optwise.store.database import transaction
 from optwise.store.frames import measurement_frame
@@ -25,7 +26,9 @@ from optwise.store.records import (
     curve_rows,
     from_json,
     read_curve,
+    read_spending,
     read_trial,
+    spending_row,
     to_json,
     trial_row,
 )
@@ -34,6 +37,7 @@ from optwise.store.tensors import pack_leaves, unpack_leaves
 if TYPE_CHECKING:
     import pandas as pd
 
+_TRIALS = "SELECT trials.*, best_weights.step AS best_step FROM trials LEFT JOIN best_weights USING (key)"
 _RETRIED = to_json([status.name for status in Status if status.retried])
 
 
@@ -186,6 +190,10 @@ class Folder:
             execute(f"INSERT INTO {'sealed' if sealed else 'curves'} VALUES (?, ?, ?, ?)", (stored.key, *row))  # noqa: S608 - two literals
         if stored.run.weights is not None:
             execute("INSERT INTO weights VALUES (?, ?, ?)", (stored.key, *pack_leaves(stored.run.weights.load())))
+        if stored.run.spending.steps:
+            execute("INSERT INTO spending VALUES (?, ?, ?, ?)", (stored.key, *spending_row(stored.run.spending)))
+        if stored.run.best_step is not None:
+            execute("INSERT INTO best_weights VALUES (?, ?, ?, ?)", (stored.key, *_best_row(stored.run)))
 
     def has(self, key: str) -> bool:
         """Whether a trial is stored, done or to be retried."""
@@ -204,11 +212,12 @@ class Folder:
 
     def trial(self, key: str) -> Trial:
         """One stored trial; raises :class:`KeyError` where there is none."""
-        row = self._connection.execute("SELECT * FROM trials WHERE key = ?", (key,)).fetchone()
+        row = self._connection.execute(f"{_TRIALS} WHERE key = ?", (key,)).fetchone()
         if row is None:
             raise KeyError(f"{self.path} holds no trial with key {key}")
         curves = self._connection.execute("SELECT * FROM curves WHERE key = ? ORDER BY rowid", (key,))
-        return read_trial(row, _read_curves(curves).get(key, {}))
+        paid = self._connection.execute("SELECT * FROM spending WHERE key = ?", (key,))
+        return read_trial(row, _read_curves(curves).get(key, {}), _read_spendings(paid).get(key))
 
     def trials(
         self,
@@ -228,12 +237,14 @@ class Folder:
                 a protocol lists the keys that are its own.
         """
         rows = self._connection.execute(
-            """SELECT * FROM trials WHERE problem = ifnull(?, problem) AND method = ifnull(?, method)
+            f"""{_TRIALS} WHERE problem = ifnull(?, problem) AND method = ifnull(?, method)
             AND phase = ifnull(?, phase) ORDER BY problem, method, study, confirm, idx, key""",
             (problem, method, None if phase is None else phase.value),
         ).fetchall()
         curves = _read_curves(self._connection.execute("SELECT * FROM curves ORDER BY rowid"))
-        return [read_trial(r, curves.get(r["key"], {})) for r in rows if keys is None or r["key"] in keys]
+        paid = _read_spendings(self._connection.execute("SELECT * FROM spending"))
+        asked = [row for row in rows if keys is None or row["key"] in keys]
+        return [read_trial(row, curves.get(row["key"], {}), paid.get(row["key"])) for row in asked]
 
     def frame(
         self, *, keys: Collection[str] | None = None, revealed: Mapping[str, Curves] | None = None
@@ -256,6 +267,19 @@ class Folder:
         if row is None:
             raise RunFailed(f"The weights of trial {key} were not kept; `optwise rerun` makes them again.")
         return unpack_leaves(row["layout_json"], row["bytes"])
+
+    def best_weights(self, key: str) -> Leaves:
+        """The weights of a trial at its best evaluation, by leaf name.
+
+        Raises:
+            RunFailed: They were not kept.
+        """
+        row = self._connection.execute("SELECT layout_json, bytes FROM best_weights WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise RunFailed(
+                f"The weights of trial {key} at its best evaluation were not kept; `optwise rerun` makes them again."
+            )
+        return self.weights(key) if row["bytes"] is None else unpack_leaves(row["layout_json"], row["bytes"])
 
     def select(self, rule: str, chosen: Mapping[tuple[str, str, int], int | None]) -> None:
         """Note which point each ``(problem, method, study)`` selects under ``rule``.
@@ -298,6 +322,16 @@ def _read_curves(rows: Iterable[sqlite3.Row]) -> dict[str, Curves]:
     for row in rows:
         curves.setdefault(row["key"], {})[row["metric"]] = read_curve(row["steps"], row["values"])
     return curves
+
+
+def _read_spendings(rows: Iterable[sqlite3.Row]) -> dict[str, Spending]:
+    return {row["key"]: read_spending(row["units_json"], row["steps"], row["amounts"]) for row in rows}
+
+
+def _best_row(run: Run) -> tuple[int | None, str | None, bytes | None]:
+    best = None if run.best_weights is None else pack_leaves(run.best_weights.load())
+    final = None if run.weights is None else pack_leaves(run.weights.load())
+    return (run.best_step, None, None) if best in (None, final) else (run.best_step, *best)
 
 
 def _now() -> str:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optwise.core.budget import EXAMPLE_GRADIENTS, EXAMPLES, STEPS
+from optwise.core.budget import EVALUATIONS, EXAMPLE_GRADIENTS, EXAMPLES
 from optwise.store.records import Curve, Curves, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
+AXES = (EXAMPLES, EXAMPLE_GRADIENTS, EVALUATIONS)
 COLUMNS = (
     *("problem", "method", "study", "index", "phase", "seed", "status"),
-    *("step", "split", "metric", "value", EXAMPLES, EXAMPLE_GRADIENTS),
+    *("step", "split", "metric", "value", *AXES),
 )
 _TYPES = {"study": "int64", "index": "int64", "seed": "int64", "step": "int64", "value": "float64"}
 
@@ -23,8 +24,8 @@ _TYPES = {"study": "int64", "index": "int64", "seed": "int64", "step": "int64", 
 def measurement_frame(trials: Iterable[Trial], revealed: Mapping[str, Curves]) -> pd.DataFrame:
     """One row a measurement, in the order of the trials, their metrics and steps.
 
-    The axis columns ``examples`` and ``example-gradients`` are what the trial had paid for at that step: its total
-    times the share of its steps, since every step pays the same but for the short last batch of an epoch.
+    The columns ``examples``, ``example-gradients`` and ``evaluations`` are what the trial had spent at that step by its
+    own counters, NaN where nobody counted.
 
     Args:
         trials: What to list.
@@ -39,7 +40,7 @@ def measurement_frame(trials: Iterable[Trial], revealed: Mapping[str, Curves]) -
     ]
     columns = {}
     for column in COLUMNS:
-        kind = _TYPES.get(column, "float64" if column in (EXAMPLES, EXAMPLE_GRADIENTS) else "str")
+        kind = _TYPES.get(column, "float64" if column in AXES else "str")
         parts = [block[column] for block in blocks]
         columns[column] = pd.Series(np.concatenate(parts) if parts else [], dtype=kind)
     return pd.DataFrame(columns)
@@ -58,12 +59,13 @@ def _block(trial: Trial, metric: str, curve: Curve) -> dict[str, np.ndarray]:
         "metric": short,
     }
     numbers = {"study": name.study, "index": name.index, "seed": trial.seed}
-    taken = trial.counts.get(STEPS, 0)
-    share = steps / taken if taken else np.zeros(len(steps))
+    paid = trial.spending
+    counted = [unit for unit in AXES if unit in paid.amounts]
     return {
         **{column: np.full(len(steps), word, dtype=object) for column, word in words.items()},
         **{column: np.full(len(steps), number, dtype=np.int64) for column, number in numbers.items()},
-        **{unit: share * trial.counts.get(unit, np.nan) for unit in (EXAMPLES, EXAMPLE_GRADIENTS)},
+        **{unit: np.full(len(steps), np.nan) for unit in AXES},
+        **{unit: np.array([paid.at(unit, int(k)) for k in steps]) for unit in counted},
         "step": steps,
         "value": values,
     }

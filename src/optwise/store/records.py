@@ -14,6 +14,7 @@ from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.finding import Finding, Grade, Interval
 from optwise.core.plain import plain
 from optwise.core.run import Measurement, Run, TrialName
+from optwise.core.spending import Spending
 from optwise.core.status import Status
 
 TEST = "test"
@@ -52,6 +53,8 @@ class Trial:
         curves: Metric to steps and values; never one of the test split.
         execution: Fields of :class:`~optwise.core.run.Execution`; empty where there was none.
         chunk: The unit in which it was committed.
+        spending: The counters at each evaluation; spread over the steps where the folder is older than they are.
+        best_step: The evaluation whose weights are kept beside the final ones.
     """
 
     key: str
@@ -70,6 +73,8 @@ class Trial:
     traceback: str
     findings: tuple[Finding, ...]
     certificate: Certificate | None
+    spending: Spending
+    best_step: int | None
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,11 @@ def trial_row(stored: StoredRun, chunk: str) -> dict[str, Any]:
     }
 
 
-def read_trial(row: Mapping[str, Any], curves: Curves) -> Trial:
-    """A trial from its columns and curves."""
+def read_trial(row: Mapping[str, Any], curves: Curves, spending: Spending | None) -> Trial:
+    """A trial from its columns, its curves and its counters."""
+    counts = from_json(row["counts_json"])
+    if spending is None:
+        spending = Spending.spread([int(k) for steps, _ in curves.values() for k in steps], counts)
     return Trial(
         key=row["key"],
         name=TrialName(row["problem"], row["method"], row["study"], row["idx"], bool(row["confirm"])),
@@ -156,7 +164,7 @@ def read_trial(row: Mapping[str, Any], curves: Curves) -> Trial:
         status=Status[row["status"]],
         point=from_json(row["point_json"]),
         method=from_json(row["method_json"]),
-        counts=from_json(row["counts_json"]),
+        counts=counts,
         curves=curves,
         execution=from_json(row["execution_json"]),
         chunk=row["chunk"],
@@ -166,6 +174,8 @@ def read_trial(row: Mapping[str, Any], curves: Curves) -> Trial:
         traceback=row["traceback"],
         findings=tuple(_read_finding(item) for item in from_json(row["findings_json"])),
         certificate=_read_certificate(from_json(row["certificate_json"])),
+        spending=spending,
+        best_step=row["best_step"],
     )
 
 
@@ -195,3 +205,16 @@ def curve_rows(measurements: tuple[Measurement, ...]) -> Iterator[tuple[bool, st
 def read_curve(steps: bytes, values: bytes) -> Curve:
     """A curve from its two BLOBs."""
     return np.frombuffer(steps, "<i8"), np.frombuffer(values, "<f8")
+
+
+def spending_row(spending: Spending) -> tuple[str, bytes, bytes]:
+    """Units, steps and amounts as they are stored."""
+    amounts = np.array([spending.amounts[unit] for unit in spending.amounts], dtype="<f8")
+    return to_json(list(spending.amounts)), np.array(spending.steps, dtype="<i8").tobytes(), amounts.tobytes()
+
+
+def read_spending(units: str, steps: bytes, amounts: bytes) -> Spending:
+    """Read :func:`spending_row`."""
+    names, places = from_json(units), np.frombuffer(steps, "<i8")
+    rows = np.frombuffer(amounts, "<f8").reshape(len(names), len(places))
+    return Spending(tuple(places.tolist()), {n: tuple(row.tolist()) for n, row in zip(names, rows, strict=True)})

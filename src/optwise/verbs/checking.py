@@ -14,6 +14,7 @@ from optwise.core.method import Method, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
 from optwise.core.showing import Card, Shown
+from optwise.engine.allowance import planned_steps
 from optwise.engine.calibration import choose_rung, closed_at, misdeclared, step_seconds
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk
@@ -75,14 +76,17 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
         times = step_seconds(problem, closed, dtype=protocol.dtype)
         for m, method in protocol.methods.items():
             search, confirm = protocol.names(name, m)
-            steps = protocol.budget.steps(
-                batch=problem.batch_size, gradients_per_step=method.gradients_per_step, step_seconds=times[m][0]
+            steps = planned_steps(
+                protocol.budget,
+                problem,
+                gradients_per_step=method.gradients_per_step,
+                step_seconds=times[m].seconds,
             )
             rule = closed[m]
             rung = None
             if isinstance(rule, Rule):
                 rung = choose_rung(problem, [rule], most_rows=64, dtype=protocol.dtype, workers=question.workers)
-            step = min([times[m][0] * 1e6, *(rung.microseconds.values() if rung else ())])
+            step = min([times[m].seconds * 1e6, *(rung.microseconds.values() if rung else ())])
             trials = len(search) + len(confirm)
             total += trials
             seconds += trials * steps * step * 1e-6 * EVALUATION_SHARE / question.workers
@@ -90,7 +94,7 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
                 "dimensions": method.space.dimensions,
                 "trials": trials,
                 "steps": steps,
-                "step_microseconds": times[m][0] * 1e6,
+                "step_microseconds": times[m].seconds * 1e6,
                 "rung": rung.rung if rung else "solo",
                 "reason": rung.reason if rung else "solo: a procedure keeps its own host-side state",
             }

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from optwise.analyses.selecting import select, selection_rule
+from optwise.core.budget import SECONDS, STEPS, Budget, Evaluations, Steps
 from optwise.core.method import Method, Procedure, Rule
 from optwise.core.metric import Direction
 from optwise.core.outcomes import best_value
@@ -19,9 +20,11 @@ from optwise.core.protocol import trial_key
 from optwise.core.run import Phase, TrialName
 from optwise.design.seeds import scramble_seed, trial_seed
 from optwise.design.sobol import sobol_points
+from optwise.engine.allowance import planned_steps
 from optwise.engine.calibration import (
     PROCEDURES,
     RungChoice,
+    TimedStep,
     admission_error,
     choose_rung,
     closed_at,
@@ -47,12 +50,30 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Planned:
-    """How the trials of one method on one problem are executed; committed before trial 1 and kept for good."""
+    """How the trials of one method on one problem are executed; committed before trial 1 and kept for good.
+
+    Args:
+        choice: Rung and rows.
+        step_seconds: Of a solo step.
+        step_timed: What was timed.
+        steps: That spend the budget; of a procedure, at the price its class declares.
+        allowance: The budget in a unit that each run counts itself: that of the protocol, or what seconds were frozen
+            into.
+        step_evaluations: Evaluations that the timed step asked for.
+    """
 
     choice: RungChoice
     step_seconds: float
     step_timed: str
     steps: int
+    allowance: str
+    step_evaluations: float
+
+    @property
+    def budget(self) -> Budget | None:
+        """What ends each trial, ``None`` where that is its steps."""
+        budget = Budget.parse(self.allowance)
+        return None if budget.unit == STEPS else budget
 
 
 @dataclass
@@ -117,7 +138,8 @@ def plan(state: Work) -> None:
         folder.commit_plan({(problem_name, _method_id(n, fresh[n])): _plan_document(p) for n, p in made.items()})
         stored = folder.plans()
         for name, method in question.protocol.methods.items():
-            state.plans[problem_name, name] = _read_plan(stored[problem_name, _method_id(name, method)])
+            document = stored[problem_name, _method_id(name, method)]
+            state.plans[problem_name, name] = _read_plan(document, question.protocol.budget, problem, method)
 
 
 def _measure(state: Work, problem: Problem, methods: Mapping[str, Method]) -> dict[str, Planned]:
@@ -137,11 +159,23 @@ def _measure(state: Work, problem: Problem, methods: Mapping[str, Method]) -> di
                 problem, rules, most_rows=MOST_ROWS, dtype=protocol.dtype, workers=state.question.workers
             )
             shared = shared or choice
-        steps = protocol.budget.steps(
-            batch=problem.batch_size, gradients_per_step=method.gradients_per_step, step_seconds=seconds[name][0]
-        )
-        made[name] = Planned(choice, *seconds[name], steps)
+        timed = seconds[name]
+        steps, allowance = _allowance(protocol.budget, problem, method, timed)
+        made[name] = Planned(choice, timed.seconds, timed.timed, steps, allowance, timed.evaluations)
     return made
+
+
+def _allowance(budget: Budget, problem: Problem, method: Method, timed: TimedStep) -> tuple[int, str]:
+    """Steps that spend a budget, and the budget in a unit that a run counts itself.
+
+    Seconds buy steps of a rule, which all cost the same, and evaluations of a procedure, which may take many in a step.
+    """
+    price = method.gradients_per_step
+    if budget.unit == SECONDS:
+        steps = budget.steps(batch=problem.batch_size, step_seconds=timed.seconds)
+        asks = isinstance(method, Procedure) and timed.evaluations > 0
+        budget = Evaluations(max(1, round(steps * timed.evaluations))) if asks else Steps(steps)
+    return planned_steps(budget, problem, gradients_per_step=price), str(budget)
 
 
 def _shared_choice(problem: Problem, rules: Sequence[Rule], shared: RungChoice | None) -> RungChoice | None:
@@ -226,17 +260,18 @@ def _trial(state: Work, name: TrialName, point: Mapping[str, Any]) -> Trial:
     asked = protocol.methods[name.method]
     method = asked.at_defaults() if name.phase is Phase.DEFAULT else asked.close(point)
     seed = trial_seed(protocol.seed, name.problem, name)
-    steps = state.plans[name.problem, name.method].steps
+    own = state.plans[name.problem, name.method]
     key = trial_key(
         fingerprint=protocol.problems[name.problem]["fingerprint"],
         sampler=protocol.problems[name.problem]["sampler"],
         method=method,
         seed=seed,
-        steps=steps,
-        evaluation_steps=protocol.evaluation_steps(steps),
+        steps=own.steps,
+        evaluation_steps=protocol.evaluation_steps(own.steps),
         dtype=protocol.dtype,
         device=protocol.device,
         versions=versions(),
+        budget=own.budget,
     )
     trial = Trial(name, key, method, seed)
     state.trials[key] = trial
@@ -312,6 +347,8 @@ def _task(state: Work, planned: PlannedChunk, done: set[str]) -> tuple[str, Chun
         splits=("train", "valid", "test") if confirming else ("train", "valid"),
         keep_weights=confirming,
         reason=own.choice.reason if whole else "solo: run again after its chunk was left unfinished",
+        budget=own.budget,
+        keep_best=protocol.metrics[name.problem] if confirming else None,
     )
     return name.problem, chunk
 
@@ -328,6 +365,12 @@ def _plan_document(planned: Planned) -> dict[str, Any]:
     return {**vars(planned), "choice": dict(vars(planned.choice)), "measured": time.strftime("%Y-%m-%d")}
 
 
-def _read_plan(document: Mapping[str, Any]) -> Planned:
+def _read_plan(document: Mapping[str, Any], budget: Budget, problem: Problem, method: Method) -> Planned:
+    """A committed plan. Only seconds are frozen in it; what is counted buys the same steps whenever it is asked."""
     parts = {name: value for name, value in document.items() if name != "measured"}
+    parts.setdefault("step_evaluations", method.gradients_per_step)  # a plan older than this field
+    parts.setdefault("allowance", f"{parts['steps']}steps")
+    if budget.unit != SECONDS:
+        steps = planned_steps(budget, problem, gradients_per_step=method.gradients_per_step)
+        parts |= {"steps": steps, "allowance": str(budget)}
     return Planned(**{**parts, "choice": RungChoice(**parts["choice"])})

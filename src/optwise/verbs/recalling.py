@@ -38,6 +38,8 @@ def run_of(trial: Trial) -> Run:
         name=trial.name,
         point=trial.point,
         key=trial.key,
+        spending=trial.spending,
+        best_step=trial.best_step,
     )
 
 

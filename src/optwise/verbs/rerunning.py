@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from optwise.core.budget import STEPS, Budget
 from optwise.core.errors import BadFolder, UnknownName
 from optwise.core.method import Method
 from optwise.core.problem import Problem
@@ -160,6 +161,7 @@ def _run(
         assert run.name is not None
         trials.append(Trial(run.name, run.key, load_method(run.method.describe()), run.seed))
     steps = int(plan["steps"])
+    budget = Budget.parse(plan.get("allowance", f"{steps}steps"))
     chunk = Chunk(
         id="rerun",
         rung=rung,
@@ -171,6 +173,8 @@ def _run(
         trials=tuple(trials),
         keep_weights=True,
         reason="rerun",
+        budget=None if budget.unit == STEPS else budget,
+        keep_best=protocol.metrics[problem.name],
     )
     return run_chunk(problem, chunk).runs
 

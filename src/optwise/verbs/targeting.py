@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from optwise.analyses.selecting import select
+from optwise.core.budget import STEPS
 from optwise.core.errors import BadProtocol, RunFailed
 from optwise.core.method import Rule
 from optwise.core.metric import Direction, Target
@@ -18,6 +19,7 @@ from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
 from optwise.core.showing import Card, Shown
 from optwise.design.sobol import sobol_points
+from optwise.engine.allowance import planned_steps
 from optwise.engine.calibration import PROCEDURES, choose_rung, closed_at, even_split
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.executors import Executor, executor_of
@@ -217,7 +219,7 @@ def _searches(question: Question, problem: Problem, label: str) -> list[Chunk]:
         if rules
         else PROCEDURES
     )
-    steps = protocol.budget.steps(batch=problem.batch_size, gradients_per_step=method.gradients_per_step)
+    steps = planned_steps(protocol.budget, problem, gradients_per_step=method.gradients_per_step)
     return _chunked(
         Chunk(
             id=f"{TAG}/{label}/search",
@@ -229,6 +231,7 @@ def _searches(question: Question, problem: Problem, label: str) -> list[Chunk]:
             device=protocol.device,
             trials=tuple(trials),
             reason=choice.reason,
+            budget=None if protocol.budget.unit == STEPS else protocol.budget,
         )
     )
 
