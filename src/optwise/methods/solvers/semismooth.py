@@ -86,7 +86,8 @@ class SmallProblem:
     def __init__(self, system: ActiveSystem, penalty: Penalty) -> None:
         self._system, self._penalty = system, penalty
         curvature = float(system.diagonal.mean())
-        self._step = 1.0 / curvature if 0.0 < curvature < math.inf else 1.0
+        self._flattest = math.sqrt(torch.finfo(system.diagonal.dtype).tiny)  # the inverse of less may overflow
+        self._step = 1.0 / max(curvature, self._flattest) if 0.0 < curvature < math.inf else 1.0
         self._largest = 0.0
         self._admitted = math.inf  # coordinates that may leave zero in one step
         self.steps = 0
@@ -245,4 +246,4 @@ class SmallProblem:
             v = self._system.times(v / length)
             length = float(torch.linalg.vector_norm(v))
             largest = max(largest, length)
-        return max(1.1 * largest, float(self._system.diagonal.max()), torch.finfo(start.dtype).tiny)
+        return max(1.1 * largest, float(self._system.diagonal.max()), self._flattest)

@@ -35,7 +35,7 @@ LONGEST = 1e4
 REFUSALS = 8
 """Times in a row that damping is raised."""
 PATIENCE = 3
-"""Iterations in a row without progress after which rounding has the last word."""
+"""Iterations in a row with no lower value, measure or violation after which rounding has the last word."""
 
 
 @final
@@ -109,10 +109,13 @@ class SemismoothNewton(Solver):
             point, refused = new, 0
             damping = damping / LOWERED if damping > least_damping else 0.0
             H = H if constant else None
-            value, violations = point.value + problem.g(point.w), part.violation(point.w, point.gradient)
+            before, value = value, point.value + problem.g(point.w)
+            violations = part.violation(point.w, point.gradient)
             bound.offer(point.w, point.value, point.gradient, slopes=_slopes(problem, point))
             measure = bound.measure(value, float(torch.linalg.vector_norm(violations)))
-            idle = 0 if measure < 0.9 * least or float(violations.max()) < 0.9 * largest else idle + 1
+            fell = value < before - rounding(w.dtype) * abs(before)
+            better = fell or measure < 0.9 * least or float(violations.max()) < 0.9 * largest
+            idle = 0 if better else idle + 1
             least = min(least, measure)
             yield Iterate(point.w, value, step, measure, bound.dual)
 
