@@ -29,7 +29,7 @@ _SHOWN = {
     **dict.fromkeys(("boundary", "density", "infeasible-share", "infeasible"), "axes"),
     **dict.fromkeys(("late-variance", "still-improving", "too-long"), "curves"),
     **dict.fromkeys(("equal-budget", "equal-budget-margin"), "budget"),
-    **dict.fromkeys(("borrowed-space",), "ledger"),
+    **dict.fromkeys(("borrowed-space", "equal-spending"), "ledger"),
     **dict.fromkeys(("inclusion",), "table"),
     **dict.fromkeys(("prediction",), "predictions"),
 }

@@ -13,6 +13,7 @@ from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
 from optwise.analyses.predictions import predictions
 from optwise.analyses.ranking import Observations, Verdict, leader, verdicts
 from optwise.analyses.sentences import effort_sentence, pair_sentence, verdict_sentence
+from optwise.analyses.spending_check import equal_spending
 from optwise.analyses.subject import Subject
 from optwise.analyses.summaries import method_summary
 from optwise.core.finding import Finding
@@ -188,7 +189,11 @@ def _checks(
         winner_shares=stability,
         per_step={name: scorer.per_step(problem, name) for name in protocol.methods},
     )
-    return [*chain.from_iterable(per_method), *across]
+    everything = {
+        name: [run for phase in Phase for run in scorer.of(problem, name, phase)] for name in protocol.methods
+    }
+    spending = equal_spending(problem, everything, budget=protocol.budget, axis=protocol.axis)
+    return [*chain.from_iterable(per_method), *across, *spending]
 
 
 def _check(finding: Finding) -> dict[str, Any]:
