@@ -58,13 +58,8 @@ if TYPE_CHECKING:
         WarmupLinear,
         WarmupStableDecay,
     )
-    from optwise.verbs.checking import check
-    from optwise.verbs.comparing import compare
-    from optwise.verbs.explaining import explain
+    from optwise.public import check, compare, explain, predict, set_target, solve
     from optwise.verbs.graphing import draw_graph
-    from optwise.verbs.predicting import predict
-    from optwise.verbs.solving import solve
-    from optwise.verbs.targeting import set_target
 
     __version__: str
 
@@ -159,9 +154,8 @@ _HOMES = (
     *("core.finding", "core.forecast", "core.loss", "core.method", "core.metric", "core.operator", "core.penalty"),
     *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.smooth", "core.solver", "core.space"),
     *("core.status", "methods"),
-    *("verbs.checking", "verbs.comparing", "verbs.explaining", "verbs.graphing", "verbs.predicting", "verbs.solving"),
-    *("verbs.targeting", "analyses.convexity_check", "analyses.gradient_check", "analyses.prox_check"),
-    "analyses.set_check",
+    *("analyses.convexity_check", "analyses.gradient_check", "analyses.prox_check", "analyses.set_check"),
+    *("verbs.graphing", "public"),
 )
 _ROOMS = ("methods", "problems", "theory")
 

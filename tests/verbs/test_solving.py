@@ -285,7 +285,7 @@ def test_the_document_is_json_and_holds_everything_but_the_weights():
 
 X, Y = data()
 REFUSED = [
-    ("no problem", lambda: ow.solve("lasso"), BadProblem, "'lasso' is no Problem"),
+    ("no problem", lambda: ow.solve(3), BadProblem, "3 is no Problem"),
     ("no tolerance", lambda: ow.solve(lasso(), tol=0.0), BadProtocol, "tol is 0"),
     ("a tolerance in percent", lambda: ow.solve(lasso(), tol=5), BadProtocol, "tol is 5"),
     ("below float64", lambda: ow.solve(lasso(), tol=1e-16), BadProtocol, "float64 cannot be certified below"),
@@ -293,7 +293,7 @@ REFUSED = [
     ("no time", lambda: ow.solve(lasso(), max_seconds=0), BadProtocol, "max_seconds is 0"),
     ("an unknown solver", lambda: ow.solve(lasso(), method="fsita"), UnknownName, "Did you mean 'fista'"),
     ("a rule", lambda: ow.solve(lasso(), method=ow.SGD(lr=0.1)), BadMethod, "sgd is no solver"),
-    ("a class", lambda: ow.solve(lasso(), method=Cholesky), BadMethod, "is no solver"),
+    ("a class", lambda: ow.solve(lasso(), method=ow.SGD), BadMethod, "is no solver"),
     ("a penalty ignored", lambda: ow.solve(lasso(), method="lbfgs"), UnmetNeed, "would ignore it"),
     ("no bounds", lambda: ow.solve(bowl(), method="lbfgsb"), UnmetNeed, "needs bounds"),
     ("not convex", lambda: ow.solve(bowl(), method=Picky()), UnmetNeed, "picky needs convexity of the objective"),

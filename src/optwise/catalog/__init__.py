@@ -2,6 +2,7 @@
 
 from optwise.catalog.methods import load_method, load_methods, load_schedule, method_of
 from optwise.catalog.problems import load_problem
+from optwise.catalog.resolving import resolve
 from optwise.catalog.studies import load_study
 
-__all__ = ["load_method", "load_methods", "load_problem", "load_schedule", "load_study", "method_of"]
+__all__ = ["load_method", "load_methods", "load_problem", "load_schedule", "load_study", "method_of", "resolve"]

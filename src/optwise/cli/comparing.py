@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from optwise.cli import options
 from optwise.cli.printing import say, show, show_json, show_verdict, stdout_for
-from optwise.cli.questions import Question, read_question
+from optwise.cli.questions import read_question
+
+if TYPE_CHECKING:
+    from optwise.catalog.resolving import Resolved
 
 
 def check(
@@ -110,7 +113,7 @@ def compare(
         show(f"{took}\n{page}")
 
 
-def _check(question: Question, *, json_only: bool) -> None:
+def _check(question: Resolved, *, json_only: bool) -> None:
     from optwise.verbs.checking import check as predict
 
     # where results would lie is nothing that can be predicted

@@ -18,6 +18,7 @@ from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
 from optwise.core.sampler import Full, Poisson, Shuffled, Stream, WithReplacement, describe
 from optwise.core.schedule import Schedule
+from optwise.core.showing import brief
 from optwise.engine.executors import EXECUTORS, ExecutorName
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, Torch
 from optwise.numerics.statistics import fewest_studies
@@ -181,13 +182,13 @@ def named_problems(problems: Problem | Sequence[Problem], batch_size: int | None
     Raises:
         CallerError: None, one that is no problem, two of one name, a name with a slash, a batch of no data.
     """
-    given = [problems] if isinstance(problems, Problem) else list(problems)
+    given = [problems] if isinstance(problems, Problem | str) or not isinstance(problems, Iterable) else list(problems)
     if not given:
         raise BadProtocol("No problem was given; name at least one, as in digits-mlp.")
     named: dict[str, Problem] = {}
     for problem in given:
         if not isinstance(problem, Problem):
-            raise BadProblem(f"{problem!r} is no Problem; make one with ow.problems.from_module or name one.")
+            raise BadProblem(f"{brief(problem)} is no Problem; make one with ow.problems.from_module or name one.")
         if problem.name in named:
             raise BadProtocol(f"Two problems are called {problem.name!r}; give each a name of its own.")
         if "/" in problem.name:
@@ -246,7 +247,9 @@ def _method(asked: Method | type) -> Method:
         return asked()
     if isinstance(asked, type) and issubclass(asked, torch.optim.Optimizer):
         return Torch(asked)
-    raise BadMethod(f"{asked!r} is no method; give a Method such as ow.AdamW(), or a torch.optim.Optimizer class.")
+    raise BadMethod(
+        f"{brief(asked)} is no method; give a Method such as ow.AdamW(), a torch.optim.Optimizer class, or a name."
+    )
 
 
 def _match(problem: Problem, method: Method) -> None:

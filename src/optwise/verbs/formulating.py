@@ -18,6 +18,7 @@ from optwise.core.errors import BadProblem, BadProtocol
 from optwise.core.layout import Layout
 from optwise.core.problem import Problem
 from optwise.core.sampler import Full
+from optwise.core.showing import brief
 
 TOL = 1e-6
 """What a certificate must reach unless somebody says otherwise."""
@@ -85,7 +86,7 @@ def _exact(problem: Problem, tol: float) -> Composite:
 def prepared(problem: Problem, tol: float, max_seconds: float | None, w0: Any) -> tuple[Formulated, Tensor]:
     """What a caller asked for, checked before any work: the problem made ready, and where to start [p]."""
     if not isinstance(problem, Problem):
-        raise BadProblem(f"{problem!r} is no Problem; make one, as in ow.problems.lasso(X, y, weight=0.1).")
+        raise BadProblem(f"{brief(problem)} is no Problem; make one, as in ow.problems.lasso(X, y, weight=0.1).")
     if not (isinstance(tol, int | float) and 0 < tol < 1):
         raise BadProtocol(f"tol is {tol}; give a number between 0 and 1, as in 1e-6.")
     if max_seconds is not None and not max_seconds > 0:
