@@ -17,7 +17,7 @@ from optwise.core.certificate import CertificateKind
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName, UnmetNeed
 from optwise.core.solver import CONVEX, SMOOTH, Iterate, Solver
 from optwise.core.status import Status
-from optwise.methods.solvers import SOLVERS, Cholesky
+from optwise.methods.solvers import SOLVERS
 from optwise.verbs.solutions import certified, solution_document, solution_text
 
 

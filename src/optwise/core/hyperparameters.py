@@ -130,6 +130,8 @@ def _flag(where: str, value: Any) -> Any:
 
 def _several(where: str, value: Any, shipped: tuple[Any, ...]) -> tuple[Any, ...]:
     values = value.tolist() if isinstance(value, np.ndarray | Tensor) and value.ndim == 1 else value
+    if isinstance(values, tuple | list) and not shipped:  # an empty default says nothing of what may stand there
+        return tuple(values)
     if not isinstance(values, tuple | list) or len(values) != len(shipped):
         name = where.rpartition(".")[2]
         count = _COUNTS.get(len(shipped), str(len(shipped)))
