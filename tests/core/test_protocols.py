@@ -42,6 +42,8 @@ SAME_FOLDER = {
     "resamples": 100,
     "device": "cuda",
     "scientific": {},
+    "against": "sgd",
+    "looks": (4, 8),
 }
 OTHER_FOLDER = {
     "budget": Steps(41),

@@ -59,7 +59,7 @@ def test_a_target_set_later_times_what_was_confirmed(done):
     (problem,) = document["problems"].values()
     for name, method in problem["methods"].items():
         own = [r for r in done.runs if (r.name.method, r.name.phase.value) == (name, "confirm")]
-        times = [next((k for k, v in run.curve("valid/loss") if v <= 0.9), math.inf) for run in own]
+        times = [math.inf if (k := run.steps_to(ow.AtMost("valid/loss", 0.9))) is None else k for run in own]
         assert method["confirm"]["time_to_target"]["misses"] == sum(map(math.isinf, times))
         assert method["confirm"]["time_to_target"]["restricted_mean"] == sum(min(t, 20) for t in times) / len(times)
     assert document["selection"].startswith("as confirmed under the protocol that ran")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optwise.analyses.boundary_check import boundary
@@ -77,7 +77,7 @@ def problem_checks(
     search: Mapping[str, Sequence[Run]],
     verdicts: Sequence[Mapping[str, Any]],
     winner_shares: Mapping[str, float],
-    per_step: Mapping[str, float] | None = None,
+    spent: Callable[[Run, float], float] | None = None,
 ) -> list[Finding]:
     """Every rule that concerns several methods on one problem, passes included.
 
@@ -90,13 +90,13 @@ def problem_checks(
         search: Method to its explore trials.
         verdicts: As in the results document.
         winner_shares: Method to the share of resampled sets of studies that it wins.
-        per_step: Method to units of the axis that a step costs it.
+        spent: What a run had spent on the axis after some steps.
     """
     subjects = {name: Subject(problem, name, metric, direction, target) for name in search}
     claims = [v for v in verdicts if v["words"] in (FASTER, BETTER) and {v["a"], v["b"]} <= set(subjects)]
     found = [
         *inclusion(problem, classes, verdicts),
-        *(equal_budget(subjects[v["a"]], subjects[v["b"]], search, per_step=per_step) for v in claims),
+        *(equal_budget(subjects[v["a"]], subjects[v["b"]], search, spent=spent) for v in claims),
         winner_stability(problem, winner_shares),
     ]
     return [finding for finding in found if finding is not None]

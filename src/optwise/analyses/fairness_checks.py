@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def equal_budget(
     loser: Subject,
     search: Mapping[str, Sequence[Run]],
     *,
-    per_step: Mapping[str, float] | None = None,
+    spent: Callable[[Run, float], float] | None = None,
 ) -> Finding | None:
     """Does the winner still win when both methods search with the smaller number of trials?
 
@@ -101,9 +101,9 @@ def equal_budget(
         winner: The better method of a claim.
         loser: The other.
         search: Method to its explore trials.
-        per_step: Method to units of the axis a step costs, where time counts; 1 where not named.
+        spent: What a run had spent on the axis after some steps; the steps themselves where not given.
     """
-    studies = [_studies(s, search[s.method], (per_step or {}).get(s.method, 1.0)) for s in (winner, loser)]
+    studies = [_studies(s, search[s.method], spent or _steps) for s in (winner, loser)]
     if not all(studies):
         return None
     k = min(min(map(len, of_one)) for of_one in studies)
@@ -151,22 +151,26 @@ def winner_stability(problem: str, shares: Mapping[str, float]) -> Finding | Non
     )
 
 
-def _studies(subject: Subject, search: Sequence[Run], per_step: float) -> list[list[float]]:
+def _studies(subject: Subject, search: Sequence[Run], spent: Callable[[Run, float], float]) -> list[list[float]]:
     """Per study, what each trial was worth to the rule that selects: time where there is a target, else cost."""
     studies: dict[int, list[float]] = {}
     for run in search:
         if run.name is not None:
-            studies.setdefault(run.name.study, []).append(_worth(subject, run, per_step))
+            studies.setdefault(run.name.study, []).append(_worth(subject, run, spent))
     return list(studies.values())
 
 
-def _worth(subject: Subject, run: Run, per_step: float) -> float:
+def _worth(subject: Subject, run: Run, spent: Callable[[Run, float], float]) -> float:
     if not subject.feasible(run):
         return math.inf
     if subject.target is None:
         return subject.cost(run)
     step = steps_to_target(run, subject.target)
-    return math.inf if step is None else step * per_step
+    return math.inf if step is None else spent(run, step)
+
+
+def _steps(_: Run, step: float) -> float:
+    return step
 
 
 def _chance(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], k: int) -> float:

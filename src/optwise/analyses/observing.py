@@ -1,25 +1,33 @@
-"""One protocol's view of the runs of a folder: times, values, and the one number of each study."""
+"""One protocol's view of the runs of a folder: times, values, and what each study is compared by."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from optwise.analyses.ranking import Observations
-from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
+from optwise.analyses.observations import Observations, Studies
+from optwise.core.budget import SECONDS
 from optwise.core.metric import Direction, Target
 from optwise.core.outcomes import best_value, steps_to_target
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
-from optwise.core.status import Status
-from optwise.numerics.statistics import restricted_mean
+from optwise.core.spending import StepTime
 
 HORIZON = "needs_horizon"
 RAN = "ran"
 """In a shortened plan, the steps that were run."""
+
+
+class Arrival(NamedTuple):
+    """A time that is known to lie above ``low`` and at most at ``high``; both infinite for a miss."""
+
+    low: float
+    high: float
+
+
+MISS = Arrival(math.inf, math.inf)
 
 
 class Scorer:
@@ -39,10 +47,15 @@ class Scorer:
         for run in runs:
             assert run.name is not None
             self._by.setdefault((run.name.problem, run.name.method, run.name.phase), []).append(run)
+        self._limits: dict[str, float] = {}
 
     def of(self, problem: str, method: str, phase: Phase) -> list[Run]:
         """The runs of one phase, in the order of their addresses."""
         return self._by.get((problem, method, phase), [])
+
+    def everything(self, problem: str, method: str) -> list[Run]:
+        """All runs of a method on a problem."""
+        return [run for phase in Phase for run in self.of(problem, method, phase)]
 
     def plan(self, problem: str, method: str) -> Mapping[str, Any]:
         """How the trials of a method were executed."""
@@ -54,27 +67,67 @@ class Scorer:
         metric = self.protocol.metrics[problem].rpartition("/")[2]
         return Direction(self.protocol.problems[problem]["metrics"][metric])
 
-    def per_step(self, problem: str, method: str, axis: str | None = None) -> float:
-        """Units of the axis that one step costs: a constant of the method, so that batching cannot change it."""
-        plan, axis = self.plan(problem, method), axis or self.protocol.axis
-        if axis == SECONDS:
-            return float(plan["step_seconds"])
-        if axis == STEPS:
-            return 1.0
-        batch = float(self.protocol.problems[problem]["batch_size"])
-        gradients = float(plan["gradients_per_step"]) if axis == EXAMPLE_GRADIENTS else 1.0
-        measured = [
-            r.counts[axis] / r.counts["steps"]
-            for r in self.of(problem, method, Phase.DEFAULT)
-            if r.status is Status.BUDGET_SPENT and r.counts.get("steps")
-        ]
-        return float(np.median(measured)) if measured else batch * gradients
+    def timing(self, problem: str, method: str) -> StepTime:
+        """How long the steps of a method take, timed alone."""
+        return step_time(self.plan(problem, method))
 
-    def times(self, problem: str, method: str, runs: Sequence[Run], target: Target) -> list[float]:
-        """Time of each run on the axis; a miss is infinite. A target met at the start counts one step."""
-        unit = self.per_step(problem, method)
-        steps = [steps_to_target(run, target) for run in runs]
-        return [math.inf if k is None else max(k, 1) * unit for k in steps]
+    def spent(self, run: Run, step: float) -> float:
+        """What a run had spent on the axis after ``step`` steps, by its own counters."""
+        assert run.name is not None
+        if self.protocol.axis != SECONDS:
+            return run.spent(self.protocol.axis, step)
+        return run.spent(SECONDS, step, timing=self.timing(run.name.problem, run.name.method))
+
+    def limit(self, problem: str) -> float:
+        """Up to what amount on the axis every method of the problem was observed: the least that any could spend.
+
+        A later hit counts as a miss, or a method would be ahead for a larger budget. Infinite where no run of any
+        method came to its end.
+        """
+        if problem not in self._limits:
+            most = []
+            for method in self.protocol.methods:
+                ended = [run for run in self.everything(problem, method) if run.ended_whole and run.evaluations_at()]
+                most += [max(self.spent(run, run.evaluations_at()[-1]) for run in ended)] if ended else []
+            self._limits[problem] = min((amount for amount in most if amount > 0), default=math.inf)
+        return self._limits[problem]
+
+    def arrival(self, run: Run, target: Target) -> Arrival:
+        """When a run reached the target on the axis: after the evaluation before, at the latest at its own."""
+        step = steps_to_target(run, target)
+        if step is None:
+            return MISS
+        measured = [k for k, _ in run.curve(target.metric)]
+        step = step or next((k for k in measured if k > 0), 1)  # one met at the start takes the first step
+        before = max((k for k in measured if k < step), default=0)
+        high, begun = self.spent(run, step), self.spent(run, before)
+        if not high <= self.limit(_problem(run)) * (1 + 1e-9):
+            return MISS
+        return Arrival(begun + (high - begun) / max(1, step - before), high)  # a step later than the one before
+
+    def times(self, runs: Sequence[Run], target: Target) -> list[float]:
+        """Time of each run on the axis; a miss is infinite."""
+        return [self.arrival(run, target).high for run in runs]
+
+    def grid(self, problem: str, method: str) -> tuple[float, ...] | None:
+        """The amounts at which every whole confirmation was measured; ``None`` where they differ."""
+        limit = self.limit(problem)
+        found = {
+            tuple(round(self.spent(run, k) / limit, 9) for k in run.evaluations_at())
+            for run in self.of(problem, method, Phase.CONFIRM)
+            if run.ended_whole
+        }
+        return next(iter(found)) if len(found) == 1 and math.isfinite(limit) else None
+
+    def resolution(self, problem: str, methods: Sequence[str] | None = None) -> float:
+        """The widest gap between two evaluations of any whole confirmation: times are known no better than this."""
+        gaps = [0.0]
+        for method in self.protocol.methods if methods is None else methods:
+            for run in self.of(problem, method, Phase.CONFIRM):
+                if run.ended_whole:
+                    spent = [self.spent(run, k) for k in run.evaluations_at()]
+                    gaps += [b - a for a, b in itertools.pairwise(spent)]
+        return max(gaps)
 
     def evaluation_steps(self, problem: str, method: str) -> tuple[int, ...]:
         """When whole runs were measured; under a shortened budget, as far as that reaches."""
@@ -82,32 +135,66 @@ class Scorer:
         ran = self.protocol.evaluation_steps(int(plan.get(RAN, plan["steps"])))
         return tuple(k for k in ran if k <= int(plan["steps"]))
 
-    def observations(self, problem: str, method: str) -> Observations:
-        """One number per study, lower is better. A study without a feasible trial misses; none at all is no number."""
-        protocol, target = self.protocol, self.protocol.targets[problem]
+    def studies(self, problem: str, method: str) -> list[list[Run]] | None:
+        """The confirmations of each study; ``None`` where no study found a feasible trial.
+
+        A study without a selection has none. A closed method on a deterministic problem is one number, however often it
+        is run.
+        """
+        protocol = self.protocol
         confirmations, is_open = self.of(problem, method, Phase.CONFIRM), protocol.methods[method].is_open
         if all(run.infeasible for run in confirmations) and not (is_open and confirmations):
-            return Observations((), (), feasible=False)
-        groups = {study: by_study(confirmations).get(study, []) for study in range(protocol.studies)}
-        certain = protocol.problems[problem]["deterministic"] and not is_open
-        if certain:
-            groups = {0: groups[0]}  # a certain number is one observation, however often it is run
-        limit = self.plan(problem, method)["steps"] * self.per_step(problem, method)
-        sign = self.direction(problem).sign
-        values, censored = [], []
-        for runs in groups.values():
-            if not runs:
-                values.append(math.inf if target is None else limit)
-                censored.append(True)
-            elif target is None:
-                scores = [best_value(r, protocol.metrics[problem], self.direction(problem)) * sign for r in runs]
-                values.append(float(np.mean(scores)))
-                censored.append(not math.isfinite(values[-1]))
-            else:
-                times = self.times(problem, method, runs, target)
-                values.append(restricted_mean(times, limit))
-                censored.append(not any(map(math.isfinite, times)))
-        return Observations(tuple(values), tuple(censored), certain=certain)
+            return None
+        groups = by_study(confirmations)
+        if self.certain(problem, method):
+            return [groups[0][:1]]
+        return [groups.get(study, []) for study in range(protocol.studies)]
+
+    def certain(self, problem: str, method: str) -> bool:
+        """Whether chance has no part: a closed method on a deterministic problem."""
+        return bool(self.protocol.problems[problem]["deterministic"]) and not self.protocol.methods[method].is_open
+
+    def observations(self, problem: str, method: str, target: Target | None) -> Observations:
+        """The seeds of each study: times to the target, or best values of the metric, turned so that lower is better.
+
+        A study without a selection misses with every seed.
+        """
+        studies = self.studies(problem, method)
+        if studies is None:
+            return Observations((), feasible=False)
+        certain = self.certain(problem, method)
+        if target is None:
+            metric, direction = self.protocol.metrics[problem], self.direction(problem)
+            values = [[best_value(run, metric, direction) * direction.sign for run in runs] for runs in studies]
+            return Observations(self._filled(values), certain=certain)
+        arrivals = [[self.arrival(run, target) for run in runs] for runs in studies]
+        return Observations(
+            self._filled([[a.high for a in study] for study in arrivals]),
+            self._filled([[a.low for a in study] for study in arrivals]),
+            limit=self.limit(problem),
+            grid=self.grid(problem, method),
+            certain=certain,
+        )
+
+    def _filled(self, studies: Sequence[Sequence[float]]) -> Studies:
+        nothing = (math.inf,) * self.protocol.seeds
+        return tuple(tuple(study) or nothing for study in studies)
+
+    def apart(self, problem: str) -> dict[tuple[str, str], str]:
+        """Pairs whose seconds cannot be compared, because they were timed apart, with the reason."""
+        if self.protocol.axis != SECONDS or self.protocol.targets[problem] is None:
+            return {}
+        session = {method: self.timing(problem, method).session for method in self.protocol.methods}
+        return {
+            (a, b): "they were timed apart: run the same `optwise compare` again, which times them together"
+            for a, b in itertools.combinations(session, 2)
+            if session[a] != session[b]
+        }
+
+
+def step_time(plan: Mapping[str, Any]) -> StepTime:
+    """How long the steps of a plan's method take."""
+    return StepTime(float(plan["step_seconds"]))
 
 
 def by_study(runs: Sequence[Run]) -> dict[int, list[Run]]:
@@ -122,3 +209,8 @@ def by_study(runs: Sequence[Run]) -> dict[int, list[Run]]:
 def finite_or_none(number: float | None) -> float | None:
     """A number as JSON holds it: ``None`` where it is missing or not finite."""
     return number if number is not None and math.isfinite(number) else None
+
+
+def _problem(run: Run) -> str:
+    assert run.name is not None
+    return run.name.problem

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import ceil, comb
 
 import numpy as np
 
-from optwise.numerics.statistics import compare_studies, holm, reaches_level
+from optwise.analyses.observations import Observations, in_order
+from optwise.numerics.permutation import StudyComparison
+from optwise.numerics.power import smallest_ratio
+from optwise.numerics.sequential import nominal_level, overall_p
+from optwise.numerics.statistics import compare_studies, fewest_for, holm, reaches_level
 
 FASTER = "faster"
 BETTER = "better"
 EQUIVALENT = "equivalent within margin"
 NOT_SEPARATED = "not separated"
 NOT_COMPARABLE = "not comparable"
+NOBODY = "no run reached it"
+
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Observations:
-    """What a comparison infers from: one number per study of one method, lower is better.
+class Asked:
+    """What is asked of the observations.
 
     Args:
-        values: Mean over the confirmation seeds of each study: time on the axis, a miss counting the full budget; or
-            the selection metric, turned so that lower is better.
-        censored: Studies whose number is only a bound: no seed reached the target.
-        feasible: Whether any study found a feasible trial.
-        certain: Whether chance has no part in the one number: a closed method on a deterministic problem.
+        level: Claims need an adjusted p-value of at most ``1 - level``; the intervals hold together at this level.
+        margin: Relative; ratios inside ``[1 / (1 + margin), 1 + margin]`` are equivalent.
+        timed: Whether numbers are times (the word is *faster*) or values (*better*).
+        log: Whether ratios make sense; differences otherwise, which have no margin.
+        against: The one method whose pairs are asked about, named before any trial; ``None`` asks about all pairs.
+        looks: Numbers of studies at which a sequential design looks; empty for one look at all of them.
+        evaluations: Of each run, its start included.
+        apart: Pairs that cannot be compared, with the reason.
     """
 
-    values: tuple[float, ...]
-    censored: tuple[bool, ...]
-    feasible: bool = True
-    certain: bool = False
+    level: float
+    margin: float
+    timed: bool
+    log: bool = True
+    against: str | None = None
+    looks: tuple[int, ...] = ()
+    evaluations: int | None = None
+    apart: Mapping[Pair, str] | None = None
 
-    @property
-    def median(self) -> float:
-        """Over the studies."""
-        return float(np.median(self.values)) if self.values else math.inf
+    def share(self, pairs: int) -> float:
+        """What a p-value of one look must reach where ``pairs`` share the level."""
+        alpha = (1 - self.level) / max(1, pairs)
+        return nominal_level(alpha, self.looks) if self.looks else alpha
 
 
 @dataclass(frozen=True)
@@ -50,16 +64,20 @@ class Verdict:
         a: Name.
         b: Name.
         words: One of five.
-        because: Why the methods are not comparable; empty elsewhere.
-        ratio: a's number over b's by Hodges and Lehmann; ``None`` where numbers are differences or there are none.
+        because: Why the methods are not comparable, or that nobody arrived; empty elsewhere.
+        ratio: a's number over b's; ``None`` where numbers are differences or misses leave it open.
         low: End of its interval, ``None`` where misses or few studies leave it open.
         high: Likewise.
         difference: a's number minus b's, where numbers are differences.
-        p: Of the permutation test, ``None`` without one.
-        p_adjusted: After Holm over the pairs of this problem.
-        p_a_better: Share of pairs of studies that a wins.
+        p: Of the permutation test, ``None`` without one; of several looks the smallest.
+        p_adjusted: After the looks and Holm over the pairs that are asked about.
+        share: Share of pairs of studies that a wins.
         n: Studies of each method, the smaller count.
         studies_needed: The fewest studies with which any pair could reach the level; ``None`` where these suffice.
+        misses_a, misses_b: Seeds that did not arrive.
+        evaluations_needed: How many evaluations could show equivalence, where these are too coarse for the margin.
+        separated_at: Studies after which a sequential design claimed it.
+        smallest: The smallest true ratio that these studies find four times in five.
     """
 
     a: str
@@ -72,151 +90,273 @@ class Verdict:
     difference: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
-    p_a_better: float | None = None
+    share: float | None = None
     n: int = 0
     studies_needed: int | None = None
+    misses_a: int = 0
+    misses_b: int = 0
+    evaluations_needed: int | None = None
+    separated_at: int | None = None
+    smallest: float | None = None
+
+    @property
+    def claims(self) -> bool:
+        """Whether one of the two is ahead."""
+        return self.words in (FASTER, BETTER)
+
+    @property
+    def bound(self) -> str | None:
+        """``at least`` where misses leave one end of the interval open."""
+        return "at least" if (self.low is None) != (self.high is None) else None
 
 
-def verdicts(
-    observations: Mapping[str, Observations], *, level: float, margin: float, timed: bool, log: bool = True
-) -> list[Verdict]:
-    """A verdict for every pair, in the order of ``observations``.
+def asked_pairs(names: Collection[str], against: str | None) -> list[Pair]:
+    """All pairs in the order of ``names``, or those of one method."""
+    return [pair for pair in combinations(names, 2) if against is None or against in pair]
 
-    Words, in this order: *not comparable* where a method has no feasible trial; *equivalent within margin* where the
-    interval lies inside it; *faster* or *better* where the adjusted p-value allows; else *not separated*. Where even a
-    clean sweep could not reach the level, the only word is *not separated*, with the number of studies that could.
+
+def verdicts(observations: Mapping[str, Observations], asked: Asked) -> list[Verdict]:
+    """A verdict for every pair that is asked about, in the order of ``observations``.
+
+    Words, in this order: *not comparable* where a method has no feasible trial, or was timed apart; *equivalent within
+    margin* where the interval lies inside it; *faster* or *better* where the adjusted p-value allows; else *not
+    separated*. Where even a clean sweep could not reach the level, or no run of either arrived, the only word is *not
+    separated*, with what could change it.
+
+    Interval and word agree: the intervals of all pairs hold together at the level (each at that of its share), those of
+    *not separated* pairs hold 1, and where Holm's steps claim more than equal shares would, the end stops at 1.
 
     Args:
         observations: Method to its studies.
-        level: Claims need an adjusted p-value of at most ``1 - level``.
-        margin: Relative; ratios inside ``[1 / (1 + margin), 1 + margin]`` are equivalent.
-        timed: Whether numbers are times (the word is *faster*) or values (*better*).
-        log: Whether ratios make sense; differences otherwise, which have no margin.
+        asked: The question.
     """
-    pairs = list(combinations(observations, 2))
-    usable = [(a, b) for a, b in pairs if _unusable(observations, a, b) == ""]
-    tested = {pair: _compare(observations, *pair, level=level, log=log) for pair in usable}
-    with_test = [pair for pair in usable if tested[pair].p is not None]
-    adjusted = (
-        dict(zip(with_test, holm([tested[pair].p or 0.0 for pair in with_test]), strict=True)) if with_test else {}
-    )
+    pairs = asked_pairs(observations, asked.against)
+    reasons = {pair: _unusable(observations, *pair) or (asked.apart or {}).get(pair, "") for pair in pairs}
+    usable = [pair for pair in pairs if not reasons[pair]]
+    tested = [pair for pair in usable if not _certain(observations, pair)]
+    looked = {pair: _look(observations, pair, asked, len(tested)) for pair in tested}
+    adjusted = holm([looked[pair].worth for pair in tested]) if tested else ()
+    claimed = dict(zip(tested, map(float, adjusted), strict=True))
     found = []
-    for a, b in pairs:
-        because = _unusable(observations, a, b)
-        if because:
-            found.append(Verdict(a, b, NOT_COMPARABLE, because))
+    for pair in pairs:
+        if reasons[pair]:
+            found.append(Verdict(*pair, NOT_COMPARABLE, reasons[pair]))
+        elif pair in looked:
+            x, y = (observations[name] for name in pair)
+            found.append(_judged(x, y, looked[pair], claimed[pair], asked))
         else:
-            adjusted_p = None if (a, b) not in adjusted else float(adjusted[a, b])
-            needed = None if adjusted_p is None else _needed(observations[a], observations[b], len(with_test), level)
-            found.append(_word(tested[a, b], adjusted_p, needed, level=level, margin=margin, timed=timed))
+            found.append(_without_test(observations, pair, asked))
     return found
 
 
-def leader(observations: Mapping[str, Observations], found: Sequence[Verdict]) -> str | None:
-    """The method to speak of first: most claims won, then fewest lost, then the best median; ``None`` without any.
+def order(observations: Mapping[str, Observations], found: Sequence[Verdict]) -> list[str]:
+    """The one order of a problem's methods; see :func:`~optwise.analyses.observations.in_order`."""
+    won = {name: sum(v.a == name and v.claims for v in found) for name in observations}
+    lost = {name: sum(v.b == name and v.claims for v in found) for name in observations}
+    return in_order(observations, won, lost)
 
-    A method without a feasible trial never leads.
+
+def leader(observations: Mapping[str, Observations], found: Sequence[Verdict]) -> str | None:
+    """The method to speak of first: the first in order, if it is ahead of any; ``None`` where nothing is separated."""
+    first = next(iter(order(observations, found)), None)
+    return first if any(v.a == first and v.claims for v in found) else None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A pair tested at every look so far.
+
+    Args:
+        pair: Who is tested.
+        pairs: How many share the level.
+        share: What one p-value must reach of it.
+        test: At the last look.
+        smallest_p: Over all looks.
+        worth: The p-value that Holm is given.
+        at: Studies at the look with the smallest.
     """
-    observations = {name: o for name, o in observations.items() if o.feasible and o.values}
-    if not observations:
-        return None
-    won = {name: sum(v.a == name and v.words in (FASTER, BETTER) for v in found) for name in observations}
-    lost = {name: sum(v.b == name and v.words in (FASTER, BETTER) for v in found) for name in observations}
-    return min(observations, key=lambda name: (-won[name], lost[name], observations[name].median))
+
+    pair: Pair
+    pairs: int
+    share: float
+    test: StudyComparison
+    smallest_p: float
+    worth: float
+    at: int
+
+
+def _look(observations: Mapping[str, Observations], pair: Pair, asked: Asked, pairs: int) -> _Look:
+    share = asked.share(pairs)
+    x, y = observations[pair[0]], observations[pair[1]]
+    last = max(len(x.studies), len(y.studies))
+    stops = [n for n in asked.looks if n < last] + [last]
+    seen = []
+    for n in stops:
+        test = _test(x.first(n), y.first(n), asked, share)
+        seen.append((_largest_p(x.first(n), y.first(n), test, asked, share), n))
+    smallest, at = min(seen)
+    worth = overall_p(smallest, sorted({*asked.looks, *stops})) if asked.looks else smallest
+    return _Look(pair, pairs, share, test, smallest, worth, at)
+
+
+def _test(x: Observations, y: Observations, asked: Asked, share: float) -> StudyComparison:
+    return compare_studies(
+        x.studies,
+        y.studies,
+        level=1 - share,
+        limit=min(x.limit, y.limit),
+        low_a=x.lows,
+        low_b=y.lows,
+        log=asked.log,
+    )
+
+
+def _largest_p(x: Observations, y: Observations, test: StudyComparison, asked: Asked, share: float) -> float:
+    """The p-value; where runs were measured at different amounts, the largest that these allow."""
+    if x.lows is None or y.lows is None or (x.grid is not None and x.grid == y.grid):
+        return test.p
+    ends = [_test(replace(x, studies=x.lows), y, asked, share), _test(x, replace(y, studies=y.lows), asked, share)]
+    agree = all(np.sign(end.lead) == np.sign(test.lead) for end in ends)
+    return max(test.p, *(end.p for end in ends)) if agree else 1.0
+
+
+def _judged(x: Observations, y: Observations, look: _Look, p_adjusted: float, asked: Asked) -> Verdict:
+    test, pair, share, pairs = look.test, look.pair, look.share, look.pairs
+    v = Verdict(
+        *pair,
+        NOT_SEPARATED,
+        ratio=test.ratio if asked.log else None,
+        low=test.low,
+        high=test.high,
+        difference=None if asked.log else test.ratio,
+        p=look.smallest_p,
+        p_adjusted=p_adjusted,
+        share=test.share,
+        n=min(len(x.studies), len(y.studies)),
+        studies_needed=_needed(x, y, share),
+        misses_a=x.misses,
+        misses_b=y.misses,
+        smallest=_smallest(x, y, asked, pairs),
+    )
+    if x.misses == x.seeds and y.misses == y.seeds:
+        return replace(v, because=NOBODY, ratio=None, low=None, high=None, difference=None)
+    if v.studies_needed is None:
+        if _inside(v, asked.margin):
+            return replace(v, words=EQUIVALENT)
+        if reaches_level(p_adjusted, asked.level):
+            claimed = replace(v, separated_at=look.at if asked.looks else None)
+            return _claim(claimed, a_ahead=test.lead < 0, asked=asked)
+    return replace(v, evaluations_needed=_evaluations_needed(x, y, asked))
+
+
+def _without_test(observations: Mapping[str, Observations], pair: Pair, asked: Asked) -> Verdict:
+    """Two numbers in which chance has no part: they differ, or lie too close for the evaluations to tell."""
+    x, y = observations[pair[0]], observations[pair[1]]
+    high_x, high_y = x.studies[0][0], y.studies[0][0]
+    low_x, low_y = (o.studies[0][0] if o.lows is None else o.lows[0][0] for o in (x, y))
+    v = Verdict(*pair, NOT_SEPARATED, n=1, misses_a=x.misses, misses_b=y.misses)
+    hit_x, hit_y = x.hit(high_x), y.hit(high_y)
+    if not hit_x and not hit_y:
+        return replace(v, because=NOBODY)
+    if hit_x and hit_y:
+        size = _over(high_x, high_y, log=asked.log)
+        v = replace(
+            v,
+            ratio=size if asked.log else None,
+            difference=None if asked.log else size,
+            low=_over(low_x, high_y, log=asked.log),
+            high=_over(high_x, low_y, log=asked.log),
+        )
+    elif math.isfinite(x.limit):
+        v = (
+            replace(v, low=_over(x.limit, high_y, log=asked.log))
+            if hit_y
+            else replace(v, high=_over(high_x, x.limit, log=asked.log))
+        )
+    v = replace(v, share=0.5 if high_x == high_y else float(high_x < high_y))
+    if _inside(v, asked.margin):
+        return replace(v, words=EQUIVALENT)
+    ahead_x = high_x < low_y if hit_x and hit_y else hit_x
+    ahead_y = high_y < low_x if hit_x and hit_y else hit_y
+    if ahead_x or ahead_y:
+        return _claim(v, a_ahead=ahead_x, asked=asked)
+    return replace(v, evaluations_needed=_evaluations_needed(x, y, asked))
+
+
+def _over(a: float, b: float, *, log: bool) -> float:
+    return a / b if log else a - b
+
+
+def _claim(v: Verdict, *, a_ahead: bool, asked: Asked) -> Verdict:
+    none = 1.0 if asked.log else 0.0
+    turned = v if a_ahead else _turn(v)
+    high = None if turned.high is None else min(turned.high, none)
+    ratio = None if turned.ratio is None else min(turned.ratio, none)
+    return replace(turned, words=FASTER if asked.timed else BETTER, high=none if high is None else high, ratio=ratio)
+
+
+def _inside(v: Verdict, margin: float) -> bool:
+    if v.ratio is None or v.low is None or v.high is None:
+        return False
+    return 1 / (1 + margin) <= v.low and v.high <= 1 + margin
 
 
 def _unusable(observations: Mapping[str, Observations], a: str, b: str) -> str:
-    idle = [name for name in (a, b) if not observations[name].feasible or not observations[name].values]
+    idle = [name for name in (a, b) if not observations[name].usable]
     return f"{' and '.join(idle)} found no feasible trial" if idle else ""
 
 
-def _compare(observations: Mapping[str, Observations], a: str, b: str, *, level: float, log: bool) -> Verdict:
-    x, y = observations[a], observations[b]
-    n = min(len(x.values), len(y.values))
-    if x.certain and y.certain:  # a comparison without a test
-        size = x.values[0] / y.values[0] if log else x.values[0] - y.values[0]
-        better = 0.5 if x.values[0] == y.values[0] else float(x.values[0] < y.values[0])
-        return Verdict(
-            a,
-            b,
-            "",
-            ratio=size if log else None,
-            low=None if y.censored[0] else size,  # a censored number is only a bound
-            high=None if x.censored[0] else size,
-            difference=None if log else size,
-            p_a_better=better,
-            n=1,
-        )
-    test = compare_studies(x.values, y.values, level=level, censored_a=x.censored, censored_b=y.censored, log=log)
-    return Verdict(
-        a,
-        b,
-        "",
-        ratio=test.ratio if log else None,
-        low=test.low,
-        high=test.high,
-        difference=None if log else test.ratio,
-        p=test.p,
-        p_a_better=test.p_a_better,
-        n=n,
-    )
+def _certain(observations: Mapping[str, Observations], pair: Pair) -> bool:
+    return all(observations[name].certain for name in pair)
 
 
-def _needed(x: Observations, y: Observations, pairs: int, level: float) -> int | None:
-    """The fewest studies with which Holm over so many pairs can reach the level; ``None`` where these suffice."""
-    share = (1 - level) / pairs
-    if reaches_level(2 / comb(len(x.values) + len(y.values), len(x.values)), 1 - share):
+def _needed(x: Observations, y: Observations, share: float) -> int | None:
+    """The fewest studies with which so many pairs can reach the level; ``None`` where these suffice."""
+    if reaches_level(2 / comb(len(x.studies) + len(y.studies), len(x.studies)), 1 - share):
         return None
     if x.certain or y.certain:  # a certain number stays one number, however often it is run: 2 / (n + 1) must do
         return ceil(2 / share - 1e-9) - 1
-    n = 2
-    while not reaches_level(2 / comb(2 * n, n), 1 - share):
-        n += 1
-    return n
+    return fewest_for(share)
 
 
-def _word(
-    v: Verdict, p_adjusted: float | None, needed: int | None, *, level: float, margin: float, timed: bool
-) -> Verdict:
-    certain = v.p is None
-    enough = needed is None
-    inside = v.ratio is not None and v.low is not None and v.high is not None
-    claim = FASTER if timed else BETTER
-    if enough and inside and 1 / (1 + margin) <= (v.low or 0) and (v.high or math.inf) <= 1 + margin:
-        words = EQUIVALENT
-    elif enough and (
-        (p_adjusted is not None and reaches_level(p_adjusted, level)) or (certain and v.p_a_better != 0.5)
-    ):
-        words = claim
-    else:
-        words = NOT_SEPARATED
-    a_first = words != claim or (v.p_a_better or 0) > 0.5
-    turned = v if a_first else _turn(v)
-    return Verdict(
-        **{
-            **vars(turned),
-            "words": words,
-            "p_adjusted": p_adjusted,
-            "studies_needed": needed,
-        }
-    )
+def _evaluations_needed(x: Observations, y: Observations, asked: Asked) -> int | None:
+    """Evaluations that leave half of the margin to chance, where today's leave nothing of it."""
+    width, margin = max(x.resolution, y.resolution), math.log1p(asked.margin)
+    if asked.evaluations is None or not asked.timed or not width > margin > 0:
+        return None
+    return ceil((asked.evaluations - 1) * width / (margin / 2)) + 1
+
+
+def _smallest(x: Observations, y: Observations, asked: Asked, pairs: int) -> float | None:
+    n = min(len(x.studies), len(y.studies))
+    if not asked.log or n < 2:
+        return None
+    spread = math.sqrt(float(np.mean([np.var(np.log(_finite(o)), ddof=1) for o in (x, y)])))
+    found = smallest_ratio(n, pairs=pairs, spread=spread, level=asked.level)
+    return found if math.isfinite(found) else None
+
+
+def _finite(o: Observations) -> list[float]:
+    numbers = [v for study in o.studies for v in study if math.isfinite(v)]
+    limit = o.limit if math.isfinite(o.limit) else max(numbers, default=1.0)
+    return replace(o, limit=limit).per_study(log=True)
 
 
 def _turn(v: Verdict) -> Verdict:
-    flip = v.ratio is not None
+    flip = v.difference is None
 
     def inverse(x: float | None) -> float | None:
         return None if x is None else (1 / x if x else None) if flip else -x
 
-    return Verdict(
-        **{
-            **vars(v),
-            "a": v.b,
-            "b": v.a,
-            "ratio": inverse(v.ratio),
-            "low": inverse(v.high),
-            "high": inverse(v.low),
-            "difference": None if v.difference is None else -v.difference,
-            "p_a_better": None if v.p_a_better is None else 1 - v.p_a_better,
-        }
+    return replace(
+        v,
+        a=v.b,
+        b=v.a,
+        ratio=inverse(v.ratio) if flip else None,
+        low=inverse(v.high),
+        high=inverse(v.low),
+        difference=None if v.difference is None else -v.difference,
+        share=None if v.share is None else 1 - v.share,
+        misses_a=v.misses_b,
+        misses_b=v.misses_a,
     )

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from optwise.analyses.ranking import BETTER, EQUIVALENT, FASTER, NOT_COMPARABLE, NOT_SEPARATED, Verdict
+from optwise.analyses.ranking import (
+    EQUIVALENT,
+    NOBODY,
+    NOT_COMPARABLE,
+    NOT_SEPARATED,
+    Verdict,
+)
 from optwise.core.metric import Target
 
 
@@ -18,71 +25,70 @@ def pair_sentence(v: Verdict, *, axis: str | None, metric: str) -> str:
     """
     if v.words == NOT_COMPARABLE:
         return f"{v.a} and {v.b} are not comparable, because {v.because}."
+    if v.because == NOBODY:
+        return f"{v.a} and {v.b} are not separated: {NOBODY}."
     numbers = _size(v, metric if axis is None else axis) + _test(v)
-    if v.words in (FASTER, BETTER):
+    if v.claims:
         return f"{v.a} is {v.words} than {v.b}: {numbers}."
     if v.words == EQUIVALENT:
         return f"{v.a} and {v.b} are equivalent within the margin: {numbers}."
     more = "" if v.studies_needed is None else f"; at least {v.studies_needed} studies could separate them"
+    if v.evaluations_needed is not None:
+        more += f"; evaluations are too coarse for the margin, {v.evaluations_needed} could show equivalence"
     return f"{v.a} and {v.b} are not separated: {numbers}{more}."
 
 
-def verdict_sentence(
-    problem: str,
-    *,
-    methods: tuple[str, ...],
-    leader: str | None,
-    found: Sequence[Verdict],
-    target: Target | None,
-    metric: str,
-    axis: str,
-    effort: str,
-) -> str:
-    """The verdict on one problem: what the leading method is faster or better than, and what it is not separated from.
+@dataclass(frozen=True)
+class Told:
+    """What is to be told of one problem.
 
     Args:
         problem: Name.
-        methods: All names, in order.
-        leader: The method to speak of first; ``None`` where none has a feasible trial.
-        found: The verdicts of all pairs.
+        order: All names, in the one order.
+        leader: The method to speak of first; ``None`` where nothing is separated.
+        idle: Methods without a feasible trial.
+        found: The verdicts of the pairs that were asked about.
         target: What was timed, or ``None`` where best values were compared.
         metric: The selection metric.
         axis: What time is counted in.
+    """
+
+    problem: str
+    order: Sequence[str]
+    leader: str | None
+    idle: Sequence[str]
+    found: Sequence[Verdict]
+    target: Target | None
+    metric: str
+    axis: str
+
+    @property
+    def measure(self) -> str:
+        """What is compared, in words."""
+        return self.metric if self.target is None else f"{self.axis} to {self.target}"
+
+
+def verdict_sentence(told: Told, effort: str) -> str:
+    """The verdict on one problem: what the leading method is faster or better than, and what it is not separated from.
+
+    Where nothing is separated nobody leads, and none is spoken of first.
+
+    Args:
+        told: What was found.
         effort: How the methods were tuned, a sentence of its own.
     """
-    measure = metric if target is None else f"{axis} to {target}"
-    if leader is None:
-        who = methods[0] if len(methods) == 1 else "none of the methods"
-        return f"On {problem}, {who} found {'no' if len(methods) == 1 else 'a'} feasible trial. {effort}"
-    if len(methods) == 1:
-        return f"On {problem}, only {leader} was run, so there is nothing to compare. {effort}"
-    own = [v for v in found if leader in (v.a, v.b)]
-    won = [v for v in own if v.a == leader and v.words in (FASTER, BETTER)]
-    others = {
-        words: [v.b if v.a == leader else v.a for v in own if v.words == words]
-        for words in (NOT_SEPARATED, EQUIVALENT, NOT_COMPARABLE)
-    }
-    parts = []
-    if won:
-        rest = _listed([v.b for v in won])
-        reach = f"reaches {target} faster than {rest}" if target else f"reaches a better {metric} than {rest}"
-        numbers = [_span(won, axis if target else metric), _strongest(won)]
-        stated = ", ".join(text for text in numbers if text)
-        parts.append(f"{leader} {reach}{f' ({stated})' if stated else ''}")
-    subject = "it" if won else leader
-    if others[EQUIVALENT]:
-        parts.append(f"{subject} is equivalent to {_listed(others[EQUIVALENT])} within the margin in {measure}")
-        subject = "it"
-    if others[NOT_SEPARATED]:
-        where = "" if won else f" in {measure}"
-        parts.append(f"{subject} is not separated from {_listed(others[NOT_SEPARATED])}{where}")
-    lost = [v.a for v in own if v.b == leader and v.words in (FASTER, BETTER)]
-    if lost:  # pairwise claims need not be transitive
-        parts.append(f"{_listed(lost)} {'is' if len(lost) == 1 else 'are'} ahead of it")
-    if len(others[NOT_COMPARABLE]) == len(own):
-        parts.append(f"only {leader} found a feasible trial")
-    elif others[NOT_COMPARABLE]:
-        parts.append(f"{_listed(others[NOT_COMPARABLE])} found no feasible trial")
+    problem, order, idle, found = told.problem, told.order, told.idle, told.found
+    if len(idle) == len(order):
+        who = order[0] if len(order) == 1 else "none of the methods"
+        return f"On {problem}, {who} found {'no' if len(order) == 1 else 'a'} feasible trial. {effort}"
+    if len(order) == 1:
+        return f"On {problem}, only {order[0]} was run, so there is nothing to compare. {effort}"
+    parts = _undecided(told) if told.leader is None else _led(told, told.leader)
+    if idle and len(idle) == len(order) - 1:
+        alone = next(name for name in order if name not in idle)
+        parts = [f"only {alone} found a feasible trial"]
+    elif idle:
+        parts.append(f"{listed(idle)} found no feasible trial")
     few = [v for v in found if v.studies_needed is not None]
     if few:
         needed = max(v.studies_needed or 0 for v in few)
@@ -90,6 +96,55 @@ def verdict_sentence(
         many = "1 study" if count == 1 else f"{count} studies"
         parts.append(f"{many} cannot separate {'them' if len(few) == len(found) else 'all pairs'}, {needed} could")
     return f"On {problem}, {'; '.join(parts)}. {effort}"
+
+
+def _led(told: Told, leader: str) -> list[str]:
+    own = [v for v in told.found if leader in (v.a, v.b)]
+    won = [v for v in own if v.a == leader and v.claims]
+    others = {
+        words: [v.b if v.a == leader else v.a for v in own if v.words == words] for words in (NOT_SEPARATED, EQUIVALENT)
+    }
+    target, rest = told.target, listed([v.b for v in won])
+    reach = f"reaches {target} faster than {rest}" if target else f"reaches a better {told.metric} than {rest}"
+    numbers = [_span(won, told.axis if target else told.metric), _strongest(won)]
+    stated = ", ".join(text for text in numbers if text)
+    parts = [f"{leader} {reach}{f' ({stated})' if stated else ''}"]
+    if others[EQUIVALENT]:
+        parts.append(f"it is equivalent to {listed(others[EQUIVALENT])} within the margin in {told.measure}")
+    if others[NOT_SEPARATED]:
+        parts.append(f"it is not separated from {listed(others[NOT_SEPARATED])}")
+    lost = [v.a for v in own if v.b == leader and v.claims]
+    if lost:  # pairwise claims need not be transitive
+        parts.append(f"{listed(lost)} {'is' if len(lost) == 1 else 'are'} ahead of it")
+    return parts + _apart(own)
+
+
+def _undecided(told: Told) -> list[str]:
+    compared = [v for v in told.found if v.words != NOT_COMPARABLE]
+    if compared and all(v.because == NOBODY for v in compared):
+        return [f"not separated: no run reached {told.target or told.measure}"]
+    alike = [v for v in compared if v.words == EQUIVALENT]
+    parts = []
+    if alike:
+        how = "are" if len(alike) == 1 else "are pairwise"
+        pairs = listed([f"{v.a} and {v.b}" for v in alike])
+        parts.append(f"{pairs} {how} equivalent within the margin in {told.measure}")
+    apart = [v for v in compared if v.words == NOT_SEPARATED]
+    lowest = min((v.p_adjusted for v in apart if v.p_adjusted is not None), default=None)
+    if apart and alike:
+        parts.append("the other pairs are not separated")
+    elif len(apart) == 1:
+        known = "" if lowest is None else f" (adjusted p = {lowest:.2g})"
+        parts.append(f"{apart[0].a} and {apart[0].b} are not separated in {told.measure}{known}")
+    elif apart:
+        known = "" if lowest is None else f" (adjusted p >= {lowest:.2g})"
+        parts.append(f"no two methods are separated in {told.measure}{known}")
+    return parts + _apart(told.found)
+
+
+def _apart(found: Sequence[Verdict]) -> list[str]:
+    reasons = {v.because for v in found if v.words == NOT_COMPARABLE and "feasible" not in v.because}
+    return [f"not comparable, because {reason}" for reason in sorted(reasons)]
 
 
 def effort_sentence(*, studies: int, trials: int, seeds: int, as_given: Sequence[str], tuned: int, split: bool) -> str:
@@ -109,7 +164,7 @@ def effort_sentence(*, studies: int, trials: int, seeds: int, as_given: Sequence
         return f"Tuned {searched}, {where}."
     if not tuned:
         return f"Run as given, in {_count(studies, 'study')} of {_count(seeds, 'seed')}, {where}."
-    return f"Tuned {searched} ({_listed(as_given)} run as given), {where}."
+    return f"Tuned {searched} ({listed(as_given)} run as given), {where}."
 
 
 def _count(number: int, noun: str) -> str:
@@ -119,6 +174,8 @@ def _count(number: int, noun: str) -> str:
 def _size(v: Verdict, what: str) -> str:
     if v.ratio is not None:
         return f"{v.ratio:.3g} times the {what}{_interval(v)}"
+    if v.difference is None and v.high is not None and v.claims:
+        return f"at most {v.high:.3g} times the {what}, since runs of {v.b} missed"
     if v.difference is not None:
         return f"{what} differs by {v.difference:.3g}{_interval(v)}"
     return f"the size in {what} is unknown"
@@ -127,7 +184,7 @@ def _size(v: Verdict, what: str) -> str:
 def _interval(v: Verdict) -> str:
     if v.low is None and v.high is None:
         return " (interval open)"
-    if v.p is None and v.low == v.high:
+    if v.p_adjusted is None and v.low == v.high:
         return ""  # a certain number
     if v.low is None or v.high is None:
         return f" (interval from {v.low:.3g})" if v.low is not None else f" (interval up to {v.high:.3g})"
@@ -151,5 +208,6 @@ def _strongest(won: Sequence[Verdict]) -> str:
     return f"adjusted p {'=' if len(adjusted) == 1 else '<='} {max(adjusted):.2g}" if adjusted else ""
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

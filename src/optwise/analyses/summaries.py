@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from optwise.analyses.observations import Observations
 from optwise.analyses.observing import Scorer, by_study, finite_or_none
 from optwise.analyses.predictions import predictions
-from optwise.analyses.ranking import Observations
 from optwise.analyses.selecting import select
-from optwise.core.budget import STEPS
+from optwise.core.budget import SECONDS, STEPS
 from optwise.core.metric import Direction, Target
-from optwise.core.outcomes import best_value, resolution
+from optwise.core.outcomes import best_value
 from optwise.core.run import Phase, Run
 from optwise.numerics.rng import derive_seed, numpy_generator
 from optwise.numerics.statistics import quantile_or_none, restricted_mean, two_level_bootstrap
@@ -36,17 +38,19 @@ def method_summary(scorer: Scorer, problem: str, method: str, observed: Observat
             "statuses": _statuses(search),
             "infeasible": sum(run.infeasible for run in search),
             "seconds": sum(r.execution.share_seconds or 0.0 for r in search if r.execution),
-            "budget": {STEPS: plan["steps"], protocol.axis: plan["steps"] * scorer.per_step(problem, method)},
+            "budget": {STEPS: plan["steps"], protocol.axis: _most_spent(scorer, everything)},
+            "spent": _spent(everything, protocol.budget.unit),
             "borrowed_space": notes["borrowed_space"],
             "source": notes["source"],
         },
         "selected": _selected(scorer, problem, method),
         "confirm": {
             "n": len(confirm),
-            "studies": len(observed.values),
+            "studies": len(observed.studies),
             "statuses": _statuses(confirm),
             "value": _value(scorer, problem, method, confirm),
-            "per_study": [v if target is not None else v * direction.sign for v in observed.values],
+            "per_study": _per_study(observed, timed=target is not None, sign=direction.sign),
+            "missed_per_study": [sum(not observed.hit(v) for v in study) for study in observed.studies],
             "time_to_target": None if target is None else _time(scorer, problem, method, confirm, target),
         },
         "default": {
@@ -84,7 +88,7 @@ def _selected(scorer: Scorer, problem: str, method: str) -> list[dict[str, Any] 
         if run is None:
             chosen.append(None)
             continue
-        time = None if target is None else scorer.times(problem, method, [run], target)[0]
+        time = None if target is None else scorer.times([run], target)[0]
         chosen.append(
             {
                 "study": study,
@@ -108,16 +112,34 @@ def _value(scorer: Scorer, problem: str, method: str, runs: Sequence[Run]) -> di
 
 
 def _time(scorer: Scorer, problem: str, method: str, runs: Sequence[Run], target: Target) -> dict[str, Any]:
-    times = scorer.times(problem, method, runs, target)
-    unit, steps = scorer.per_step(problem, method), int(scorer.plan(problem, method)["steps"])
+    times, limit = scorer.times(runs, target), scorer.limit(problem)
     return {
         "axis": scorer.protocol.axis,
         **_band(scorer, f"{problem}/{method}/time", runs, times),
-        "restricted_mean": restricted_mean(times, steps * unit) if times else None,
+        "restricted_mean": restricted_mean(times, limit) if times and math.isfinite(limit) else None,
         "misses": sum(not math.isfinite(t) for t in times),
         "n": len(times),
-        "resolution": resolution(scorer.evaluation_steps(problem, method), unit),
+        "resolution": scorer.resolution(problem, [method]),
     }
+
+
+def _most_spent(scorer: Scorer, runs: Sequence[Run]) -> float | None:
+    """What the whole runs of a method spent on the axis, the median; ``None`` where none came to its end."""
+    ended = [scorer.spent(r, r.evaluations_at()[-1]) for r in runs if r.ended_whole and r.evaluations_at()]
+    return float(np.median(ended)) if ended else None
+
+
+def _spent(runs: Sequence[Run], unit: str) -> dict[str, Any]:
+    """What whole runs spent of the budget's unit, by their own counters; seconds are bought as steps."""
+    unit = STEPS if unit == SECONDS else unit
+    ended = [run.counts[unit] for run in runs if run.ended_whole and unit in run.counts]
+    numbers = {"median": float(np.median(ended)), "low": min(ended), "high": max(ended)} if ended else {}
+    return {"unit": unit, "n": len(ended), "median": None, "low": None, "high": None, **numbers}
+
+
+def _per_study(observed: Observations, *, timed: bool, sign: float) -> list[float | None]:
+    """One number per study: the geometric mean of its times, a miss counting the limit, or the mean of its values."""
+    return [finite_or_none(v if timed else v * sign) for v in observed.per_study(log=timed)]
 
 
 def _band(scorer: Scorer, what: str, runs: Sequence[Run], numbers: Sequence[float]) -> dict[str, float | None]:

@@ -44,6 +44,8 @@ _KEYS: Mapping[str, type] = {
     "max_seconds": float,
     "repeats": int,
     "scientific": dict,
+    "against": str,
+    "until": str,
     "out": str,
     "reveal_test": bool,
 }

@@ -85,6 +85,18 @@ Schedule = Annotated[
     str | None,
     flag("--schedule", "Of the learning rate, for methods that name none.", SCHEDULE, metavar="SCHEDULE"),
 ]
+Against = Annotated[
+    str | None,
+    flag(
+        "--against",
+        "Compare the others with this one alone, named before any trial; by default every pair is asked about.",
+        metavar="METHOD",
+    ),
+]
+Until = Annotated[
+    str | None,
+    flag("--until", "separated adds studies, in planned looks, until every pair is told apart.", metavar="separated"),
+]
 Tol = Annotated[float | None, flag("--tol", "Of solvers: what each certificate must reach.", TOL)]
 MaxSeconds = Annotated[float | None, flag("--max-seconds", "Of solvers: after how long a run is ended.", MAX_SECONDS)]
 Repeats = Annotated[int | None, flag("--repeats", "Of solvers: runs of each, for its seconds.", REPEATS)]

@@ -52,7 +52,17 @@ def fewest_studies(methods: int, level: float) -> int:
     check_level(level)
     if methods < 2:
         raise ValueError(f"methods is {methods}; a comparison needs at least 2.")
+    return fewest_for((1 - level) / comb(methods, 2))
+
+
+def fewest_for(share: float) -> int:
+    r"""Fewest studies of each method whose smallest p-value, :math:`2 / \binom{2n}{n}`, is at most ``share``.
+
+    Example:
+        >>> fewest_for(0.05), fewest_for(0.05 / 10)
+        (4, 6)
+    """
     studies = 2
-    while not reaches_level(2 * comb(methods, 2) / comb(2 * studies, studies), level):
+    while not reaches_level(2 / comb(2 * studies, studies), 1 - share):
         studies += 1
     return studies

@@ -1,18 +1,24 @@
-"""Two methods compared over whole studies: the permutation test on midranks and the interval from inverting it."""
+"""Two methods compared over whole studies: the permutation test of their mean log times, and its interval."""
 
-from bisect import bisect_left
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
 
-from optwise.numerics.arrays import BoolArray, FloatArray, IntArray, check_level, finite_vector
+from optwise.numerics.arrays import BoolArray, FloatArray, IntArray, check_level, vector_with_misses
+from optwise.numerics.splits import EXACT_POOL, share_as_extreme
 
-EXACT_POOL = 66  # C(66, 33) is the last central binomial coefficient that fits into 63 bits
-DRAWN_SPLITS = 19_999
-_DRAWING_SEED = 20_231_107
+_NEAR = 1e-9
+"""Logs of times that differ by less differ by rounding."""
+LATE = 0.025
+"""A miss counts as this much (in logs) beyond the limit: worse than a hit at the limit, by one of 40 evaluations."""
+_FIRST_STRIDE, _GROWTH, _FARTHEST = 0.02, 1.15, 12.0
+"""The search for an end of the interval strides away from the size; beyond a factor of e^12 it is open."""
+_BISECTIONS = 26
 
 
 @dataclass(frozen=True)
@@ -21,99 +27,114 @@ class StudyComparison:
 
     Attributes:
         p: Two-sided p-value, not adjusted for other pairs.
-        ratio: Hodges-Lehmann size, a over b; below 1 says a is faster. With ``log=False`` a difference, a minus b.
+        lead: Below 0 where a is ahead, above 0 where b is, 0 where the test sees no difference at all.
+        ratio: a over b; below 1 says a is faster. With ``log=False`` a difference, a minus b. None where misses leave
+            it open.
         low: Lower end of the interval of the size, None where the data leave it open.
         high: Upper end, None where the data leave it open.
-        p_a_better: Share of the pairs of studies in which a has the lower value, ties counted half.
+        share: Share of the pairs of studies in which a has the lower value, ties counted half.
         n_a: Number of studies of a.
         n_b: Number of studies of b.
         exact: True where every split was counted, False where splits were drawn.
     """
 
     p: float
-    ratio: float
+    lead: float
+    ratio: float | None
     low: float | None
     high: float | None
-    p_a_better: float
+    share: float
     n_a: int
     n_b: int
     exact: bool
 
 
+@dataclass(frozen=True)
+class _Seeds:
+    """Values of all seeds, and the study of each."""
+
+    values: FloatArray
+    study: IntArray
+    studies: int
+
+    def means(self, scores: FloatArray) -> FloatArray:
+        return np.bincount(self.study, weights=scores, minlength=self.studies) / np.bincount(self.study)
+
+
 def compare_studies(
-    a: ArrayLike,
-    b: ArrayLike,
+    a: Sequence[ArrayLike],
+    b: Sequence[ArrayLike],
     *,
     level: float = 0.95,
-    censored_a: ArrayLike | None = None,
-    censored_b: ArrayLike | None = None,
+    limit: float = np.inf,
+    low_a: Sequence[ArrayLike] | None = None,
+    low_b: Sequence[ArrayLike] | None = None,
     log: bool = True,
 ) -> StudyComparison:
-    r"""Test whether two methods differ, and by how much, from one number per study.
+    r"""Test whether two methods differ, and by how much, from the seeds of whole studies.
 
-    The test is Wilcoxon's rank sum with its exact permutation distribution. With :math:`R` the sum of the midranks of
-    a in the pooled data, ties included,
+    The number of a study is the mean log time of its seeds. The test takes the difference of the methods' means and its
+    exact permutation distribution over all choices of :math:`n_a` of the pooled studies (:func:`share_as_extreme`).
 
-    .. math:: p = \frac{\#\{S : |R_S - \mathrm{E} R| \ge |R - \mathrm{E} R|\}}{\binom{n_a + n_b}{n_a}},
-              \qquad \mathrm{E} R = \tfrac12 n_a (n_a + n_b + 1),
+    A miss (``inf``, or a value beyond ``limit``) is worse than every hit and equal to every other miss: it counts as
+    2.5 % beyond the limit, which is the same for both. Without a limit the number of a study is the mean midrank of its
+    seeds in the pool of all seeds, as soon as one of them is a miss.
 
-    over all choices :math:`S` of :math:`n_a` of the pooled studies. Ranks are doubled, so all sums are integers and
-    nothing is rounded. The splits are counted by their rank sum, which gives the same number as listing them. Above 66
-    pooled studies 19,999 random splits stand for all of them, :math:`p = (1 + \#) / 20{,}000`; their seed is fixed, so
-    the result is the same in every call.
+    The size is the factor :math:`e^\theta` that makes :math:`e^\theta b` and a alike: the ratio of geometric means
+    where nothing was missed. Its interval holds every factor that the same test keeps. Of :math:`e^\theta b` no more is
+    known than up to :math:`e^\theta` times the limit, so that both are cut there, and where times differ by a factor
+    the test is exact at the true one. An end that no data bound is None.
 
-    The size is :math:`\exp \operatorname{median}_{ij} (\log a_i - \log b_j)`. Its interval holds every factor
-    :math:`e^\theta` for which the same test does not reject that a and :math:`e^\theta b` are alike; its ends are
-    pairwise ratios. The ends belong to it: where an end is exactly 1, the test may still reject equality.
-
-    A censored study is only known to be *at least* as slow as its value. Then a pairwise difference is bounded on one
-    side only, and moves where it cannot mislead: for the lower end a censored b makes the difference
-    :math:`-\infty`, for the upper end a censored a makes it :math:`+\infty` (a pair with both censored does both). An
-    end that becomes infinite is None. ``p``, ``ratio`` and ``p_a_better`` take the values as they are: a miss at the
-    budget ties with another. Under heavy censoring the interval is therefore the more careful of the two, and may
-    hold 1 although ``p`` is small.
+    A time that is only known to lie between ``low`` and its value widens the interval: the lower end takes the lows of
+    a, the upper end those of b. The p-value and the size take the values themselves.
 
     Args:
-        a: One value per study of the first method, lower is better, finite; positive unless ``log=False``.
+        a: For each study of the first method the values of its seeds [S]; lower is better, ``inf`` is a miss; positive
+            unless ``log=False``.
         b: The same for the second method.
         level: Confidence level of the interval. Few studies cannot reach it: then both ends are None.
-        censored_a: Truth per study of a: the value is a lower bound (a seed missed the target within the budget).
-        censored_b: The same for b.
-        log: True for ratios. False for differences, where values may be zero or negative.
+        limit: Largest value that counts, the same for both.
+        low_a: What the values of a are known to exceed, in the same shape; None where they are known.
+        low_b: The same for b.
+        log: True for ratios. False for differences of means, where values may be zero or negative.
 
     Example:
         Every study of a beats every study of b, and 2 of the 924 splits are as extreme.
 
-        >>> found = compare_studies([10, 11, 12, 13, 14, 15], [20, 22, 24, 26, 28, 30])
+        >>> a, b = [[10], [11], [12], [13], [14], [15]], [[20], [22], [24], [26], [28], [30]]
+        >>> found = compare_studies(a, b)
         >>> round(found.p * 924), round(found.ratio, 3), round(found.low, 3), round(found.high, 3)
-        (2, 0.5, 0.4, 0.625)
+        (2, 0.5, 0.408, 0.612)
 
     References:
-        Hodges and Lehmann (1963), Estimates of Location Based on Rank Tests; Lehmann (1975), Nonparametrics, chapter 2.
+        Lehmann and Romano (2005), Testing Statistical Hypotheses, chapter 15.2.
     """
     check_level(level)
-    first, second = finite_vector(a, "a"), finite_vector(b, "b")
-    late_a, late_b = _censored(censored_a, first, "a"), _censored(censored_b, second, "b")
-    if log and min(first.min(), second.min()) <= 0.0:
-        raise ValueError(
-            f"The lowest value is {min(first.min(), second.min())}, and ratios need positive values. "
-            f"Pass log=False to compare differences."
-        )
-    pooled = _doubled_midranks(np.concatenate([first, second]))
-    deviation = int(pooled[: first.size].sum()) - first.size * (pooled.size + 1)
-    x, y = (np.log(first), np.log(second)) if log else (first, second)
-    low = _low_end(x, np.where(late_b, np.inf, y), level=level)
-    high = -_low_end(y, np.where(late_a, np.inf, x), level=level)  # b against a is the mirror image
-    back = np.exp if log else np.positive
+    first, second = _seeds(a, "a", log=log), _seeds(b, "b", log=log)
+    low_first = first if low_a is None else _seeds(low_a, "low_a", log=log)
+    low_second = second if low_b is None else _seeds(low_b, "low_b", log=log)
+    ceiling = float(np.log(limit)) if log else float(limit)
+    own, lower, upper = (
+        _Pair(first, second, ceiling),
+        _Pair(low_first, second, ceiling),
+        _Pair(first, low_second, ceiling),
+    )
+    size = own.balance()
+    low = lower.end(lower.balance() if low_a is not None else size, -1, level=level)
+    high = upper.end(upper.balance() if low_b is not None else size, +1, level=level)
+    back: Callable[[float], float] = (lambda x: float(np.exp(x))) if log else float
+    lead = own.lead(0.0)
+    scores_a, scores_b = own.scores(0.0)
     return StudyComparison(
-        p=_share_as_extreme(pooled, first.size, deviation),
-        ratio=float(back(np.median(np.subtract.outer(x, y)))),
-        low=float(back(low)) if np.isfinite(low) else None,
-        high=float(back(high)) if np.isfinite(high) else None,
-        p_a_better=0.5 - deviation / (2 * first.size * second.size),
-        n_a=first.size,
-        n_b=second.size,
-        exact=pooled.size <= EXACT_POOL,
+        p=own.p(0.0),
+        lead=lead,
+        ratio=None if size is None else back(size),
+        low=None if low is None else back(low),
+        high=None if high is None else back(high),
+        share=float((np.sign(np.subtract.outer(scores_b, scores_a)) + 1).mean() / 2),
+        n_a=first.studies,
+        n_b=second.studies,
+        exact=first.studies + second.studies <= EXACT_POOL,
     )
 
 
@@ -127,81 +148,116 @@ def reaches_level(p: float, level: float) -> bool:
     return p <= 1.0 - level + 1e-12
 
 
-def _censored(marks: ArrayLike | None, values: FloatArray, name: str) -> BoolArray:
-    if marks is None:
-        return np.zeros(values.shape, dtype=np.bool_)
-    censored = np.asarray(marks, dtype=np.bool_)
-    if censored.shape != values.shape:
-        raise ValueError(f"censored_{name} has shape {censored.shape}; {name} has {values.size} studies.")
-    return censored
+def _tied(values: FloatArray) -> FloatArray:
+    """What is equal but for rounding made equal."""
+    return np.asarray(np.where(np.isfinite(values), np.round(values / _NEAR) * _NEAR, values), dtype=np.float64)
 
 
-def _doubled_midranks(values: FloatArray) -> IntArray:
-    less = (values[None, :] < values[:, None]).sum(axis=1)  # [N]
-    equal = (values[None, :] == values[:, None]).sum(axis=1)  # [N], itself included
-    return np.asarray(2 * less + equal + 1, dtype=np.int64)
+def _seeds(studies: Sequence[ArrayLike], name: str, *, log: bool) -> _Seeds:
+    parts = [vector_with_misses(np.atleast_1d(np.asarray(s, dtype=np.float64)), f"study of {name}") for s in studies]
+    if not parts:
+        raise ValueError(f"{name} holds no study; a comparison needs at least one of each method.")
+    values = np.concatenate(parts)
+    if log and values.min() <= 0.0:
+        raise ValueError(
+            f"The lowest value of {name} is {values.min()}, and ratios need positive values. "
+            f"Pass log=False to compare differences."
+        )
+    return _Seeds(
+        np.log(values) if log else values, np.repeat(np.arange(len(parts)), [part.size for part in parts]), len(parts)
+    )
 
 
-def _share_as_extreme(doubled: IntArray, size: int, deviation: int) -> float:
-    """Share of the splits whose doubled rank sum lies as far from its mean as ``deviation``."""
-    size = min(size, doubled.size - size)  # the other side deviates by as much
-    mean, ordered = size * (doubled.size + 1), tuple(sorted(doubled.tolist()))
-    if doubled.size <= EXACT_POOL:
-        counts = _splits_by_sum(ordered, size)
-        extreme = np.abs(np.arange(counts.size) - mean) >= abs(deviation)
-        return int(counts[extreme].sum()) / comb(doubled.size, size)
-    extreme = np.abs(_drawn_sums(ordered, size) - mean) >= abs(deviation)
-    return (1 + int(extreme.sum())) / (1 + DRAWN_SPLITS)
+@dataclass(frozen=True)
+class _Pair:
+    """a against b shifted by theta, both cut at the limit that is known of both."""
 
+    a: _Seeds
+    b: _Seeds
+    ceiling: float
 
-@lru_cache(maxsize=256)
-def _splits_by_sum(ordered: tuple[int, ...], size: int) -> IntArray:
-    """How many choices of ``size`` ranks have the sum s, for every s up to the largest."""
-    largest = sum(ordered[len(ordered) - size :])
-    counts: IntArray = np.zeros((size + 1, largest + 1), dtype=np.int64)  # [ranks taken, sum]
-    counts[0, 0] = 1
-    for rank in ordered:
-        counts[1:, rank:] += counts[:-1, : largest + 1 - rank].copy()
-    return np.asarray(counts[size], dtype=np.int64)
+    def scores(self, theta: float) -> tuple[FloatArray, FloatArray]:
+        """One number per study of each."""
+        pooled = np.concatenate([self.a.values, self.b.values + theta])
+        late = self._late(theta)
+        if late.any():
+            ceiling = self.ceiling + min(0.0, theta)
+            pooled = np.where(late, ceiling + LATE, pooled) if np.isfinite(ceiling) else rankdata(_tied(pooled))
+        cut = self.a.values.size
+        return self.a.means(pooled[:cut]), self.b.means(pooled[cut:])
 
+    def _late(self, theta: float) -> BoolArray:
+        """Which values nothing is known of beyond that they are late."""
+        pooled = np.concatenate([self.a.values, self.b.values + theta])
+        return np.asarray((pooled > self.ceiling + min(0.0, theta) + _NEAR) | np.isposinf(pooled))
 
-@lru_cache(maxsize=64)
-def _drawn_sums(ordered: tuple[int, ...], size: int) -> IntArray:
-    """Rank sums of random splits: the same splits of the sorted ranks in every call."""
-    draw = np.random.Generator(np.random.PCG64(_DRAWING_SEED))
-    ranks = np.asarray(ordered, dtype=np.int64)
-    sums = np.empty(DRAWN_SPLITS, dtype=np.int64)
-    rows = max(1, 2_000_000 // ranks.size)
-    for begin in range(0, DRAWN_SPLITS, rows):
-        part = sums[begin : begin + rows]
-        taken = np.argpartition(draw.random((part.size, ranks.size)), size - 1, axis=1)[:, :size]
-        part[:] = ranks[taken].sum(axis=1)
-    return sums
+    def _cut(self, start: float) -> bool:
+        """Whether a value is late at the shift 0 or at ``start``, so that means say nothing."""
+        return bool(self._late(0.0).any() or self._late(start).any())
 
+    def lead(self, theta: float) -> float:
+        """Mean number of a less that of b; 0 where they differ by rounding alone."""
+        a, b = self.scores(theta)
+        found = float(a.mean() - b.mean())
+        return 0.0 if abs(found) <= _NEAR * (1 + np.abs(a).max() + np.abs(b).max()) else found
 
-def _low_end(a: FloatArray, b: FloatArray, *, level: float) -> float:
-    """Lowest shift of b at which the test does not yet find a too high; -inf where there is none.
+    def p(self, theta: float) -> float:
+        a, b = self.scores(theta)
+        return share_as_extreme(np.concatenate([a, b]), a.size)
 
-    Between two neighbouring pairwise differences the order of a and b + shift does not change, so the differences and
-    the gaps between them are all there is to try. A bisection finds the first one kept, ties or not: as b moves up, no
-    split's rank sum moves by more than that of a falls, so the share as extreme as a can only grow.
-    """
-    differences = np.subtract.outer(a, b)  # [n_a, n_b], -inf where b is +inf
-    shifts, place = np.unique(differences, return_inverse=True)
-    place = place.reshape(differences.shape)
-    within_a, within_b = _doubled_midranks(a), _doubled_midranks(b)
-    pool = a.size + b.size
+    def balance(self) -> float | None:
+        """The shift at which neither is ahead; None where misses leave none."""
+        if not (np.isfinite(self.a.values).any() and np.isfinite(self.b.values).any()):
+            return None
+        start = self.lead(0.0)
+        if start == 0.0:
+            return 0.0 if self._known(0.0) else None
+        if not self._cut(start):
+            return start  # the difference of the means itself
+        direction = 1.0 if start > 0 else -1.0  # where a is slower, b must be slowed down
+        near = 0.0
+        for far in self._outwards(0.0, int(direction)):
+            if self.lead(far) * direction < 0.0:
+                return self._bisect(near, far, lambda theta: self.lead(theta) * direction > 0.0)
+            near = far
+        return None
 
-    def kept(position: int) -> bool:  # 2 i is the i-th difference itself, 2 i + 1 the gap above it
-        order = np.sign(2 * place - position)  # [n_a, n_b], +1 where a lies above b + shift
-        ranks_a = within_a + (1 + order).sum(axis=1)
-        ranks_b = within_b + (1 - order).sum(axis=0)
-        deviation = int(ranks_a.sum()) - a.size * (pool + 1)
-        if deviation <= 0:
-            return True
-        return not reaches_level(_share_as_extreme(np.concatenate([ranks_a, ranks_b]), a.size, deviation), level)
+    def end(self, size: float | None, direction: int, *, level: float) -> float | None:
+        """The farthest shift on one side that the test keeps; None where it keeps all."""
+        begin = float(np.sign(self.lead(0.0))) * self._reach() if size is None else size
+        if direction * begin < 0.0 and not reaches_level(self.p(0.0), level):
+            begin = 0.0  # what the test keeps belongs to the interval
+        kept, lost = begin, None
+        for shift in self._outwards(begin, direction):
+            # the test may keep a shift again behind one that it rejects: the farthest counts
+            if self._rejects(shift, direction, level=level):
+                lost = shift if lost is None else lost
+            else:
+                kept, lost = shift, None
+        return (
+            None if lost is None else self._bisect(kept, lost, lambda t: not self._rejects(t, direction, level=level))
+        )
 
-    lowest = 1 if np.isneginf(shifts[0]) else -1
-    positions = range(lowest, 2 * shifts.size)
-    position = positions[bisect_left(positions, True, key=kept)]
-    return -np.inf if position == lowest else float(shifts[position // 2])
+    def _rejects(self, theta: float, direction: int, *, level: float) -> bool:
+        return self.lead(theta) * direction < 0.0 and reaches_level(self.p(theta), level)
+
+    def _outwards(self, begin: float, direction: int) -> Iterator[float]:
+        distance, stride = 0.0, _FIRST_STRIDE
+        while distance < self._reach() + abs(begin):
+            distance, stride = distance + stride, stride * _GROWTH
+            yield begin + direction * distance
+
+    def _known(self, theta: float) -> bool:
+        late, cut = self._late(theta), self.a.values.size
+        return not (late[:cut].all() or late[cut:].all())
+
+    def _reach(self) -> float:
+        finite = [v[np.isfinite(v)] for v in (self.a.values, self.b.values)]
+        spread = max((float(np.ptp(np.concatenate(finite))) if sum(map(len, finite)) else 0.0), 1.0)
+        return min(_FARTHEST, 2 * spread) if np.isfinite(self.ceiling) else 4 * spread
+
+    def _bisect(self, kept: float, lost: float, keeps: Callable[[float], bool]) -> float:
+        for _ in range(_BISECTIONS):
+            middle = (kept + lost) / 2
+            kept, lost = (middle, lost) if keeps(middle) else (kept, middle)
+        return kept

@@ -3,7 +3,7 @@
 from optwise.numerics.arrival_times import quantile_or_none, restricted_mean
 from optwise.numerics.bootstrap import Band, bootstrap_band, two_level_bootstrap, winner_stability
 from optwise.numerics.budget_curves import BudgetCurve, best_of_k, probability_best_of_k
-from optwise.numerics.multiplicity import fewest_studies, holm
+from optwise.numerics.multiplicity import fewest_for, fewest_studies, holm
 from optwise.numerics.permutation import StudyComparison, compare_studies, reaches_level
 from optwise.numerics.profiles import Profile, performance_profile, trapezoid_score
 
@@ -15,6 +15,7 @@ __all__ = [
     "best_of_k",
     "bootstrap_band",
     "compare_studies",
+    "fewest_for",
     "fewest_studies",
     "holm",
     "performance_profile",

@@ -105,6 +105,18 @@ class Folder:
         """What the folder is about."""
         return str(read_meta(self._connection)["folder_hash"])
 
+    def pledge(self, name: str, value: Any) -> Any:
+        """Put on record what is said before the first trial; later words change nothing.
+
+        Returns:
+            What was said under ``name`` before any trial was stored; ``None`` where nothing was.
+        """
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO meta SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM trials)", (name, to_json(value))
+            )
+        return read_meta(self._connection).get(name)
+
     def record_protocol(self, protocol_hash: str, document: Mapping[str, Any]) -> None:
         """Note that a protocol was asked of this folder; one that was asked before becomes the latest."""
         row = (protocol_hash, to_json(document), _now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import comb
 from typing import Any, TypedDict, Unpack
 
 import torch
@@ -21,11 +22,15 @@ from optwise.core.schedule import Schedule
 from optwise.core.showing import brief
 from optwise.engine.executors import EXECUTORS, ExecutorName
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, Torch
-from optwise.numerics.statistics import fewest_studies
+from optwise.numerics.sequential import nominal_level
+from optwise.numerics.statistics import fewest_for
 
 DEFAULT_METHODS = ("sgd", "momentum", "adagrad", "adam", "adamw")
 DEFAULT_STUDIES = 8
 """Measured by benchmarks/false_alarms.py: power 0.92 at a true time ratio of 3 over five methods; six reach 0.73."""
+SEPARATED = "separated"
+LOOKS = 4
+"""Looks of a sequential design: after as many studies as a fixed one has, and after two, three and four times that."""
 FOLDERS = "runs"
 
 Asked = Sequence[Method | type] | None
@@ -73,6 +78,10 @@ class Settings(TypedDict, total=False):
         seed: Base of every other seed, 0.
         schedule: Given to every method that has none; by default 5 % warm-up, then cosine to 0.
         scientific: Method to the paths that are the question's subject.
+        against: The one method that the others are compared with, named before any trial: its pairs alone share the
+            correction. By default all pairs do.
+        until: ``"separated"`` adds studies until every pair is told apart, at most four times ``studies``, in a
+            sequential design whose looks are corrected for.
         tol, max_seconds, repeats: Of a comparison of solvers, which has no other setting: what each certificate must
             reach, 1e-6; after how long a run is ended, 60; runs of each for its seconds, 5.
     """
@@ -96,6 +105,8 @@ class Settings(TypedDict, total=False):
     seed: int
     schedule: Schedule | None
     scientific: Mapping[str, tuple[str, ...]] | None
+    against: str | None
+    until: str | None
     tol: float
     max_seconds: float
     repeats: int
@@ -123,14 +134,18 @@ def ask(problems: Problem | Sequence[Problem], methods: Asked = None, **settings
             _match(problem, method)
     level, device = settings.get("level", 0.95), settings.get("device", "cpu")
     _device(device)
-    studies, budget = settings.get("studies"), settings.get("budget", "1000steps")
+    against, until, budget = settings.get("against"), settings.get("until"), settings.get("budget", "1000steps")
+    pairs = len(named) - 1 if against is not None else comb(len(named), 2)
+    asked = settings.get("studies")
+    studies = _enough(pairs, level, looks=0 if until is None else LOOKS) if asked is None else asked
+    looks = _looks(until, studies)
     place, workers = _place(settings.get("executor"), settings.get("workers"), device)
     target, metric = settings.get("target", "default"), settings.get("metric")
     protocol = Protocol(
         problems={name: _describe(problem) for name, problem in chosen.items()},
         methods=named,
         budget=budget if isinstance(budget, Budget) else Budget.parse(str(budget)),
-        studies=_enough(len(named), level) if studies is None else studies,
+        studies=looks[-1] if looks else studies,
         trials=settings.get("trials", 16),
         seeds=settings.get("seeds", 4),
         evaluations=settings.get("evaluations", 41),
@@ -144,6 +159,8 @@ def ask(problems: Problem | Sequence[Problem], methods: Asked = None, **settings
         device=device,
         seed=settings.get("seed", 0),
         scientific=settings.get("scientific") or {},
+        against=against,
+        looks=looks,
     )
     return Question(protocol, chosen, place, workers)
 
@@ -170,10 +187,21 @@ def _place(executor: str | None, workers: int | None, device: str) -> tuple[Exec
     return ("processes" if place == "processes" else "local"), count
 
 
-def _enough(methods: int, level: float) -> int:
+def _enough(pairs: int, level: float, *, looks: int) -> int:
     if not 0 < level < 1:
         return DEFAULT_STUDIES  # the protocol refuses the level with its own sentence
-    return max(DEFAULT_STUDIES, fewest_studies(max(2, methods), level))
+    share = (1 - level) / max(1, pairs)
+    return max(DEFAULT_STUDIES, fewest_for(nominal_level(share, range(1, looks + 1)) if looks else share))
+
+
+def _looks(until: str | None, studies: int) -> tuple[int, ...]:
+    if until is None:
+        return ()
+    if until != SEPARATED:
+        raise UnknownName("end of a comparison", until, (SEPARATED,))
+    if not isinstance(studies, int) or studies < 1:
+        raise BadProtocol(f"studies is {studies}; a comparison needs a whole number of at least 1.")
+    return tuple(studies * k for k in range(1, LOOKS + 1))
 
 
 def named_problems(problems: Problem | Sequence[Problem], batch_size: int | None = None) -> dict[str, Problem]:

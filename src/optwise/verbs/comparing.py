@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from optwise.analyses.judging import LOOKS, PLEDGED
 from optwise.analyses.observing import HORIZON
 from optwise.analyses.predictions import FORECASTS
 from optwise.core.errors import RunFailed
@@ -32,6 +33,7 @@ from optwise.verbs.checking import inspect
 from optwise.verbs.comparing_solvers import SolverComparison, compare_solvers, solvers_of
 from optwise.verbs.executing import Work, versions, work
 from optwise.verbs.forecasting import forecasts
+from optwise.verbs.looking import POSSIBLE, claims_possible, decided, earlier_looks, planned
 from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.recalling import recall, revealed
 from optwise.verbs.scoring import score
@@ -66,7 +68,7 @@ class Comparison(Shown):
 
     @property
     def best(self) -> Run:
-        """A confirmation of the leading method on the first problem: the seed with the median best value.
+        """A confirmation of the first method in order on the first problem: the seed with the median best value.
 
         Its ``state_dict()`` holds the final weights.
 
@@ -74,9 +76,7 @@ class Comparison(Shown):
             RunFailed: No method found a feasible trial.
         """
         problem = next(iter(self.protocol.problems))
-        leading = self.document["problems"][problem]["leader"]
-        if leading is None:
-            raise RunFailed(f"On {problem} no method found a feasible trial, so there is no best run.")
+        first = self.document["problems"][problem]["order"][0]
         metric = self.protocol.metrics[problem]
         direction = Direction(self.protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
         runs = sorted(
@@ -84,10 +84,13 @@ class Comparison(Shown):
                 run
                 for run in self.runs
                 if run.name is not None
-                and (run.name.problem, run.name.method, run.name.phase) == (problem, leading, Phase.CONFIRM)
+                and (run.name.problem, run.name.method, run.name.phase) == (problem, first, Phase.CONFIRM)
+                and not run.infeasible
             ),
             key=lambda run: best_value(run, metric, direction) * direction.sign,
         )
+        if not runs:
+            raise RunFailed(f"On {problem} no method found a feasible trial, so there is no best run.")
         chosen = runs[(len(runs) - 1) // 2]
         with Folder.existing(self.folder) as folder:
             return replace(chosen, weights=HeldWeights(folder.weights(chosen.key)))
@@ -151,16 +154,25 @@ def compare(
             told.note(
                 f"{path} is on a network disk ({disk}); a database there may be slow or lock, a local disk is safer"
             )
-        done = work(question, folder, told)
-        keys = sorted(done.trials)
-        notes = _notes(done, keys)
-        runs = recall(folder, set(keys))
+        pledged = {PLEDGED: folder.pledge("against", protocol.against), LOOKS: earlier_looks(folder, protocol)}
+        for protocol in planned(question.protocol):
+            question = replace(question, protocol=protocol)
+            done = work(question, folder, told)
+            keys = sorted(done.trials)
+            notes = {**_notes(done, keys), **pledged}
+            runs = recall(folder, set(keys))
+            document = score(protocol, notes, runs)
+            notes[POSSIBLE] = claims_possible(document)
+            if decided(document):
+                break
+            if protocol.looks and protocol.studies < protocol.looks[-1]:
+                told.note(f"after {protocol.studies} studies not all pairs are separated; going on")
         folder.record_protocol(
             protocol.hash, {"folder": protocol.folder_part, "question": protocol.question_part, "notes": notes}
         )
         if reveal_test:
             runs = revealed(folder, protocol, runs)
-        document = score(protocol, notes, runs)
+            document = score(protocol, notes, runs)
         reveals = folder.reveals()
     document["environment"] = environment(question, disk, reveals[0][0] if reveals else None)
     write_json(path / RESULTS, document)

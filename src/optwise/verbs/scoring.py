@@ -8,14 +8,21 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from optwise.analyses.checks import method_checks, problem_checks
+from optwise.analyses.headlines import headline, line, overall_headline
+from optwise.analyses.judging import Judged, judge, power, question
+from optwise.analyses.observations import Observations, mean_ranks
 from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
 from optwise.analyses.predictions import predictions
-from optwise.analyses.ranking import Observations, Verdict, leader, verdicts
-from optwise.analyses.sentences import effort_sentence, pair_sentence, verdict_sentence
+from optwise.analyses.ranking import Verdict
+from optwise.analyses.sentences import Told, effort_sentence, pair_sentence, verdict_sentence
 from optwise.analyses.spending_check import equal_spending
 from optwise.analyses.subject import Subject
 from optwise.analyses.summaries import method_summary
+from optwise.analyses.sweeping import hangs_on_target, sensitivity, whole_curve
+from optwise.analyses.target_curve import curve_targets
 from optwise.core.finding import Finding
 from optwise.core.metric import Direction, Target
 from optwise.core.protocol import Protocol
@@ -26,9 +33,6 @@ from optwise.numerics.statistics import (
     quantile_or_none,
     winner_stability,
 )
-
-SENSITIVITY = (0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5)
-"""Factors on the target at which the ranking is looked at again."""
 
 
 def score(protocol: Protocol, notes: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
@@ -45,6 +49,9 @@ def score(protocol: Protocol, notes: Mapping[str, Any], runs: Sequence[Run]) -> 
     profile = _profile(scorer) if len(problems) > 1 else None
     return {
         "schema": 1,
+        "headline": overall_headline(
+            [p["headline"] for p in problems.values()], [p["leader"] for p in problems.values()]
+        ),
         "verdict": " ".join(sentences),
         "protocol": _protocol(protocol, notes),
         "environment": {},
@@ -55,39 +62,62 @@ def score(protocol: Protocol, notes: Mapping[str, Any], runs: Sequence[Run]) -> 
 
 def _problem(scorer: Scorer, problem: str) -> dict[str, Any]:
     protocol = scorer.protocol
-    target = protocol.targets[problem]
-    observed = _finite({name: scorer.observations(problem, name) for name in protocol.methods})
-    log = all(v > 0 for o in observed.values() for v in o.values) and (
-        target is not None or scorer.direction(problem) is Direction.MIN
-    )
-    found = verdicts(observed, level=protocol.level, margin=protocol.margin, timed=target is not None, log=log)
+    target, metric = protocol.targets[problem], protocol.metrics[problem]
+    asked = question(scorer, problem)
+    observed = {name: scorer.observations(problem, name, target) for name in protocol.methods}
+    judged = judge(observed, asked)
     methods = {name: method_summary(scorer, problem, name, observed[name]) for name in protocol.methods}
-    rng = numpy_generator(derive_seed(protocol.seed, problem, "stability"))
-    stable = {name: o.values for name, o in observed.items() if o.values}
-    stability = winner_stability(stable, rng=rng, resamples=protocol.resamples) if stable else {}
-    pairs = [_pair(scorer, problem, v) for v in found]
+    stability = _stability(scorer, problem, observed)
+    pairs = [_pair(scorer, problem, v) for v in judged.found]
     checks = _checks(scorer, problem, pairs, stability)
     for pair in pairs:
         pair["warnings"] = _warnings(checks, problem, pair)
-    first = leader(observed, found)
+    sweep = [] if target is None else sensitivity(scorer, problem, target, asked)
+    hangs = hangs_on_target(target, sweep)
+    told = Told(
+        problem,
+        order=judged.order,
+        leader=judged.leader,
+        idle=[name for name, o in observed.items() if not o.usable],
+        found=judged.found,
+        target=target,
+        metric=metric,
+        axis=protocol.axis,
+    )
+    effort = _effort(protocol, problem)
+    limit = scorer.limit(problem)
+    gap = scorer.resolution(problem)
     return {
+        "headline": headline(told),
+        "line": line(
+            leader=judged.leader,
+            found=judged.found,
+            effort=effort,
+            checks=checks,
+            hangs=hangs["sentence"] if hangs["answer"] else "",
+        ),
+        "order": judged.order,
         "methods": methods,
         "verdicts": pairs,
-        "leader": first,
+        "leader": judged.leader,
+        "limit": {"axis": protocol.axis, "amount": finite_or_none(limit)},
+        "resolution": {"axis": protocol.axis, "amount": gap, "share": finite_or_none(gap / limit)},
+        "target_curve": None if target is None else whole_curve(scorer, problem, target, asked),
         "winner_stability": stability,
-        "sensitivity": [] if target is None else _sensitivity(scorer, problem, target),
+        "sensitivity": sweep,
+        "hangs_on_target": hangs,
+        "power": power(judged, protocol),
         "checks": [_check(finding) for finding in checks],
-        "sentence": verdict_sentence(
-            problem,
-            methods=tuple(protocol.methods),
-            leader=first,
-            found=found,
-            target=target,
-            metric=protocol.metrics[problem],
-            axis=protocol.axis,
-            effort=_effort(protocol, problem),
-        ),
+        "sentence": verdict_sentence(told, effort) + _nobody_arrived(scorer, problem, target, judged),
     }
+
+
+def _stability(scorer: Scorer, problem: str, observed: Mapping[str, Observations]) -> dict[str, float]:
+    """The share of resampled sets of studies in which each method comes first in the one order's ranks."""
+    ranks = mean_ranks(observed)
+    rng = numpy_generator(derive_seed(scorer.protocol.seed, problem, "stability"))
+    resamples = scorer.protocol.resamples
+    return winner_stability(ranks, rng=rng, resamples=resamples, average=np.mean) if ranks else {}
 
 
 def _effort(protocol: Protocol, problem: str) -> str:
@@ -102,14 +132,25 @@ def _effort(protocol: Protocol, problem: str) -> str:
     )
 
 
-def _finite(observed: Mapping[str, Observations]) -> dict[str, Observations]:
-    """A study with a confirmation that diverged is worse than any number: twice the worst, censored."""
-    numbers = [abs(v) for o in observed.values() for v in o.values if math.isfinite(v)]
-    worst = 2 * max(numbers, default=1.0)
-    return {
-        name: replace(o, values=tuple(v if math.isfinite(v) else worst for v in o.values))
-        for name, o in observed.items()
-    }
+def _nobody_arrived(scorer: Scorer, problem: str, target: Target | None, judged: Judged) -> str:
+    """Where no run arrived: what was reached, and a target that half of the runs reach."""
+    usable = [o for o in judged.observed.values() if o.usable]
+    if target is None or not usable or any(o.misses < o.seeds for o in usable):
+        return ""
+    reachable = curve_targets(scorer, problem, target)
+    if not reachable:
+        return " Half of the runs get no better than the start."
+    return f" Half of the runs reach and hold {_rounded(reachable[-1])}: score with such a target."
+
+
+def _rounded(target: Target) -> Target:
+    """Three digits, towards the easier side."""
+    if target.value == 0:
+        return target
+    digits = 2 - math.floor(math.log10(abs(target.value)))
+    scaled = target.value * 10.0**digits
+    away = math.ceil(scaled) if target.direction is Direction.MIN else math.floor(scaled)
+    return replace(target, value=float(f"{away / 10.0**digits:.3g}"))
 
 
 def _pair(scorer: Scorer, problem: str, v: Verdict) -> dict[str, Any]:
@@ -120,17 +161,25 @@ def _pair(scorer: Scorer, problem: str, v: Verdict) -> dict[str, Any]:
     return {
         "a": v.a,
         "b": v.b,
+        "asked": True,
         "words": v.words,
         "because": v.because,
         "ratio": v.ratio,
-        "ratio_low": v.low if v.ratio is not None else None,
-        "ratio_high": v.high if v.ratio is not None else None,
+        "ratio_low": v.low,
+        "ratio_high": v.high,
+        "bound": v.bound,
         "difference": v.difference,
         "p": v.p,
         "p_adjusted": v.p_adjusted,
-        "p_a_better": v.p_a_better,
+        "p_a_better": v.share,
+        "share_of_pairs": v.share,
         "n": v.n,
+        "misses_a": v.misses_a,
+        "misses_b": v.misses_b,
         "studies_needed": v.studies_needed,
+        "evaluations_needed": v.evaluations_needed,
+        "separated_at": v.separated_at,
+        "smallest_ratio": v.smallest,
         "metric": protocol.metrics[problem] if target is None else target.metric,
         "axis": axis,
         "sentence": pair_sentence(v, axis=axis, metric=protocol.metrics[problem]),
@@ -142,21 +191,6 @@ def _as_measured(v: Verdict, direction: Direction) -> Verdict:
         return v
     low, high = (None if end is None else -end for end in (v.high, v.low))
     return replace(v, difference=-v.difference, low=low, high=high)
-
-
-def _sensitivity(scorer: Scorer, problem: str, target: Target) -> list[dict[str, Any]]:
-    """Median times as the target moves; single targets are fragile."""
-    rows = []
-    for factor in SENSITIVITY:
-        # away from the start is harder: a smaller loss, or a larger accuracy's distance to its value
-        value = target.value * factor if target.direction is Direction.MIN else target.value / factor
-        moved = replace(target, value=value)
-        row: dict[str, Any] = {"target": value}
-        for method in scorer.protocol.methods:
-            times = scorer.times(problem, method, scorer.of(problem, method, Phase.CONFIRM), moved)
-            row[method] = quantile_or_none(times, 0.5) if times else None
-        rows.append(row)
-    return rows
 
 
 def _checks(
@@ -187,11 +221,9 @@ def _checks(
         search={name: scorer.of(problem, name, Phase.EXPLORE) for name in protocol.methods},
         verdicts=pairs,
         winner_shares=stability,
-        per_step={name: scorer.per_step(problem, name) for name in protocol.methods},
+        spent=scorer.spent,
     )
-    everything = {
-        name: [run for phase in Phase for run in scorer.of(problem, name, phase)] for name in protocol.methods
-    }
+    everything = {name: scorer.everything(problem, name) for name in protocol.methods}
     spending = equal_spending(problem, everything, budget=protocol.budget, axis=protocol.axis)
     return [*chain.from_iterable(per_method), *across, *spending]
 
@@ -219,51 +251,43 @@ def _warnings(checks: Sequence[Finding], problem: str, pair: Mapping[str, Any]) 
 def _profile(scorer: Scorer) -> dict[str, Any] | None:
     """Performance profile over the problems that have a target: median observation of each method."""
     protocol = scorer.protocol
-    problems = [name for name, target in protocol.targets.items() if target is not None]
+    problems = {name: target for name, target in protocol.targets.items() if target is not None}
     if len(problems) < 2:
         return None
     table = []
     for method in protocol.methods:
         row = []
-        for problem in problems:
+        for problem, target in problems.items():
             runs = scorer.of(problem, method, Phase.CONFIRM)
-            median = (
-                quantile_or_none(scorer.times(problem, method, runs, _required(protocol, problem)), 0.5)
-                if runs
-                else None
-            )
+            median = quantile_or_none(scorer.times(runs, target), 0.5) if runs else None
             row.append(math.inf if median is None else median)
         table.append(row)
     profile = performance_profile(table)
     return {
-        "problems": problems,
+        "problems": list(problems),
         "score": dict(zip(protocol.methods, map(float, profile.score), strict=True)),
         "tau": [float(t) for t in profile.tau],
         "rho": {name: [float(v) for v in rho] for name, rho in zip(protocol.methods, profile.rho, strict=True)},
     }
 
 
-def _required(protocol: Protocol, problem: str) -> Target:
-    target = protocol.targets[problem]
-    assert target is not None
-    return target
-
-
 def _protocol(protocol: Protocol, notes: Mapping[str, Any]) -> dict[str, Any]:
-    question, folder = protocol.question_part, protocol.folder_part
+    asked, folder = protocol.question_part, protocol.folder_part
     commands = notes["target_commands"]
     return {
         "hash": protocol.hash,
         "folder_hash": protocol.folder_hash,
-        "methods": question["methods"],
+        "methods": asked["methods"],
         "studies": protocol.studies,
         "trials": protocol.trials,
         "seeds": protocol.seeds,
         "budget": str(protocol.budget),
         "evaluations": protocol.evaluations,
-        "target": question["targets"],
+        "target": asked["targets"],
         "metric": dict(protocol.metrics),
         "axis": protocol.axis,
+        "against": protocol.against,
+        "looks": list(protocol.looks),
         "level": protocol.level,
         "margin": protocol.margin,
         "resamples": protocol.resamples,
