@@ -8,7 +8,10 @@ from small_comparisons import compare, stored
 
 import optwise as ow
 from optwise.core.errors import BadFolder, BadProtocol, UnknownName
-from optwise.verbs.rescoring import rescore
+from optwise.core.run import Measurement, Run
+from optwise.core.spending import StepTime
+from optwise.core.status import Status
+from optwise.verbs.rescoring import _cut, rescore
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,28 @@ def test_a_shorter_budget_of_a_decaying_schedule_is_another_method(done):
 def test_a_question_nobody_can_answer_is_refused(constant, changed, error, words):
     with pytest.raises(error, match=words):
         rescore(constant.folder, **changed)
+
+
+def test_a_metric_of_a_timed_folder_compares_its_best_values(done, tmp_path):
+    timed, _ = compare(tmp_path / "timed", target=ow.AtMost("valid/loss", 0.9))
+    for asked in ({"metric": "valid/accuracy"}, {"target": None}):
+        document = rescore(timed.folder, **asked)
+        assert document["protocol"]["target"] == {"flowers": None}
+        metric = asked.get("metric", "valid/loss")
+        (pair,) = document["problems"]["flowers"]["verdicts"]
+        assert (pair["metric"], pair["axis"]) == (metric, None)
+        assert metric in document["verdict"]
+    assert rescore(timed.folder, axis="steps")["protocol"]["target"] == {"flowers": "valid/loss<=0.9"}
+
+
+def test_what_ended_a_run_after_the_shorter_budget_had_not_happened():
+    measured = tuple(Measurement(k, "valid", "loss", v) for k, v in ((0, 2.0), (10, 0.5), (20, 9.0)))
+    run = Run("p", ow.SGD(lr=0.1), 0, Status.NOT_FINITE, {"steps": 25.0, "examples": 250.0}, measured)
+    assert run.steps_to(ow.AtMost("valid/loss", 0.6)) is None
+    for budget in (ow.Steps(10), ow.Steps(19), ow.Examples(100)):
+        short = _cut(run, budget, StepTime(1.0))
+        assert (short.status, short.steps_to(ow.AtMost("valid/loss", 0.6))) == (Status.BUDGET_SPENT, 10)
+    assert _cut(run, ow.Steps(20), StepTime(1.0)).status is Status.NOT_FINITE
 
 
 def test_there_must_be_a_comparison(tmp_path):

@@ -29,8 +29,10 @@ def report(
 def score(
     folder: options.Folder,
     *,
-    target: Annotated[str | None, typer.Option(metavar="METRIC<=VALUE", help="Another target.")] = None,
-    metric: Annotated[str | None, typer.Option(metavar="METRIC", help="Another metric.")] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="METRIC<=VALUE", help="Another target; none compares best values.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(metavar="METRIC", help="Compare its best values.")] = None,
     axis: Annotated[str | None, typer.Option(metavar="AXIS", help="Count time in something else.")] = None,
     level: Annotated[float | None, typer.Option(help="Of tests and intervals.")] = None,
     margin: Annotated[float | None, typer.Option(help="Relative margin of equivalence.")] = None,
@@ -48,9 +50,11 @@ def score(
     from optwise.verbs.rescoring import rescore
 
     said: dict[str, Any] = {"metric": metric, "axis": axis, "level": level, "margin": margin}
-    said["target"] = None if target is None else Target.parse(target)
     said["budget"] = None if budget is None else Budget.parse(budget)
-    document = rescore(folder, **{name: value for name, value in said.items() if value is not None})
+    changes = {name: value for name, value in said.items() if value is not None}
+    if target is not None:
+        changes["target"] = None if target == "none" else Target.parse(target)
+    document = rescore(folder, **changes)
     if json:
         show_json(document)
     else:

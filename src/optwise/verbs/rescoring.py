@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from optwise.analyses.observing import HORIZON, RAN
-from optwise.core.budget import Budget
+from optwise.analyses.observing import HORIZON, RAN, step_time
+from optwise.core.budget import ROUNDING, Budget
 from optwise.core.errors import BadFolder, BadProtocol, UnknownName
 from optwise.core.metric import Direction, Target
 from optwise.core.plain import digest
 from optwise.core.protocol import Protocol
 from optwise.core.race import KIND
-from optwise.core.run import Measurement, Run
+from optwise.core.run import Run
+from optwise.core.spending import StepTime
+from optwise.core.status import Status
 from optwise.store.documents import write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import refuse_unknown
@@ -27,8 +29,8 @@ class Changes(TypedDict, total=False):
     """What a score may ask differently; what is left out stays as it was asked.
 
     Attributes:
-        target: Of every problem.
-        metric: That is compared where there is no target.
+        target: Of every problem; ``None`` compares best values.
+        metric: Whose best values are compared; together with a target, by which misses were told apart.
         axis: What time is counted in.
         level: Of tests and intervals.
         margin: Of equivalence.
@@ -79,6 +81,7 @@ def rescore(path: Path | str, **changes: Unpack[Changes]) -> dict[str, Any]:
 
 def _asked(protocol: Protocol, changes: Changes) -> Protocol:
     target, metric = changes.get("target"), changes.get("metric")
+    by_value = target is None and ("target" in changes or metric is not None)
     level, margin = changes.get("level"), changes.get("margin")
     changed = replace(
         protocol,
@@ -96,7 +99,7 @@ def _asked(protocol: Protocol, changes: Changes) -> Protocol:
             raise BadProtocol(f"Target {target} points the wrong way for {target.metric}; turn the sign.")
     return replace(
         changed,
-        targets=changed.targets if target is None else dict.fromkeys(protocol.problems, target),
+        targets=dict.fromkeys(protocol.problems, target) if by_value or target is not None else changed.targets,
         metrics=changed.metrics if metric is None else dict.fromkeys(protocol.problems, metric),
     )
 
@@ -110,24 +113,35 @@ def _shortened(
             f"{', '.join(bound)} decay towards the end of their own budget; a shorter budget is another method, "
             "so run it with --budget instead."
         )
-    plans, limits = {}, {}
+    timings = {pair: step_time(plan) for pair, plan in notes["plans"].items()}
+    cut = [_cut(run, budget, timings[_pair(run)]) for run in runs]
+    plans = {}
     for pair, plan in notes["plans"].items():
-        batch = protocol.problems[pair.partition("/")[0]]["batch_size"]
-        steps = budget.steps(
-            batch=batch, gradients_per_step=plan["gradients_per_step"], step_seconds=plan["step_seconds"]
-        )
-        if steps > plan["steps"]:
-            raise BadProtocol(f"{budget} is longer than the {plan['steps']} steps that {pair} ran; give a shorter one.")
-        first = protocol.evaluation_steps(int(plan["steps"]))[1]
-        if steps < first:
+        own = [(run, short) for run, short in zip(runs, cut, strict=True) if _pair(run) == pair and run.ended_whole]
+        spent = [run.spent(budget.unit, run.evaluations_at()[-1], timing=timings[pair]) for run, _ in own]
+        if spent and budget.amount > max(spent) * (1 + ROUNDING):
+            raise BadProtocol(
+                f"{budget} is longer than the {max(spent):g} {budget.unit} that {pair} ran; give a shorter one."
+            )
+        steps = max((short.evaluations_at()[-1] for _, short in own if short.measurements), default=0)
+        if own and steps == 0:
+            first = min(run.evaluations_at()[1] for run, _ in own)
             raise BadProtocol(f"{budget} ends before {pair} was first measured, at step {first}; give a longer one.")
-        plans[pair], limits[pair] = {**plan, "steps": steps, RAN: plan["steps"]}, steps
+        plans[pair] = {**plan, "steps": steps, RAN: plan["steps"]}
+    return replace(protocol, budget=budget), {**notes, "plans": plans}, cut
 
-    def cut(run: Run) -> tuple[Measurement, ...]:
-        assert run.name is not None
-        return tuple(m for m in run.measurements if m.step <= limits[f"{run.name.problem}/{run.name.method}"])
 
-    return replace(protocol, budget=budget), {**notes, "plans": plans}, [replace(r, measurements=cut(r)) for r in runs]
+def _cut(run: Run, budget: Budget, timing: StepTime) -> Run:
+    """The run as it was when its own counters came to ``budget``: whatever ended it later had not happened."""
+    most = budget.amount * (1 + ROUNDING)
+    kept = tuple(m for m in run.measurements if run.spent(budget.unit, m.step, timing=timing) <= most)
+    ended_later = len(kept) < len(run.measurements)
+    return replace(run, measurements=kept, status=Status.BUDGET_SPENT if ended_later else run.status)
+
+
+def _pair(run: Run) -> str:
+    assert run.name is not None
+    return f"{run.name.problem}/{run.name.method}"
 
 
 def read_results(path: Path | str) -> dict[str, Any]:
