@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         WarmupLinear,
         WarmupStableDecay,
     )
-    from optwise.public import check, compare, explain, predict, set_target, solve
+    from optwise.public import check, compare, explain, load, predict, set_target, solve
     from optwise.verbs.graphing import draw_graph
 
     __version__: str
@@ -141,6 +141,7 @@ __all__ = [
     "compare",
     "draw_graph",
     "explain",
+    "load",
     "methods",
     "predict",
     "problems",

@@ -25,9 +25,12 @@ from optwise.verbs.comparing import Comparison
 from optwise.verbs.comparing_solvers import SolverComparison
 from optwise.verbs.explaining import Explanation
 from optwise.verbs.formulating import TOL
+from optwise.verbs.loading import load
 from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.tallies import shown_where_somebody_looks
 from optwise.verbs.targeting import REFERENCE_RERUNS, TargetReport
+
+__all__ = ["check", "compare", "explain", "load", "predict", "set_target", "solve"]
 
 Told: TypeAlias = Progress | bool | None
 """Who is told how far the work is: by default whoever looks at a terminal or a notebook, nobody for ``False``."""

@@ -148,7 +148,7 @@ def test_the_best_run_loads_into_the_module_and_repeats_its_stored_loss(done):
     valid = flowers().data.valid
     with torch.no_grad():
         loss = float(nn.functional.cross_entropy(net(valid.x), valid.y))
-    assert loss == pytest.approx(best.curve("valid/loss")[-1][1], rel=1e-5)
+    assert loss == pytest.approx(dict(best.curve("valid/loss"))[best.weights_step], rel=1e-5)
 
 
 def test_a_frame_has_a_row_for_every_measurement(done):

@@ -220,11 +220,12 @@ def _measured(run: Run) -> Card:
     after = "" if steps is None else f" after {steps:,.0f} steps"
     failed = run.traceback.strip().splitlines()[-1:] if run.traceback else []
     labels = ["infeasible: worse than its start or than the trivial predictor"] if run.infeasible else []
+    held = "" if run.weights is None or run.weights.step is None else f", weights of step {run.weights.step:,}"
     values = ", ".join(f"{path}={brief(value)}" for path, value in run.method.values().items())
     return Card(
-        (f"<Run {_where(run)}: {run.status.value}, {last}{after}>",),
+        (f"<Run {_where(run)}: {run.status.value}, {last}{after}{held}>",),
         f"Run {_where(run)}, seed {run.seed}",
-        f"{run.status.value}{after}: {last}",
+        f"{run.status.value}{after}: {last}{held}",
         ("metric", "start", "end", "lowest", "highest"),
         rows,
         (*([values] if values else []), counted(run.counts), *labels, *failed),

@@ -101,6 +101,9 @@ class TrialName:
 class Weights(Terse, ABC):
     """A handle to weights: memory, a file, a sharded checkpoint."""
 
+    step: int | None = None
+    """The step at which they were held; ``None`` for those of the end."""
+
     @abstractmethod
     def load(self) -> Leaves:
         """The leaves by name."""
@@ -108,9 +111,15 @@ class Weights(Terse, ABC):
 
 @dataclass(frozen=True, eq=False)
 class HeldWeights(Weights):
-    """Weights in memory."""
+    """Weights in memory.
+
+    Args:
+        leaves: By name.
+        step: At which they were held; ``None`` for those of the end.
+    """
 
     leaves: Leaves
+    step: int | None = None
 
     def load(self) -> Leaves:
         return self.leaves
@@ -299,8 +308,16 @@ class Run(Shown):
             raise BadProtocol(f"{self.problem}: seconds are steps times a step's time; give the method's timing.")
         return timing.of(paid, step)
 
+    @property
+    def weights_step(self) -> int | None:
+        """The step that the weights of :meth:`state_dict` are of; ``None`` where none were kept."""
+        if self.weights is None:
+            return None
+        end = self.counts.get("steps", self.counts.get("iterations", 0))
+        return int(end) if self.weights.step is None else self.weights.step
+
     def state_dict(self) -> Leaves:
-        """The final weights by leaf name, ready for ``module.load_state_dict``.
+        """The weights by leaf name, ready for ``module.load_state_dict``: those of the end, or of ``weights_step``.
 
         Raises:
             RunFailed: The weights were not kept.

@@ -9,10 +9,11 @@ from typing import Self
 
 from optwise.core.budget import EVALUATIONS, STEPS
 from optwise.core.errors import UnknownName
+from optwise.core.showing import Terse
 
 
 @dataclass(frozen=True)
-class Spending:
+class Spending(Terse):
     """Counters of one run at its evaluations.
 
     Args:

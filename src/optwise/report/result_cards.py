@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from optwise.core.errors import UnknownName
 from optwise.core.showing import Card, one_line
 from optwise.report.readings import Document
 from optwise.report.words import NOTHING, duration, number, plural, with_interval
@@ -70,6 +71,18 @@ def order_of(result: Mapping[str, Any]) -> list[str]:
     known = list(result["methods"])
     order = [name for name in result.get("order") or [result.get("leader")] if name in result["methods"]]
     return [*order, *(name for name in known if name not in order)]
+
+
+def known(kind: str, name: str | None, names: Iterable[str]) -> str:
+    """The name, the first one where none was given.
+
+    Raises:
+        UnknownName: With the nearest.
+    """
+    listed = list(names)
+    if name is not None and name not in listed:
+        raise UnknownName(kind, name, listed)
+    return listed[0] if name is None else name
 
 
 def names_in_words(names: Sequence[str]) -> str:

@@ -106,6 +106,31 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def look(path: Path) -> sqlite3.Connection:
+    """Open a ``study.db`` that is there for reading alone: no lock is taken and nothing is written.
+
+    Raises:
+        sqlite3.OperationalError: It cannot be read as it stands, as where a killed process left a half-written commit.
+        BadFolder: The file is not ours, or has another schema.
+    """
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=60.0)
+    try:
+        _check(connection, path)
+        known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for statement in ADDED:
+            if statement.split()[5] not in known:  # an older folder has nothing there, which an empty table says too
+                connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise BadFolder(f"{path} is not a study of optwise ({error}); name a folder that it wrote.") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for statement in TABLES:

@@ -14,10 +14,10 @@ from optwise.core.layout import Leaves
 from optwise.core.run import Phase, Run
 from optwise.core.spending import Spending
 from optwise.core.status import Status
-from optwise.store.database import transaction
+from optwise.store.database import look, transaction
 from optwise.store.frames import measurement_frame
 from optwise.store.locking import FolderLock
-from optwise.store.opening import claim, read_meta, take
+from optwise.store.opening import claim, look_for, read_meta, take
 from optwise.store.records import (
     Chunk,
     Curves,
@@ -48,7 +48,7 @@ class Folder:
     class has written when it returns survives a kill and a power cut; what it had not is as if it had never begun.
     """
 
-    def __init__(self, path: Path, lock: FolderLock, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: FolderLock | None, connection: sqlite3.Connection) -> None:
         self.path = path
         self._lock = lock
         self._connection = connection
@@ -89,10 +89,31 @@ class Folder:
             raise BadFolder(f"{path} holds no comparison yet; run `optwise compare` with this --out first.")
         return folder
 
+    @classmethod
+    def reading(cls, path: Path | str) -> Self:
+        """Open a folder that is there to look at what it holds, also while another process works in it.
+
+        Nothing is written, so that a folder that may not be written can be read; only what a killed process left
+        half-written is put right first, by opening the folder as :meth:`existing` does.
+
+        Raises:
+            BadFolder: There is none, or its ``study.db`` is not ours.
+        """
+        database = look_for(Path(path))
+        try:
+            folder = cls(Path(path), None, look(database))
+        except sqlite3.OperationalError:
+            return cls.existing(path)
+        if not read_meta(folder._connection):
+            folder.close()
+            raise BadFolder(f"{path} holds no comparison yet; run `optwise compare` with this --out first.")
+        return folder
+
     def close(self) -> None:
         """Let another process have the folder."""
         self._connection.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -320,6 +341,10 @@ class Folder:
         with self._transaction():
             self._connection.execute("INSERT INTO reveals VALUES (?, ?)", (_now(), protocol_hash))
         return _read_curves(self._connection.execute("SELECT * FROM sealed ORDER BY rowid"))
+
+    def unsealed(self) -> dict[str, Curves]:
+        """The curves of the test split by key, where it was looked at; of a folder where nobody looked, none."""
+        return _read_curves(self._connection.execute("SELECT * FROM sealed ORDER BY rowid")) if self.reveals() else {}
 
     def reveals(self) -> list[tuple[str, str]]:
         """When the test split was looked at (UTC), and under which protocol's hash."""

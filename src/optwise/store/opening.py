@@ -35,12 +35,25 @@ def take(path: Path, *, create: bool) -> tuple[FolderLock, sqlite3.Connection]:
         raise
 
 
+def look_for(path: Path) -> Path:
+    """The database of a folder that is there.
+
+    Raises:
+        BadFolder: It is a file, or holds none.
+    """
+    if path.exists() and not path.is_dir():
+        raise BadFolder(f"{path} is a file, not a folder; give the folder that `optwise compare` wrote.")
+    if not (path / DATABASE).exists():
+        raise BadFolder(f"{path} holds no {DATABASE}; give the folder that `optwise compare` wrote.")
+    return path / DATABASE
+
+
 def _prepare(path: Path, *, create: bool) -> None:
     database = path / DATABASE
-    if path.exists() and not path.is_dir():
+    if create and path.exists() and not path.is_dir():
         raise BadFolder(f"{path} is a file, not a folder; choose another --out.")
-    if not create and not database.exists():
-        raise BadFolder(f"{path} holds no {DATABASE}; give the folder that `optwise compare` wrote.")
+    if not create:
+        look_for(path)
     path.mkdir(parents=True, exist_ok=True)
     if database.exists() and not os.access(database, os.R_OK | os.W_OK):
         raise BadFolder(f"{database} is read-only; choose another --out, or make it writable.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +26,7 @@ from optwise.core.run import HeldWeights, Phase, Run, Runs
 from optwise.core.showing import Card, Shown
 from optwise.methods import Torch
 from optwise.report import page
-from optwise.report.result_cards import comparison_card
+from optwise.report.result_cards import comparison_card, known, order_of
 from optwise.store.disks import network_disk
 from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder
@@ -37,6 +39,7 @@ from optwise.verbs.looking import POSSIBLE, claims_possible, decided, earlier_lo
 from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.recalling import recall, revealed
 from optwise.verbs.scoring import score
+from optwise.verbs.trial_tables import address, trial_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,37 +71,59 @@ class Comparison(Shown):
 
     @property
     def best(self) -> Run:
-        """A confirmation of the first method in order on the first problem: the seed with the median best value.
+        """The best run on the first problem, by the rule of :meth:`best_run`."""
+        return self.best_run()
 
-        Its ``state_dict()`` holds the final weights.
+    def best_run(self, problem: str | None = None, method: str | None = None) -> Run:
+        """The confirmation run that reached the best value of the metric that selects, with the weights it had there.
+
+        Candidates are the confirmations of one method: the first one in the order of the results that has a feasible
+        run. A search run is none, since its setting was chosen after it had been seen. A tie goes to the lower study
+        and index.
+
+        ``state_dict()`` are the weights of its best evaluation, ready for ``module.load_state_dict``, where the folder
+        holds them, else those of the end; ``weights_step`` says which.
+
+        Args:
+            problem: Its name; ``None`` takes the first.
+            method: Only this one.
 
         Raises:
-            RunFailed: No method found a feasible trial.
+            UnknownName: No such problem or method.
+            RunFailed: No method has a feasible confirmation there.
         """
-        problem = next(iter(self.protocol.problems))
-        first = self.document["problems"][problem]["order"][0]
-        metric = self.protocol.metrics[problem]
-        direction = Direction(self.protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
-        runs = sorted(
-            (
-                run
-                for run in self.runs
-                if run.name is not None
-                and (run.name.problem, run.name.method, run.name.phase) == (problem, first, Phase.CONFIRM)
-                and not run.infeasible
-            ),
-            key=lambda run: best_value(run, metric, direction) * direction.sign,
+        name = known("problem", problem, self.protocol.problems)
+        order = order_of(self.document["problems"][name])
+        wanted = order if method is None else [known("method", method, order)]
+        metric = self.protocol.metrics[name]
+        direction = Direction(self.protocol.problems[name]["metrics"][metric.rpartition("/")[2]])
+        confirmed = [run for run in self.runs if address(run).problem == name and address(run).phase is Phase.CONFIRM]
+        for label in wanted:
+            runs = [run for run in confirmed if address(run).method == label and not run.infeasible]
+            values = {run.key: best_value(run, metric, direction) for run in runs}
+            runs = [run for run in runs if math.isfinite(values[run.key])]
+            if runs:
+                chosen = min(runs, key=lambda run: (values[run.key] * direction.sign, address(run)))
+                at = next(step for step, value in chosen.curve(metric) if step > 0 and value == values[chosen.key])
+                with Folder.reading(self.folder) as folder:
+                    return replace(chosen, weights=_weights(folder, chosen, at))
+        raise RunFailed(
+            f"On {name} {'no method' if method is None else method} has a feasible confirmation, so there is no best "
+            "run; look at `trials()`, and widen the spaces or raise the budget."
         )
-        if not runs:
-            raise RunFailed(f"On {problem} no method found a feasible trial, so there is no best run.")
-        chosen = runs[(len(runs) - 1) // 2]
-        with Folder.existing(self.folder) as folder:
-            return replace(chosen, weights=HeldWeights(folder.weights(chosen.key)))
 
     def frame(self) -> pd.DataFrame:
-        """One row a measurement."""
-        with Folder.existing(self.folder) as folder:
-            return folder.frame(keys={run.key for run in self.runs})
+        """One row a measurement, with a column for each hyperparameter; :meth:`trials` has one row a trial."""
+        with Folder.reading(self.folder) as folder:
+            return folder.frame(keys={run.key for run in self.runs}, revealed=folder.unsealed())
+
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: hyperparameters, what it reached, when, and what it spent; :meth:`frame` has its curves.
+
+        Columns as in :func:`~optwise.verbs.trial_tables.trial_frame`; ``trials().query("selected")`` are the settings
+        that were confirmed.
+        """
+        return trial_frame(self.document, self.protocol, self.runs)
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the page, to ``path`` where given, and return where it is."""
@@ -179,6 +204,16 @@ def compare(
     comparison = Comparison(path, document, protocol, Runs(runs))
     comparison.report()
     return comparison
+
+
+def _weights(folder: Folder, run: Run, step: int) -> HeldWeights | None:
+    """What the folder holds of a run: the weights at ``step``, else those of the end, else none."""
+    if run.best_step == step:
+        with suppress(RunFailed):
+            return HeldWeights(folder.best_weights(run.key), step)
+    with suppress(RunFailed):
+        return HeldWeights(folder.weights(run.key))
+    return None
 
 
 def write_page(file: Path, document: Mapping[str, Any], protocol: Protocol, runs: Sequence[Run]) -> None:

@@ -24,6 +24,7 @@ from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.race_results import race_document
 from optwise.verbs.racing import Field, line_up, run_race
 from optwise.verbs.recalling import recall
+from optwise.verbs.trial_tables import race_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,13 +73,17 @@ class SolverComparison(Shown):
             for run in self.runs
             if run.name is not None and (run.name.problem, run.name.method, run.name.index) == (problem, best, 0)
         )
-        with Folder.existing(self.folder) as folder:
+        with Folder.reading(self.folder) as folder:
             return replace(chosen, weights=HeldWeights(folder.weights(chosen.key)))
 
     def frame(self) -> pd.DataFrame:
-        """One row a measurement."""
-        with Folder.existing(self.folder) as folder:
+        """One row a measurement, with a column for each hyperparameter; :meth:`trials` has one row a run."""
+        with Folder.reading(self.folder) as folder:
             return folder.frame(keys={run.key for run in self.runs})
+
+    def trials(self) -> pd.DataFrame:
+        """One row a run: how it ended, the value and what proves it, the seconds, and what it spent."""
+        return race_frame(self.race, self.runs)
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the page, to ``path`` where given, and return where it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from optwise.core.race import KIND
 from optwise.core.run import Run
 from optwise.core.spending import StepTime
 from optwise.core.status import Status
-from optwise.store.documents import write_json
+from optwise.store.documents import read_json, write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import refuse_unknown
 from optwise.verbs.recalling import kind_of, latest_protocol, recall
@@ -148,10 +147,12 @@ def read_results(path: Path | str) -> dict[str, Any]:
     """The results document of a folder.
 
     Raises:
-        BadFolder: There is none yet.
+        BadFolder: There is none yet, or what is there is none of ours.
     """
     file = Path(path) / "results.json"
     if not file.exists():
         raise BadFolder(f"{path} holds no results.json; run `optwise compare` with --out {path} to its end first.")
-    document: dict[str, Any] = json.loads(file.read_text())
+    document = read_json(file)
+    if not all(name in document for name in ("schema", "verdict", "protocol", "problems")):
+        raise BadFolder(f"{file} is no result of a comparison; run `optwise compare` with --out {path} again.")
     return document
