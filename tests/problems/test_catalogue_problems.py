@@ -11,6 +11,7 @@ from scipy.optimize import rosen, rosen_der
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch.func import grad_and_value
 
+import optwise as ow
 from optwise.catalog import load_problem
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Layout
@@ -117,6 +118,7 @@ def test_a_target_is_found_by_the_reference(monkeypatch):
     [
         ("digits-mlp", (1078, 359, 360), load_digits),
         ("digits-cnn", (1078, 359, 360), load_digits),
+        ("digits-units", (1078, 359, 360), load_digits),
         ("breast-cancer-logistic", (341, 114, 114), load_breast_cancer),
         ("diabetes-least-squares", (265, 88, 89), None),
     ],
@@ -144,7 +146,7 @@ def test_columns_are_standardised_by_the_training_split_alone(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("digits-softmax", 650), ("digits-mlp", 9610), ("digits-cnn", 1898),
+    ("name", "parameters"), [("digits-softmax", 650), ("digits-units", 650), ("digits-mlp", 9610), ("digits-cnn", 1898),
                              ("breast-cancer-logistic", 31), ("diabetes-least-squares", 11)],
 )  # fmt: skip
 def test_networks_have_the_published_sizes(name, parameters):
@@ -158,6 +160,44 @@ def test_the_trivial_predictor_lies_above_what_a_model_reaches():
         ("diabetes-least-squares", 0.5),
     ]:
         assert PROBLEMS[name]().predictor == pytest.approx(expected, rel=0.2)
+
+
+def test_units_change_the_columns_and_not_what_a_linear_model_can_do():
+    """With W u and b - W m the outputs on the units' columns are those of W and b on the plain ones."""
+    plain, measured = (PROBLEMS[name]().to(dtype=torch.float64) for name in ("digits-softmax", "digits-units"))
+    center = plain.data.train.x.mean(0)
+    x, z = (torch.cat([split.x for split in p.data.splits.values()]) for p in (plain, measured))
+    # of a column that is 0 everywhere the unit shows nowhere
+    units = (z.abs().amax(0) / (x - center).abs().amax(0)).nan_to_num(nan=1.0)
+    shown = units[x.std(0) > 0]
+    assert (float(shown.min()), float(shown.max())) == pytest.approx((0.3, 30), rel=0.2)
+    w = {"weight": torch.randn(10, 64, dtype=torch.float64), "bias": torch.randn(10, dtype=torch.float64)}
+    same = {"weight": w["weight"] / units, "bias": w["bias"] + w["weight"] @ center}
+    for split in ("train", "valid", "test"):
+        a, b = (p.data.splits[split] for p in (plain, measured))
+        assert torch.equal(a.y, b.y)
+        losses = [p.objective.measure(v, {}, d.x, d.y)["loss"] for p, v, d in ((plain, w, a), (measured, same, b))]
+        torch.testing.assert_close(losses[1], losses[0], rtol=0, atol=2e-4)  # columns are kept in float32
+
+
+def test_units_square_the_conditioning():
+    """Condition number of the covariance of the columns that vary, against that of the plain digits."""
+    plain = PROBLEMS["digits-softmax"]()
+    varies = plain.data.train.x.std(0).numpy() > 0.1
+    conditions = [
+        np.linalg.cond(np.cov(problem.data.train.x.double().numpy()[:, varies].T))
+        for problem in (PROBLEMS["digits-units"](spread=1.0), PROBLEMS["digits-units"](), plain)
+    ]
+    assert conditions[0] == pytest.approx(conditions[2], rel=1e-3)
+    assert conditions[1] > 50 * conditions[0]
+
+
+@pytest.mark.slow
+def test_on_badly_scaled_columns_a_comparison_sees_that_adaptive_steps_are_faster(tmp_path):
+    done = ow.compare(PROBLEMS["digits-units"](), [ow.SGD(), ow.Adagrad()], studies=4, trials=8, seeds=2, out=tmp_path)
+    (found,) = done.document["problems"]["digits-units"]["verdicts"]
+    assert (found["a"], found["b"], found["words"]) == ("adagrad", "sgd", "faster")
+    assert found["ratio"] < 0.5
 
 
 @pytest.mark.parametrize(("n", "p", "kappa", "seed"), [(200, 50, 100.0, 0), (30, 30, 1e6, 1), (50, 4, 1.0, 2)])
@@ -243,6 +283,8 @@ def test_the_standard_noisy_quadratic_model_has_harmonic_curvature_and_unit_star
         (lambda: nqm([1.0, float("nan")]), "finite number per coordinate"),
         (lambda: nqm(d=2, second_moment=-1.0), "second_moment=-1"),
         (lambda: rosenbrock(d=1), "at least 2 dimensions"),
+        (lambda: PROBLEMS["digits-units"](spread=0.5), "spread=0.5"),
+        (lambda: PROBLEMS["digits-units"](spread=float("inf")), "spread=inf"),
         (lambda: synthetic_least_squares(n=5, p=6), "1 <= p <= n"),
         (lambda: synthetic_least_squares(kappa=0.5), "kappa=0.5"),
         (lambda: synthetic_least_squares(noise=-1.0), "noise=-1"),

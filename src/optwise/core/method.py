@@ -45,7 +45,7 @@ class Method(Shown, ABC):
 
     An open field holds a :class:`~optwise.core.space.Distribution`. With no hyperparameter given, the method is a
     question: its default space. As soon as one is given, the others take torch.optim's defaults: ``AdamW()`` is open in
-    three fields, ``AdamW(lr=1e-3)`` in none, ``AdamW(lr=LogUniform(1e-4, 1e-1))`` in one.
+    two fields, ``AdamW(lr=1e-3)`` in none, ``AdamW(lr=LogUniform(1e-4, 1e-1))`` in one.
 
     Args:
         schedule: Factor on ``lr`` over the steps; ``None`` takes the verb's own: constant in ``solve`` and ``predict``,

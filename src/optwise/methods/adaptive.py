@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from optwise.core.method import UNSET, Hyper, Rule, State
-from optwise.core.space import LogUniform
 from optwise.methods.one_pass import blend, coefficient, counter, plus, times
-from optwise.methods.ranges import ADAPTIVE_LR, BELOW_ONE, DECOUPLED_DECAY, MEMORY, NONNEGATIVE
+from optwise.methods.ranges import ADAPTIVE_LR, BELOW_ONE, LR, MEMORY, NONNEGATIVE
 
 _ADAM_LIMITS = {"lr": NONNEGATIVE, "betas": BELOW_ONE, "eps": NONNEGATIVE, "weight_decay": NONNEGATIVE}
 
@@ -57,7 +56,7 @@ class Adagrad(Rule):
         "initial_accumulator_value": 0.0,
         "eps": 1e-10,
     }
-    default_space: ClassVar[Mapping[str, Any]] = {"lr": LogUniform(1e-3, 1.0)}
+    default_space: ClassVar[Mapping[str, Any]] = {"lr": LR}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = dict.fromkeys(defaults, NONNEGATIVE)
 
     def init(self, w: Tensor) -> State:
@@ -206,11 +205,7 @@ class AdamW(Rule):
     weight_decay: Hyper = UNSET
 
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2}
-    default_space: ClassVar[Mapping[str, Any]] = {
-        "lr": ADAPTIVE_LR,
-        "betas": (MEMORY, 0.999),
-        "weight_decay": DECOUPLED_DECAY,
-    }
+    default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (MEMORY, 0.999)}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
 
     def init(self, w: Tensor) -> State:
@@ -264,11 +259,7 @@ class NAdamW(Rule):
         "weight_decay": 0.0,
         "momentum_decay": 4e-3,
     }
-    default_space: ClassVar[Mapping[str, Any]] = {
-        "lr": ADAPTIVE_LR,
-        "betas": (MEMORY, 0.999),
-        "weight_decay": DECOUPLED_DECAY,
-    }
+    default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (MEMORY, 0.999)}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {**_ADAM_LIMITS, "momentum_decay": NONNEGATIVE}
 
     def init(self, w: Tensor) -> State:

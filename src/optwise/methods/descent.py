@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from optwise.core.method import UNSET, Hyper, Rule, State
-from optwise.core.space import LogUniform
 from optwise.methods.one_pass import coefficient, counter, plus, times
-from optwise.methods.ranges import BELOW_ONE, MOMENTUM, NONNEGATIVE
+from optwise.methods.ranges import BELOW_ONE, LR, MOMENTUM, NONNEGATIVE
 
-_MOMENTUM_SPACE = {"lr": LogUniform(1e-3, 5.0), "momentum": MOMENTUM}
+_MOMENTUM_SPACE = {"lr": LR, "momentum": MOMENTUM}
 
 
 @final
@@ -41,7 +40,7 @@ class SGD(Rule):
     weight_decay: Hyper = UNSET
 
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "weight_decay": 0.0}
-    default_space: ClassVar[Mapping[str, Any]] = {"lr": LogUniform(1e-3, 10.0)}
+    default_space: ClassVar[Mapping[str, Any]] = {"lr": LR}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"lr": NONNEGATIVE, "weight_decay": NONNEGATIVE}
 
     def init(self, w: Tensor) -> State:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from optwise.core.problem import Problem
 from optwise.problems.classics import more_garbow_hillstrom
-from optwise.problems.classification import digits_cnn, digits_mlp, digits_softmax
+from optwise.problems.classification import digits_cnn, digits_mlp, digits_softmax, digits_units
 from optwise.problems.formulations import (
     FORMULATIONS,
     basis_pursuit,
@@ -36,6 +36,7 @@ from optwise.problems.valleys import rosenbrock
 
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "digits-softmax": digits_softmax,
+    "digits-units": digits_units,
     "digits-mlp": digits_mlp,
     "digits-cnn": digits_cnn,
     "breast-cancer-logistic": breast_cancer_logistic,
@@ -60,6 +61,7 @@ __all__ = [
     "digits_cnn",
     "digits_mlp",
     "digits_softmax",
+    "digits_units",
     "elastic_net",
     "from_module",
     "group_lasso",

@@ -1,4 +1,4 @@
-"""Hand-written digits by three networks: a linear one, one with a hidden layer, one with convolutions."""
+"""Hand-written digits by three networks: a linear one, also in uneven units, one hidden layer, convolutions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch.nn.functional as F
 from torch import nn
 
+from optwise.core.errors import BadProblem
 from optwise.core.problem import Problem
+from optwise.numerics.rng import numpy_generator
 from optwise.problems.datasets import Examples, digits
 from optwise.problems.modules import from_module
-from optwise.problems.targets import with_target
+from optwise.problems.targets import spell, with_target
 
 
 def digits_softmax() -> Problem:
@@ -26,6 +28,37 @@ def digits_softmax() -> Problem:
         2.3
     """
     return _on_digits(lambda: nn.Linear(64, 10), "digits-softmax", digits())
+
+
+def digits_units(spread: float = 100.0) -> Problem:
+    r"""Softmax regression on digits whose 64 columns are measured in different units: a problem that nobody scaled.
+
+    .. math:: x'_{ij} = u_j \, (x_{ij} - \bar x_j), \qquad u_j \text{ from } 3 \sqrt{\text{spread}}
+        \text{ down to } 3 / \sqrt{\text{spread}}
+
+    with units in geometric steps, dealt to the columns by seed 0. A linear model undoes them, so that it can do all it
+    can on ``digits-softmax``; but the Hessian's condition number grows with the square of ``spread``. Gradient descent
+    takes the one step that the largest column allows. A method that divides each coordinate by the size of its own
+    gradients does not see the units, up to its ``eps``, once it has left the start.
+
+    Args:
+        spread: Largest unit over smallest, at least 1.
+
+    Raises:
+        BadProblem: A spread that is no ratio of a larger number to a smaller one.
+
+    Example:
+        >>> digits_units().name, digits_units(spread=1000).name
+        ('digits-units', 'digits-units:spread=1000')
+    """
+    if not 1 <= spread < np.inf:
+        raise BadProblem(f"digits-units with spread={spread:g} has no units; choose a finite ratio of at least 1.")
+    splits = digits()
+    center = splits[0][0].mean(0, dtype=np.float64)
+    units = numpy_generator(0).permutation(np.geomspace(3 * spread**0.5, 3 / spread**0.5, 64))
+    train, valid, test = ((((x - center) * units).astype(np.float32), y) for x, y in splits)
+    name = spell("digits-units", {} if spread == 100.0 else {"spread": spread})
+    return _on_digits(lambda: nn.Linear(64, 10), name, (train, valid, test))
 
 
 def digits_mlp() -> Problem:
