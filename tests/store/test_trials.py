@@ -10,7 +10,7 @@ import torch
 
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.errors import RunFailed
-from optwise.core.finding import Finding, Grade, Interval
+from optwise.core.finding import Finding, Grade, Interval, Risk
 from optwise.core.metric import OBJECTIVE
 from optwise.core.run import Measurement, Phase, TrialName
 from optwise.core.status import Status
@@ -20,7 +20,8 @@ ODD = (1.0, math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1)
 
 
 def test_a_trial_comes_back_as_it_was(folder, store):
-    finding = Finding("late-variance", Grade.WARN, "0.3", "p/m", 0.3, Interval(0.1, None), advice="Do.")
+    part = Finding("noise-floor", Grade.WARN, "0.3", "p/m", 0.3, Interval(0.1, None), advice="Do.", risk=Risk.TUNING)
+    finding = replace(part, evidence="both", parts=(part, part))
     certificate = Certificate(CertificateKind.STATIONARITY, "gradient norm", math.inf)
     stored = store(
         "k",

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
-from optwise.analyses.subject import PLAYBOOK_RULE, Subject, anchor
-from optwise.core.finding import Finding, Grade, Interval
+from optwise.analyses.intervals import LEVEL, share_interval
+from optwise.analyses.subject import PLAYBOOK_RULE, Subject, anchor, studies
+from optwise.core.check import Check
+from optwise.core.finding import Finding, Risk
 from optwise.core.run import Run
 from optwise.core.space import Distribution, IntUniform, LogUniform, OneMinus, Space, Uniform, When
 
+BOUNDARY = Check(
+    "boundary", "Do more good settings lie on an edge of the space than chance puts there?", Risk.TUNING, PLAYBOOK_RULE
+)
+
 EDGE = 0.1
 """Share of a field's own scale at each end that counts as its edge. Source: optwise, own choice."""
-TOP = 3
-"""The best trials that are looked at. Source: optwise, own choice."""
-TOP_ON_EDGE = 2
-"""How many of them on one edge are too many. Source: optwise, own choice."""
-SELECTED_ON_EDGE = 0.5
-"""Share of the studies above which their selected points on one edge are too many. Source: optwise, own choice."""
+TOP = 4
+"""Good settings that are looked at, where fewer studies than that selected one. Source: optwise, own choice."""
+BEYOND = 3
+"""Trials further out that must all have failed for an edge to be one of stability. Source: optwise, own choice."""
 DECADE = 10.0
 """Factor by which a log scale is widened; a linear one by its own width. Source: optwise, own choice."""
 
@@ -35,42 +40,36 @@ class _Axis:
     """Ends after one widening; a natural end stays where it is."""
 
 
-@dataclass(frozen=True)
-class _Edge:
-    """How many good settings lie on one edge of a field."""
+def boundary(subject: Subject, space: Space, search: Sequence[Run]) -> list[Finding]:
+    """One finding per numeric open field: do more good settings lie on one of its edges than chance would put there?
 
-    word: str
-    best: bool
-    top: int
-    selected: int
-    studies: int
-
-    @property
-    def crowded(self) -> bool:
-        return self.best or self.top >= TOP_ON_EDGE or self.selected > SELECTED_ON_EDGE * self.studies
-
-
-def boundary(subject: Subject, space: Space, search: Sequence[Run], confirm: Sequence[Run]) -> list[Finding]:
-    """One finding per numeric open field: does the best trial, 2 of the best 3 or most selected points sit on an edge?
-
-    The position ``u`` in [0, 1] is taken in the field's own scale; an edge is ``u < 0.1`` or ``u > 0.9``. Where every
-    trial further out than the good ones is infeasible, the edge is one of stability: widening would not help. A
-    conditional field is judged on the trials where it exists.
+    The position ``u`` in [0, 1] is taken in the field's own scale; an edge is ``u < 0.1`` or ``u > 0.9``. Good settings
+    are those that the studies select, of fewer than four studies the best four trials. A field that does not matter
+    puts each of them on a given edge with probability 0.1, so that k of n are too many where the binomial tail is at
+    most 5 % over both edges and all fields of the method. Where every trial further out is infeasible, at least three,
+    the edge is one of stability: widening would not help. A conditional field is judged on the trials where it exists.
 
     Args:
         subject: The method and its metric.
         space: Its open fields.
         search: Explore trials of all studies, each with its point.
-        confirm: Their confirmations; a study's point is the one it selected.
     """
-    selected = {run.name.study: run.point for run in confirm if run.name is not None}
-    found = [_judge(subject, space, path, search, list(selected.values())) for path in space.fields]
+    numeric = sum(_axis(path, field) is not None for path, field in space.fields.items())
+    found = [_judge(subject, space, path, search, edges=2 * numeric) for path in space.fields]
     return [finding for finding in found if finding is not None]
 
 
-def _judge(
-    subject: Subject, space: Space, path: str, search: Sequence[Run], selected: Sequence[Mapping[str, Any]]
-) -> Finding | None:
+def asks_for_larger(findings: Sequence[Finding], path: str) -> bool:
+    """Whether a boundary finding asks to raise the upper end of a field.
+
+    Args:
+        findings: Of one method.
+        path: The field.
+    """
+    return any(f.check == BOUNDARY.name and f.advice.startswith(f"Raise the upper end of {path} ") for f in findings)
+
+
+def _judge(subject: Subject, space: Space, path: str, search: Sequence[Run], *, edges: int) -> Finding | None:
     axis = _axis(path, space.fields[path])
     trials = [run for run in search if path in run.point and space.active(path, run.point)]
     ranked = subject.ranked(trials)
@@ -80,57 +79,55 @@ def _judge(
     def position(point: Mapping[str, Any]) -> float:
         return min(max(space.fields[path].position(point[path]), 0.0), 1.0)
 
-    top = [position(run.point) for run in ranked[:TOP]]
-    chosen = [position(point) for point in selected if path in point and space.active(path, point)]
-    edges = [_edge("lower", top, chosen), _edge("upper", [1 - u for u in top], [1 - u for u in chosen])]
-    edge = max(edges, key=lambda e: (e.crowded, e.best, e.selected, e.top))
-    upper = edge.word == "upper"
-    where = f"of {axis.low:g} to {axis.high:g}"
-    grade, advice, value = Grade.PASS, "", top[0]
-    if not edge.crowded:
-        evidence = (
-            f"{axis.name}: the best trial lies at {axis.scale.at(top[0]):.3g}, position {top[0]:.2f} {where}; "
-            f"good settings keep away from both ends."
-        )
-    else:
-        on_edge = [u for u in map(position, (run.point for run in ranked)) if (1 - u if upper else u) < EDGE]
-        value = (on_edge or top)[0]
-        beyond = [run for run in trials if (position(run.point) > value if upper else position(run.point) < value)]
-        old, new = (axis.high, axis.wider[1]) if upper else (axis.low, axis.wider[0])
-        which = "the best trial" if edge.best else f"the best trial on the {edge.word} edge"
-        evidence = (
-            f"{axis.name}: {which} lies at {axis.scale.at(value):.3g}, position {value:.2f} {where}; {edge.top} of the "
-            f"best {len(top)} trials and {edge.selected} of {edge.studies} selected points are on the {edge.word} edge"
-        )
-        if beyond and not any(map(subject.feasible, beyond)):
-            grade = Grade.WARN
-            evidence += f", a stability edge: all {len(beyond)} trials further out are infeasible."
-            advice = (
-                f"Leave the {edge.word} end of {axis.name} at {old:g}; "
-                f"a longer warm-up or gradient clipping would move the stability edge."
-            )
-        elif new == old:
-            evidence += f", and {old:g} is where this range ends by nature."
-        else:
-            grade = Grade.WARN
-            evidence += "."
-            advice = f"{'Raise' if upper else 'Lower'} the {edge.word} end of {axis.name} from {old:g} to {new:g}."
-    return Finding(
-        check="boundary",
-        grade=grade,
-        evidence=evidence,
-        subject=str(subject),
-        value=value,
-        interval=Interval(min(top), max(top)),
-        source=PLAYBOOK_RULE,
-        advice=advice,
-        link=anchor("axis", subject.method, path),
+    good, which = _good(subject, trials)
+    lower, upper = [u for u in map(position, good) if u < EDGE], [u for u in map(position, good) if u > 1 - EDGE]
+    on, up = (upper, True) if len(upper) > len(lower) else (lower, False)
+    edge, n, best = "upper" if up else "lower", len(good), position(ranked[0].point)
+    count, span = f"{len(on)} of {n} {which}", share_interval(len(on), n)
+    at = f"best trial at {axis.scale.at(best):.3g} of {axis.low:g} to {axis.high:g}"
+    link = anchor("axis", subject.method, path)
+
+    def passes(why: str) -> Finding:
+        evidence = f"{axis.name}: {at}; {count} lie on the {edge} edge{why}."
+        return BOUNDARY.passes(subject, evidence, value=len(on) / n, interval=span, link=link)
+
+    if chance(len(on), n) * edges > 1 - LEVEL:
+        return passes("")
+    outermost = sorted(on, reverse=up)[len(on) // 2]
+    beyond = [run for run in trials if (position(run.point) > outermost if up else position(run.point) < outermost)]
+    if len(beyond) >= BEYOND and not any(map(subject.feasible, beyond)):
+        return passes(f", one of stability: all {len(beyond)} trials further out fail, so a wider range would not help")
+    old, new = (axis.high, axis.wider[1]) if up else (axis.low, axis.wider[0])
+    if new == old:
+        return passes(f", and {old:g} is where this range ends by nature")
+    return BOUNDARY.opens(
+        subject,
+        "Good settings crowd an edge of what was searched",
+        f"{subject.method}, {axis.name}: {count} on the {edge} edge, {at}",
+        value=len(on) / n,
+        interval=span,
+        advice=f"{'Raise' if up else 'Lower'} the {edge} end of {axis.name} from {old:g} to {new:g}.",
+        link=link,
     )
 
 
-def _edge(word: str, top: Sequence[float], chosen: Sequence[float]) -> _Edge:
-    """Count positions on the edge at 0."""
-    return _Edge(word, top[0] < EDGE, sum(u < EDGE for u in top), sum(u < EDGE for u in chosen), len(chosen))
+def chance(k: int, n: int) -> float:
+    """Chance that at least k of n settings lie on one edge of a field that does not matter.
+
+    Example:
+        >>> [round(chance(k, 8), 3) for k in (2, 3, 4)]
+        [0.187, 0.038, 0.005]
+    """
+    return sum(comb(n, j) * EDGE**j * (1 - EDGE) ** (n - j) for j in range(k, n + 1))
+
+
+def _good(subject: Subject, trials: Sequence[Run]) -> tuple[list[Mapping[str, Any]], str]:
+    """The points of good settings, and what they are called."""
+    selected = [ranked[0].point for study in studies(trials) if (ranked := subject.ranked(study))]
+    if len(selected) >= TOP:
+        return selected, "selected settings"
+    best = [run.point for run in subject.ranked(trials)[:TOP]]
+    return best, "best trials"
 
 
 def _axis(name: str, scale: Distribution) -> _Axis | None:

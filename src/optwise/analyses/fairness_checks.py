@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from scipy.stats import t as student
+
+from optwise.analyses.intervals import LEVEL
 from optwise.analyses.ranking import BETTER, FASTER
-from optwise.analyses.subject import OWN, Subject, anchor
-from optwise.core.finding import Finding, Grade, Interval
-from optwise.core.outcomes import steps_to_target
+from optwise.analyses.subject import Subject, anchor, studies
+from optwise.core.check import Check
+from optwise.core.finding import Finding, Interval, Risk
 from optwise.core.run import Run
 from optwise.numerics.statistics import probability_best_of_k
 
+_CHOI = "Choi et al. (2019), On Empirical Comparisons of Optimizers for Deep Learning"
+INCLUSION = Check("inclusion", "Does a special case beat the method that contains it?", Risk.CLAIM, _CHOI)
+EQUAL_BUDGET = Check("equal-budget", "Does the winner of a claim win equal searches too?", Risk.CLAIM)
+STABILITY = Check("winner-stability", "Would another set of studies put the same method first?", Risk.CLAIM)
+
 SURVIVES = 0.5
-"""The winner's chance to win a study of the smaller budget, above which its margin survives.
-Source: optwise, own choice."""
+"""The winner's share of equal searches above which its margin survives. Source: optwise, own choice."""
 STABLE = 0.8
 """Share of sets of studies that must name the same winner. Source: optwise, own choice."""
 
@@ -38,7 +46,6 @@ class Inclusion:
     source: str
 
 
-_CHOI = "Choi et al. (2019), On Empirical Comparisons of Optimizers for Deep Learning"
 LATTICE = (
     Inclusion("sgd", "momentum", "momentum = 0", _CHOI),
     Inclusion("sgd", "nesterov", "momentum = 0", _CHOI),
@@ -66,20 +73,18 @@ def inclusion(problem: str, classes: Mapping[str, str], verdicts: Sequence[Mappi
 
 
 def _included(problem: str, case: Inclusion, special: str, general: str, claim: Mapping[str, Any] | None) -> Finding:
-    inside = f"{special} is {general} at {case.limit}"
-    lost = claim is not None
-    ratio, low, high = (claim.get(key) for key in ("ratio", "ratio_low", "ratio_high")) if claim else (None,) * 3
-    return Finding(
-        check="inclusion",
-        grade=Grade.WARN if lost else Grade.PASS,
-        evidence=f"{inside}, and {special} came out {claim['words']}: {general} was under-tuned."
-        if claim
-        else f"{inside}, and {special} does not beat it.",
-        subject=f"{problem}/{general}",
-        value=ratio,
-        interval=Interval(low, high) if lost else None,
-        source=case.source,
-        advice=f"Let the space of {general} reach {case.limit}, or give it more trials." if lost else "",
+    subject, inside = f"{problem}/{general}", f"{special} is {general} at {case.limit}"
+    if claim is None:
+        return replace(INCLUSION, source=case.source).passes(
+            subject, f"{inside}, and {special} does not beat it.", link=anchor("budget-curves")
+        )
+    return replace(INCLUSION, source=case.source).opens(
+        subject,
+        "A method lost to a special case of itself, so that it was under-tuned",
+        f"{inside}, and came out {claim['words']}",
+        value=claim.get("ratio"),
+        interval=Interval(claim.get("ratio_low"), claim.get("ratio_high")),
+        advice=f"Let the space of {general} reach {case.limit}, or give it more trials.",
         link=anchor("budget-curves"),
     )
 
@@ -94,7 +99,7 @@ def equal_budget(
     """Does the winner still win when both methods search with the smaller number of trials?
 
     Both are cut to the smaller number of trials a study had: k random ones of all points of one method against k of
-    the other, in closed form. The interval is the range when any one study is left out.
+    the other, in closed form, by their search values. The interval is the jackknife's over studies.
 
     Args:
         winner: The better method of a claim.
@@ -102,61 +107,63 @@ def equal_budget(
         search: Method to its explore trials.
         spent: What a run had spent on the axis after some steps; the steps themselves where not given.
     """
-    studies = [_studies(s, search[s.method], spent or _steps) for s in (winner, loser)]
-    if not all(studies):
+    worths = [_worths(s, search[s.method], spent or _steps) for s in (winner, loser)]
+    if not all(worths):
         return None
-    k = min(min(map(len, of_one)) for of_one in studies)
-    chance = _chance(studies[0], studies[1], k)
-    left_out = [
-        _chance([s for s in studies[0] if s is not a], [s for s in studies[1] if s is not b], k)
-        for a in (None, *studies[0])
-        for b in (None, *studies[1])
-        if (a is None) != (b is None) and len(studies[0 if b is None else 1]) > 1
-    ]
-    warn = chance <= SURVIVES
-    return Finding(
-        check="equal-budget",
-        grade=Grade.WARN if warn else Grade.PASS,
-        evidence=f"With {k} random trials each, the best of {winner.method} beats the best of {loser.method} with "
-        f"probability {chance:.2f}: its margin {'does not survive' if warn else 'survives'} an equal search.",
-        subject=str(winner),
-        value=chance,
-        interval=Interval(min(left_out), max(left_out)) if left_out else Interval(None, None),
-        source=OWN,
-        advice=f"Give {winner.method} and {loser.method} more trials or studies before you prefer one." if warn else "",
+    k = min(min(map(len, of_one)) for of_one in worths)
+    share, span = _share(worths[0], worths[1], k), _jackknife(worths[0], worths[1], k)
+    counted = f"{share:.0%} of searches of {k} random trials each"
+    if span.high is None or span.high >= SURVIVES:
+        return EQUAL_BUDGET.passes(
+            winner,
+            f"By search values {winner.method} beats {loser.method} in {counted}.",
+            value=share,
+            interval=span,
+            link=anchor("budget-curves"),
+        )
+    return EQUAL_BUDGET.opens(
+        winner,
+        "The winner of a claim loses most equal searches, by search values",
+        f"{winner.method} wins {counted} against {loser.method}",
+        value=share,
+        interval=span,
+        advice="Give both more trials or studies before you prefer one.",
         link=anchor("budget-curves"),
     )
 
 
-def winner_stability(problem: str, shares: Mapping[str, float]) -> Finding | None:
-    """Would another set of studies name the same winner?
+def winner_stability(
+    problem: str, shares: Mapping[str, float], verdicts: Sequence[Mapping[str, Any]]
+) -> Finding | None:
+    """Do resampled sets of studies put first the method that was found better than the next?
+
+    Where the two that come first most often are not separated nobody is called the winner, and there is nothing to warn
+    of.
 
     Args:
         problem: Name.
-        shares: Method to the share of resampled sets of studies that it wins.
+        shares: Method to the share of resampled sets of studies in which it comes first.
+        verdicts: As in the results document.
     """
     if len(shares) < 2:
         return None
-    leader, second = sorted(shares, key=lambda name: -shares[name])[:2]
-    return Finding(
-        check="winner-stability",
-        grade=Grade.PASS if shares[leader] >= STABLE else Grade.WARN,
-        evidence=f"Another set of studies would name {leader} the winner with probability {shares[leader]:.2f}, "
-        f"{second} with {shares[second]:.2f}.",
-        subject=f"{problem}/{leader}",
-        value=shares[leader],
-        source=OWN,
+    first, second = sorted(shares, key=lambda name: -shares[name])[:2]
+    counted = f"{first} in {shares[first]:.0%} of resampled sets of studies, {second} in {shares[second]:.0%}"
+    claimed = any(v["words"] in (FASTER, BETTER) and {v["a"], v["b"]} == {first, second} for v in verdicts)
+    if shares[first] >= STABLE or not claimed:
+        return STABILITY.passes(problem, f"First comes {counted}.", value=shares[first], link=anchor("budget-curves"))
+    return STABILITY.opens(
+        problem,
+        "Another set of studies could put another method first",
+        counted,
+        value=shares[first],
         link=anchor("budget-curves"),
     )
 
 
-def _studies(subject: Subject, search: Sequence[Run], spent: Callable[[Run, float], float]) -> list[list[float]]:
+def _worths(subject: Subject, search: Sequence[Run], spent: Callable[[Run, float], float]) -> list[list[float]]:
     """Per study, what each trial was worth to the rule that selects: time where there is a target, else cost."""
-    studies: dict[int, list[float]] = {}
-    for run in search:
-        if run.name is not None:
-            studies.setdefault(run.name.study, []).append(_worth(subject, run, spent))
-    return list(studies.values())
+    return [[_worth(subject, run, spent) for run in study] for study in studies(search)]
 
 
 def _worth(subject: Subject, run: Run, spent: Callable[[Run, float], float]) -> float:
@@ -164,13 +171,25 @@ def _worth(subject: Subject, run: Run, spent: Callable[[Run, float], float]) -> 
         return math.inf
     if subject.target is None:
         return subject.cost(run)
-    step = steps_to_target(run, subject.target)
-    return math.inf if step is None else spent(run, step)
+    steps = subject.standing(run).steps
+    return spent(run, steps) if math.isfinite(steps) else math.inf
 
 
 def _steps(_: Run, step: float) -> float:
     return step
 
 
-def _chance(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], k: int) -> float:
+def _share(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], k: int) -> float:
     return probability_best_of_k([x for study in a for x in study], [x for study in b for x in study], k)
+
+
+def _jackknife(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], k: int) -> Interval:
+    """Student's interval of the share, its variance from leaving out one study after the other."""
+    if min(len(a), len(b)) < 2:
+        return Interval(None, None)
+    without_a = [_share([s for s in a if s is not one], b, k) for one in a]
+    without_b = [_share(a, [s for s in b if s is not one], k) for one in b]
+    variance = sum((len(x) - 1) * float(np.var(x)) for x in (without_a, without_b))
+    half = float(student.ppf(0.5 + LEVEL / 2, min(len(a), len(b)) - 1)) * math.sqrt(variance)
+    share = _share(a, b, k)
+    return Interval(max(share - half, 0.0), min(share + half, 1.0))

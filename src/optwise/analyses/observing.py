@@ -18,6 +18,8 @@ from optwise.core.spending import StepTime
 HORIZON = "needs_horizon"
 RAN = "ran"
 """In a shortened plan, the steps that were run."""
+PAID = "paid"
+"""In the notes on a plan, the sum of the schedule's factors up to each evaluation."""
 
 
 class Arrival(NamedTuple):
@@ -134,6 +136,11 @@ class Scorer:
         plan = self.plan(problem, method)
         ran = self.protocol.evaluation_steps(int(plan.get(RAN, plan["steps"])))
         return tuple(k for k in ran if k <= int(plan["steps"]))
+
+    def paid(self, problem: str, method: str) -> list[tuple[int, float]] | None:
+        """``(step, learning rate used up)`` at the evaluations, in units of ``lr``; ``None`` where nobody noted it."""
+        used = self.plan(problem, method).get(PAID)
+        return None if used is None else list(zip(self.evaluation_steps(problem, method), used, strict=False))
 
     def studies(self, problem: str, method: str) -> list[list[Run]] | None:
         """The confirmations of each study; ``None`` where no study found a feasible trial.

@@ -9,7 +9,8 @@ from optwise.analyses.intervals import share_interval
 from optwise.analyses.prediction_comparison import Compared, Held, hold, over_the_course, step_by_step
 from optwise.analyses.predictions import Predictions
 from optwise.analyses.subject import OWN, Subject, anchor
-from optwise.core.finding import Finding, Grade
+from optwise.core.check import Check
+from optwise.core.finding import Finding, Grade, Risk
 from optwise.core.run import Run
 
 LEVEL = 1e-3
@@ -18,7 +19,12 @@ as a whole has the other. Source: optwise, own choice."""
 CAUTION = 0.1
 """What of its share is used up where the spread is that of the runs: the tails of t are too light there by a factor of
 2 to 4, measured on mean estimation and streamed least squares."""
-SOURCE = f"optwise.theory, exact moments; rule: {OWN}"
+PREDICTION = Check(
+    "prediction",
+    "Do the runs of a linear method do what theory says of them?",
+    Risk.CLAIM,
+    f"optwise.theory, exact moments; rule: {OWN}",
+)
 
 
 def prediction(subject: Subject, confirm: Sequence[Run], predictions: Predictions | None) -> Finding | None:
@@ -76,30 +82,32 @@ def _difference(subject: Subject, worst: Compared, where: str, have: str, advice
     spread = f" ± {worst.error:.2g}" if worst.error > 0 else ""
     far = f", {abs(worst.errors):.1f} standard errors" if math.isfinite(worst.errors) else ""
     return Finding(
-        check="prediction",
+        check=PREDICTION.name,
         grade=Grade.FAIL,
         evidence=f"{where}, {worst.runs} runs of {subject.method} {have} {worst.measured:.4g}{spread} on average where "
         f"theory predicts {worst.predicted:.4g}: {worst.difference:+.2g}{far}.",
         subject=str(subject),
         value=worst.difference,
         interval=worst.interval,
-        source=SOURCE,
+        source=PREDICTION.source,
         advice=advice,
         link=anchor("predictions"),
+        risk=PREDICTION.risk,
     )
 
 
 def _surprise(subject: Subject, count: int, runs: int, what: str) -> Finding:
     return Finding(
-        check="prediction",
+        check=PREDICTION.name,
         grade=Grade.FAIL,
         evidence=f"{count} of {runs} runs of {subject.method} {what}.",
         subject=str(subject),
         value=count / runs,
         interval=share_interval(count, runs),
-        source=SOURCE,
+        source=PREDICTION.source,
         advice=_advice(subject),
         link=anchor("predictions"),
+        risk=PREDICTION.risk,
     )
 
 
@@ -110,7 +118,7 @@ def _advice(subject: Subject, worst: Compared | None = None) -> str:
             "else matters."
         )
     return (
-        f"Look at the h, c and start that {subject.problem} declares, at the step of {subject.method}, and at runs "
+        f"Look at the h, c and start that {subject.problem} declares, at the method's step, and at runs "
         "that diverged; `optwise rerun` repeats one."
     )
 
@@ -127,15 +135,12 @@ def _agreement(subject: Subject, found: Sequence[Compared], studies: Sequence[He
     runs = str(counts[-1]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     estimated = any(held.predicted.deviation is None for held in studies)
     ended = sum(held.ended for held in studies)
-    return Finding(
-        check="prediction",
-        grade=Grade.PASS,
-        evidence=f"{runs} runs of {subject.method} at {steps} agree with the prediction of {metric} "
+    return PREDICTION.passes(
+        subject,
+        f"{runs} runs of {subject.method} at {steps} agree with the prediction of {metric} "
         f"({how}{', of the spread of the runs' if estimated else ''})"
         f"{f'; it diverges, and so did {ended} of them' if ended else ''}.",
-        subject=str(subject),
         value=farthest.difference,
         interval=farthest.interval,
-        source=SOURCE,
         link=anchor("predictions"),
     )

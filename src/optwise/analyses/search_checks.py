@@ -2,110 +2,144 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from optwise.analyses.intervals import share_interval
-from optwise.analyses.subject import OWN, PLAYBOOK_RULE, Subject, anchor
-from optwise.core.finding import Finding, Grade, Interval
+from optwise.analyses.subject import PLAYBOOK_RULE, Subject, anchor, studies
+from optwise.core.check import Check
+from optwise.core.finding import Finding, Grade, Interval, Risk
 from optwise.core.run import Run
-from optwise.core.space import Space
+
+FEASIBLE = Check("feasible", "Did any trial end better than it started?", Risk.CLAIM)
+INFEASIBLE = Check(
+    "infeasible-share", "Do more than half of the trials diverge or get nowhere?", Risk.TUNING, PLAYBOOK_RULE
+)
+DENSITY = Check("density", "Does a study find a setting about as good as the best of all?", Risk.TUNING, PLAYBOOK_RULE)
+BORROWED = Check("borrowed-space", "Was the space made for this method?", Risk.TUNING)
 
 INFEASIBLE_SHARE = 0.5
 """Share of infeasible trials above which the space or the code is suspect. Source: optwise, own choice."""
-THIN = 3
-"""Fewer good trials than this are luck. Source: optwise, own choice."""
 GOOD_RELATIVE = 0.01
 """Relative distance to the best that is good, where seeds differ by less. Source: optwise, own choice."""
 
 
-def feasible(subject: Subject, runs: Sequence[Run]) -> Finding:
+def feasible(subject: Subject, runs: Sequence[Run], *, explained: str = "") -> Finding:
     """The precondition of every comparison: a method without a single feasible trial fails.
 
     Args:
         subject: The method and its metric.
         runs: Its search, or its confirmations where it is closed.
+        explained: Why, where another check is open that says so and what to do.
     """
     good = sum(map(subject.feasible, runs))
-    return Finding(
-        check="feasible",
-        grade=Grade.PASS if good else Grade.FAIL,
-        evidence=f"{good} of {len(runs)} trials of {subject.method} are feasible.",
-        subject=str(subject),
+    counted, span = f"{good} of {len(runs)}", _counts(good, len(runs))
+    if good:
+        return FEASIBLE.passes(
+            subject,
+            f"{counted} trials of {subject.method} are feasible.",
+            value=float(good),
+            interval=span,
+            link=anchor("curves"),
+        )
+    return FEASIBLE.opens(
+        subject,
+        "No trial ended better than it started",
+        f"{subject.method} {counted}{f' ({explained})' if explained else ''}",
         value=float(good),
-        interval=_counts(good, len(runs)),
-        source=OWN,
-        advice=""
-        if good
-        else f"Run one trial of {subject.method} alone and look at its curve; then move its space or mend its code.",
+        interval=span,
+        advice="" if explained else "Run one trial alone and look at its curve; then move the space or mend the code.",
         link=anchor("curves"),
+        grade=Grade.FAIL,
     )
 
 
 def infeasible_share(subject: Subject, search: Sequence[Run]) -> Finding | None:
-    """More than half infeasible means a misplaced space or a bug; infeasible trials are counted, never dropped."""
+    """More than half infeasible, by more than chance, means a misplaced space or a bug; they are never dropped."""
     if not search:
         return None
-    bad = sum(not subject.feasible(run) for run in search)
-    warn = bad > INFEASIBLE_SHARE * len(search)
-    return Finding(
-        check="infeasible-share",
-        grade=Grade.WARN if warn else Grade.PASS,
-        evidence=f"{bad} of {len(search)} trials of {subject.method} ({bad / len(search):.0%}) are infeasible.",
-        subject=str(subject),
-        value=bad / len(search),
-        interval=share_interval(bad, len(search)),
-        source=PLAYBOOK_RULE,
-        advice=f"Move the space of {subject.method} away from where trials fail, or look for a bug." if warn else "",
+    share = subject.share(search, lambda run: not subject.feasible(run))
+    counted = f"{share.count} of {share.n}"
+    if not share.exceeds(INFEASIBLE_SHARE):
+        return INFEASIBLE.passes(
+            subject,
+            f"{counted} trials of {subject.method} ({share.value:.0%}) are infeasible.",
+            value=share.value,
+            interval=share.interval,
+            link=anchor("curves"),
+        )
+    return INFEASIBLE.opens(
+        subject,
+        "More than half of the trials diverge or get nowhere",
+        f"{subject.method} {counted}",
+        value=share.value,
+        interval=share.interval,
+        advice="Move the space away from where trials fail, or look for a bug.",
         link=anchor("curves"),
     )
 
 
-def density(subject: Subject, space: Space, search: Sequence[Run], confirm: Sequence[Run]) -> Finding | None:
-    """How many trials, over all studies, come as close to the best as seeds come to each other: fewer than 3 is thin.
+def density(subject: Subject, search: Sequence[Run], confirm: Sequence[Run]) -> Finding | None:
+    """How many trials, over all studies, are about as good as the best: too few for a study to count on one is thin.
 
-    Close means within one standard deviation over confirmation seeds, or 1 % of the best where that is more. The
-    interval says how many such trials another search of this size might find.
+    As good means in what ranks trials. Times: at most a standard deviation of log time over confirmation seeds later
+    than the best, or one evaluation where that is more. Values, where there is no target or no trial reaches it: within
+    a standard deviation over seeds, or 1 % of the best. It is thin where even the upper end of the interval of their
+    share promises less than one in the trials of a study.
     """
-    costs = [subject.cost(run) for run in search if subject.feasible(run)]
-    if not costs:
+    ranked = subject.ranked(search)
+    if not ranked:
         return None
-    best = min(costs)
-    near = max(subject.seed_sd(confirm) or 0.0, GOOD_RELATIVE * abs(best))
-    count = sum(cost <= best + near for cost in costs)
-    thin = count < THIN
-    return Finding(
-        check="density",
-        grade=Grade.WARN if thin else Grade.PASS,
-        evidence=f"{count} of {len(search)} trials of {subject.method} come within {near:.3g} of the best "
-        f"{subject.metric} {best * subject.direction.sign:.4g}.",
-        subject=str(subject),
-        value=float(count),
-        interval=_counts(count, len(search)),
-        source=PLAYBOOK_RULE,
-        advice=f"Narrow the {space.dimensions} open fields of {subject.method} around its best trials, "
-        f"or give it more trials."
-        if thin
-        else "",
+    best = subject.standing(ranked[0])
+    timed = math.isfinite(best.steps)
+    if timed:
+        spread = subject.seed_sd(confirm, lambda run: math.log(max(subject.standing(run).steps, 1.0)))
+        later = [step for step, _ in ranked[0].curve(subject.metric) if step > best.steps]
+        last = max(best.steps * math.exp(spread or 0.0), min(later, default=best.steps))
+        count = sum(subject.standing(run).steps <= last for run in ranked)
+        near = f"reach the target by step {last:.0f} (the best at {best.steps:.0f})"
+    else:
+        room = max(subject.seed_sd(confirm) or 0.0, GOOD_RELATIVE * abs(best.cost))
+        count = sum(subject.cost(run) <= best.cost + room for run in ranked)
+        near = f"come within {room:.3g} of the best search value {best.cost * subject.direction.sign:.4g}"
+    trials = max(map(len, studies(search)))
+    share = share_interval(count, len(search))
+    value, span = count * trials / len(search), _times(share, trials)
+    counted = f"{count} of {len(search)} trials"
+    if span.high is None or span.high >= 1:
+        return DENSITY.passes(
+            subject,
+            f"{counted} of {subject.method} {near}.",
+            value=value,
+            interval=span,
+            link=anchor("budget-curves"),
+        )
+    return DENSITY.opens(
+        subject,
+        f"A search of {trials} trials cannot count on a setting as good as the best",
+        f"{subject.method}, {counted} {near}",
+        value=value,
+        interval=span,
+        advice="Give each search more trials, or narrow the space around the best ones.",
         link=anchor("budget-curves"),
     )
 
 
 def space_borrowed(subject: Subject, *, borrowed: bool) -> Finding:
     """A space that nobody made for this method says little about how well it can be tuned."""
-    words = "borrowed from its class's default learning rate" if borrowed else "its own"
-    return Finding(
-        check="borrowed-space",
-        grade=Grade.WARN if borrowed else Grade.PASS,
-        evidence=f"The space of {subject.method} is {words}"
-        f"{': declare one before you conclude that it loses.' if borrowed else '.'}",
-        subject=str(subject),
-        source=OWN,
+    if not borrowed:
+        return BORROWED.passes(subject, f"The space of {subject.method} is its own.")
+    return BORROWED.opens(
+        subject,
+        "A space was derived from the default learning rate of a class; declare one before you conclude that it loses",
+        subject.method,
     )
 
 
 def _counts(count: int, n: int) -> Interval:
     """The interval of a share, as counts of ``n``; open without trials."""
-    if n == 0:
-        return Interval(None, None)
-    share = share_interval(count, n)
+    return Interval(None, None) if n == 0 else _times(share_interval(count, n), n)
+
+
+def _times(share: Interval, n: int) -> Interval:
     return Interval(n * (share.low or 0.0), n * (share.high or 0.0))

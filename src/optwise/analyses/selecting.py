@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from optwise.core.metric import Direction, Target
-from optwise.core.outcomes import best_value, steps_to_target
 from optwise.core.run import Run
+from optwise.core.standing import ranked
 
 
 def selection_rule(metric: str, target: Target | None) -> str:
@@ -29,13 +28,11 @@ def select(search: Sequence[Run], *, metric: str, direction: Direction, target: 
         direction: Which way it is better.
         target: A metric value, or ``None``.
     """
-    best: tuple[float, float, int] | None = None
-    for run in search:
-        if run.infeasible or not run.status.ok or run.name is None:
-            continue
-        value = best_value(run, metric, direction) * direction.sign
-        step = None if target is None else steps_to_target(run, target)
-        candidate = (math.inf if step is None else float(step), value, run.name.index)
-        if math.isfinite(value) and (best is None or candidate < best):
-            best = candidate
-    return None if best is None else best[2]
+    named = sorted((run for run in search if run.name is not None), key=_index)
+    best = next(iter(ranked(named, metric=metric, direction=direction, target=target)), None)
+    return None if best is None else _index(best)
+
+
+def _index(run: Run) -> int:
+    assert run.name is not None
+    return run.name.index

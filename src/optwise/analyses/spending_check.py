@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from optwise.analyses.subject import OWN
 from optwise.core.budget import SECONDS, Budget
-from optwise.core.finding import Finding, Grade, Interval
+from optwise.core.check import Check
+from optwise.core.finding import Finding, Grade, Interval, Risk
 from optwise.core.run import Run
 from optwise.core.status import Status
+
+SPENDING = Check("equal-spending", "Did the runs of all methods spend the same budget?", Risk.CLAIM)
 
 ROUNDING_SHARE = 0.01
 """Share of the budget by which spending may differ beyond one step. Source: optwise, own choice."""
@@ -54,13 +56,14 @@ def _spent(problem: str, ended: Mapping[str, Sequence[Run]], unit: str, budget: 
         (False, False): f"Give the budget in {unit} if methods are to be compared by them.",
     }
     return Finding(
-        check="equal-spending",
+        check=SPENDING.name,
         grade=Grade.PASS if same else Grade.FAIL if asked else Grade.WARN,
         evidence=evidence,
         subject=problem,
         value=high - low,
         interval=Interval(low, high),
-        source=OWN,
+        source=SPENDING.source,
+        risk=SPENDING.risk,
         advice=advice.get((same, asked), ""),
         link="ledger",
     )

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from optwise.core.metric import Direction, Target
-from optwise.core.outcomes import best_value, steps_to_target
+from optwise.analyses.intervals import clustered_share_interval
+from optwise.core.finding import Interval
+from optwise.core.metric import OBJECTIVE, Direction, Target
+from optwise.core.outcomes import best_value
 from optwise.core.run import Run
+from optwise.core.standing import Standing, eligible, ranked, standing
 
 PLAYBOOK = "Deep Learning Tuning Playbook"
 """Source of a rule whose numbers stand there too."""
 PLAYBOOK_RULE = "rule: Deep Learning Tuning Playbook; threshold: optwise, own choice"
 OWN = "optwise, own choice"
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many runs do something, with the interval of the share; runs of one study count as one sample.
+
+    Args:
+        count: That do.
+        n: Of so many.
+        interval: Where the share may lie.
+    """
+
+    count: int
+    n: int
+    interval: Interval
+
+    @property
+    def value(self) -> float:
+        """The share."""
+        return self.count / self.n
+
+    def exceeds(self, acceptable: float) -> bool:
+        """Whether the share is more than what is acceptable, by more than chance."""
+        return self.interval.low is not None and self.interval.low > acceptable
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,8 @@ class Subject:
         metric: The metric that selects, by full name.
         direction: Which way it is better.
         target: Where time counts, the value to reach.
+        tuned: Whether each study chose a setting, which its runs share; else all runs are of one setting.
+        arrives: Whether a run reached the target within the budget that every method had; ``None`` asks the run alone.
     """
 
     problem: str
@@ -36,9 +65,16 @@ class Subject:
     metric: str
     direction: Direction
     target: Target | None = None
+    tuned: bool = True
+    arrives: Callable[[Run], bool] | None = None
 
     def __str__(self) -> str:
         return f"{self.problem}/{self.method}"
+
+    @property
+    def loss(self) -> str:
+        """What the method minimises, by full name: the training loss, or the objective where there are no data."""
+        return "train/loss" if "/" in self.metric else OBJECTIVE
 
     def cost(self, run: Run) -> float:
         """The run's best value, turned so that lower is better; ``inf`` where it has none."""
@@ -50,26 +86,56 @@ class Subject:
 
     def feasible(self, run: Run) -> bool:
         """Whether a study may select the run."""
-        return not run.infeasible and run.status.ok and math.isfinite(self.cost(run))
+        return eligible(run, self.metric, self.direction)
+
+    def missed(self, run: Run) -> bool:
+        """Whether the run did not reach the target."""
+        if self.arrives is not None:
+            return not self.arrives(run)
+        return not math.isfinite(self.standing(run).steps)
+
+    def standing(self, run: Run) -> Standing:
+        """What the run is worth to the rule that selects."""
+        return standing(run, metric=self.metric, direction=self.direction, target=self.target)
 
     def ranked(self, search: Sequence[Run]) -> list[Run]:
         """Feasible trials, best first by the rule that selects: earliest at the target, misses by best value."""
+        return ranked(search, metric=self.metric, direction=self.direction, target=self.target)
 
-        def place(run: Run) -> tuple[float, float]:
-            step = None if self.target is None else steps_to_target(run, self.target)
-            return math.inf if step is None else float(step), self.cost(run)
+    def seed_sd(self, confirm: Sequence[Run], number: Callable[[Run], float] | None = None) -> float | None:
+        """Standard deviation of a number over seeds, pooled within studies; ``None`` without two of one study.
 
-        return sorted((run for run in search if self.feasible(run)), key=place)
-
-    def seed_sd(self, confirm: Sequence[Run]) -> float | None:
-        """Standard deviation of the best value over seeds, pooled within studies; ``None`` without two of one study."""
-        by_study: dict[int, list[float]] = {}
-        for run in confirm:
-            if run.name is not None and math.isfinite(self.cost(run)):
-                by_study.setdefault(run.name.study, []).append(self.cost(run))
-        freedom = sum(len(costs) - 1 for costs in by_study.values())
-        squares = sum(float(np.var(costs)) * len(costs) for costs in by_study.values())
+        Args:
+            confirm: Confirmations.
+            number: Of a run, its best value by default; what is not finite is left out.
+        """
+        known = [[x for x in map(number or self.cost, runs) if math.isfinite(x)] for runs in self.alike(confirm)]
+        freedom = sum(len(numbers) - 1 for numbers in known if numbers)
+        squares = sum(float(np.var(numbers)) * len(numbers) for numbers in known if numbers)
         return math.sqrt(squares / freedom) if freedom else None
+
+    def alike(self, runs: Sequence[Run]) -> list[list[Run]]:
+        """Runs that share a setting, and so are no independent samples of what the method does when it is tuned."""
+        return studies(runs) if self.tuned or len(runs) == 0 else [list(runs)]
+
+    def share(self, runs: Sequence[Run], holds: Callable[[Run], bool]) -> Share:
+        """How many runs do something.
+
+        Args:
+            runs: At least one.
+            holds: What.
+        """
+        groups = self.alike(runs)
+        counts = [sum(map(holds, group)) for group in groups]
+        return Share(sum(counts), len(runs), clustered_share_interval(counts, [len(group) for group in groups]))
+
+
+def studies(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs by study, in order; runs without an address are one study."""
+    groups: dict[int | None, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(None if run.name is None else run.name.study, []).append(run)
+    return list(groups.values())
 
 
 def anchor(*parts: str) -> str:

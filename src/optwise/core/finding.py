@@ -16,6 +16,20 @@ class Grade(Enum):
     FAIL = "fail"
 
 
+class Risk(Enum):
+    """What an open check puts at risk, the gravest first."""
+
+    CLAIM = "whether the verdict is right"
+    TUNING = "whether a method was tuned as well as it can be"
+    SIZE = "how large the difference is"
+    USE = "how a setting does in use"
+
+    @property
+    def rank(self) -> int:
+        """Its place in that order, from 1."""
+        return list(Risk).index(self) + 1
+
+
 @dataclass(frozen=True)
 class Interval:
     """Ends of an interval; ``None`` is an end that the data leave open."""
@@ -29,15 +43,19 @@ class Finding(Shown):
     """One checked statement.
 
     Args:
-        check: Name of the rule, a slug: ``boundary``, ``density``, ``late-variance``.
+        check: Name of the rule, a slug: ``boundary``, ``density``, ``noise-floor``.
         grade: Pass, warn or fail.
         evidence: The statement with its number, one sentence.
         subject: What it is about: ``problem/method`` or the problem.
         value: The number the rule looked at; None where the rule is not about a number.
         interval: Where that number may lie. No interval, no advice: ``advice`` is then empty.
         source: Where rule and threshold come from.
-        advice: What to do next, one sentence; empty on a pass.
+        advice: What to do next, one sentence that names no method; empty on a pass.
         link: Anchor of the chart that shows the evidence.
+        risk: What it puts at risk where it is open; ``None`` where it is no part of a comparison.
+        head: What was found, without method or number, where the evidence is ``head: detail``.
+        detail: The method and its numbers, a clause. Findings of one check and one head merge into one.
+        parts: The findings that were merged into this one.
     """
 
     check: str
@@ -49,10 +67,22 @@ class Finding(Shown):
     source: str = "optwise, own choice"
     advice: str = ""
     link: str = ""
+    risk: Risk | None = None
+    head: str = ""
+    detail: str = ""
+    parts: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         if self.advice and self.interval is None:
             raise ValueError(f"Finding {self.check!r} gives advice without an interval; give one or drop the advice.")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods it is about, each once; none where it is about the problem."""
+        if self.parts:
+            return tuple(dict.fromkeys(name for part in self.parts for name in part.methods))
+        method = self.subject.partition("/")[2]
+        return (method,) if method else ()
 
     def card(self) -> Card:
         said = f"{self.grade.value} {one_line(self.check)}: {one_line(self.evidence, 160)}"

@@ -140,7 +140,8 @@ def _warnings(document: Document, problem: str) -> Iterator[Text]:
         style = "bold red" if check["status"] == "fail" else "yellow"
         line = Text()
         line.append(f"\n{check['status']} ", style=style)
-        line.append(f"{check['method'] or problem}, {check['check']}: {check['evidence']}")
+        who = "" if check.get("head") else f"{check['method'] or problem}, "
+        line.append(f"{who}{check['check']}: {check['evidence']}")
         if check.get("advice"):
             line.append(f" {check['advice']}", style="dim")
         yield line

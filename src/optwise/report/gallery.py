@@ -207,7 +207,8 @@ def _axes(document: Document, protocol: Protocol, runs: Sequence[Run], problem: 
             for path, frame in rows.items()
         }
         checks = document["problems"][problem]["checks"]
-        verdict = [c["evidence"] for c in checks if c["check"] == "boundary" and c["method"] == method]
+        parts = [part for c in checks if c["check"] == "boundary" for part in c.get("parts") or [c]]
+        verdict = [part["evidence"] for part in parts if part["method"] == method]
         panels = {path: chart for path, chart in charts.items() if chart is not None}
         if panels:
             yield Figure(

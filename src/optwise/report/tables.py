@@ -27,7 +27,8 @@ from optwise.report.words import (
 # which figure shows what a check is about; the check's own link may name one of these too
 _SHOWN = {
     **dict.fromkeys(("boundary", "density", "infeasible-share", "infeasible"), "axes"),
-    **dict.fromkeys(("late-variance", "still-improving", "too-long"), "curves"),
+    **dict.fromkeys(("learning-rate-too-large", "learning-rate-too-small", "noise-floor", "overfitting"), "curves"),
+    **dict.fromkeys(("still-improving", "course", "misses", "target-hair", "feasible"), "curves"),
     **dict.fromkeys(("equal-budget", "equal-budget-margin"), "budget"),
     **dict.fromkeys(("borrowed-space", "equal-spending"), "ledger"),
     **dict.fromkeys(("inclusion",), "table"),
@@ -245,7 +246,7 @@ def check_anchor(check: Mapping[str, Any], document: Document, problem: str, kno
     place = next((p for p in _PLACES if p in link), None) or _SHOWN.get(check["check"])
     if place is None:
         return None
-    method = check.get("method")
+    method = check.get("method") or next(iter(check.get("methods") or []), None)
     per_method = place == "axes" and method in document["problems"][problem]["methods"]
     where = anchor(document, problem, place, method if per_method else None)
     return where if where in known else None
@@ -256,11 +257,11 @@ def _check(
 ) -> list[str]:
     where = check_anchor(check, document, problem, known)
     status = check["status"] if check["status"] in ("pass", "warn", "fail") else "warn"
-    method = check.get("method")
+    methods = check.get("methods") or ([check["method"]] if check.get("method") else [])
     source = check.get("source") or ""
     return [
         f'<span class="badge {status}">{status}</span>',
-        method_name(str(method), palette) if method in palette else escape(method or NOTHING),
+        ", ".join(method_name(m, palette) if m in palette else escape(m) for m in methods) or NOTHING,
         f'<span title="{escape(source)}">{escape(str(check["check"]).replace("-", " "))}</span>',
         escape(check["evidence"]),
         escape(check.get("advice") or ""),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optwise.core.certificate import Certificate, CertificateKind
-from optwise.core.finding import Finding, Grade, Interval
+from optwise.core.finding import Finding, Grade, Interval, Risk
 from optwise.core.plain import plain
 from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.spending import Spending
@@ -182,7 +182,9 @@ def read_trial(row: Mapping[str, Any], curves: Curves, spending: Spending | None
 def _read_finding(item: dict[str, Any]) -> Finding:
     fields = {name: value for name, value in item.items() if name != "class"}
     interval = fields["interval"] and Interval(fields["interval"]["low"], fields["interval"]["high"])
-    return Finding(**{**fields, "grade": Grade(fields["grade"]), "interval": interval})
+    risk = Risk(fields["risk"]) if fields.get("risk") else None
+    parts = tuple(map(_read_finding, fields.get("parts") or ()))
+    return Finding(**{**fields, "grade": Grade(fields["grade"]), "interval": interval, "risk": risk, "parts": parts})
 
 
 def _read_certificate(item: dict[str, Any] | None) -> Certificate | None:

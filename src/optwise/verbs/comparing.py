@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
+
 from optwise.analyses.judging import LOOKS, PLEDGED
-from optwise.analyses.observing import HORIZON
+from optwise.analyses.observing import HORIZON, PAID
 from optwise.analyses.predictions import FORECASTS
 from optwise.core.errors import RunFailed
 from optwise.core.method import Procedure
@@ -276,6 +278,7 @@ def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
         f"{problem}/{name}": {
             **plain(vars(planned) | {"choice": dict(vars(planned.choice))}),
             "gradients_per_step": question.protocol.methods[name].gradients_per_step,
+            PAID: _paid(done, problem, name),
         }
         for (problem, name), planned in done.plans.items()
     }
@@ -286,3 +289,13 @@ def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
         "target_commands": {name: problem.target_command for name, problem in question.problems.items()},
         FORECASTS: forecasts(done),
     }
+
+
+def _paid(done: Work, problem: str, method: str) -> list[float]:
+    """The schedule's factors summed up to each evaluation; of open schedules, those of one trial."""
+    steps = done.plans[problem, method].steps
+    own = (t for t in done.trials.values() if (t.name.problem, t.name.method) == (problem, method))
+    schedule = next((t.method.schedule for t in own if t.name.study >= 0), None)
+    factors = np.ones(steps) if schedule is None else schedule.factors(steps)
+    used = np.concatenate([[0.0], np.cumsum(factors)])
+    return [float(used[k]) for k in done.question.protocol.evaluation_steps(steps)]

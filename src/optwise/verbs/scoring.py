@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from optwise.analyses.checks import method_checks, problem_checks
+from optwise.analyses.checks import elsewhere, method_checks, problem_checks
 from optwise.analyses.headlines import headline, line, overall_headline
 from optwise.analyses.judging import Judged, judge, power, question
+from optwise.analyses.merging import merged
 from optwise.analyses.observations import Observations, mean_ranks
 from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
 from optwise.analyses.predictions import predictions
@@ -23,7 +24,7 @@ from optwise.analyses.subject import Subject
 from optwise.analyses.summaries import method_summary
 from optwise.analyses.sweeping import hangs_on_target, sensitivity, whole_curve
 from optwise.analyses.target_curve import curve_targets
-from optwise.core.finding import Finding
+from optwise.core.finding import Finding, Grade
 from optwise.core.metric import Direction, Target
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
@@ -71,7 +72,7 @@ def _problem(scorer: Scorer, problem: str) -> dict[str, Any]:
     pairs = [_pair(scorer, problem, v) for v in judged.found]
     checks = _checks(scorer, problem, pairs, stability)
     for pair in pairs:
-        pair["warnings"] = _warnings(checks, problem, pair)
+        pair["warnings"] = _warnings(checks, pair)
     sweep = [] if target is None else sensitivity(scorer, problem, target, asked)
     hangs = hangs_on_target(target, sweep)
     told = Told(
@@ -198,16 +199,26 @@ def _checks(
 ) -> list[Finding]:
     protocol, notes = scorer.protocol, scorer.notes["methods"]
     metric, direction, target = protocol.metrics[problem], scorer.direction(problem), protocol.targets[problem]
+
+    def arrives(run: Run) -> bool:
+        return target is not None and math.isfinite(scorer.arrival(run, target).high)
+
+    subjects = {
+        name: Subject(problem, name, metric, direction, target, tuned=method.is_open, arrives=arrives)
+        for name, method in protocol.methods.items()
+    }
+    others = elsewhere(problem, scorer.runs, next(iter(subjects.values())).loss)
     per_method = [
         method_checks(
-            Subject(problem, name, metric, direction, target),
+            subjects[name],
             space=method.space,
             search=scorer.of(problem, name, Phase.EXPLORE),
             confirm=scorer.of(problem, name, Phase.CONFIRM),
-            evaluation_steps=scorer.evaluation_steps(problem, name),
             needs_horizon=notes[name][HORIZON],
+            paid=scorer.paid(problem, name),
             borrowed=notes[name]["borrowed_space"],
             margin=protocol.margin,
+            elsewhere=others.get(name),
             predictions=predictions(scorer, problem, name),
         )
         for name, method in protocol.methods.items()
@@ -225,14 +236,19 @@ def _checks(
     )
     everything = {name: scorer.everything(problem, name) for name in protocol.methods}
     spending = equal_spending(problem, everything, budget=protocol.budget, axis=protocol.axis)
-    return [*chain.from_iterable(per_method), *across, *spending]
+    return merged([*chain.from_iterable(per_method), *across, *spending], problem)
 
 
 def _check(finding: Finding) -> dict[str, Any]:
+    """A finding as plain JSON: ``parts`` are those that were merged into it, ``risk`` orders what is open."""
     return {
         "method": finding.subject.partition("/")[2],
+        "methods": list(finding.methods),
         "check": finding.check,
         "status": finding.grade.value,
+        "risk": None if finding.risk is None else finding.risk.rank,
+        "at_risk": "" if finding.risk is None else finding.risk.value,
+        "head": finding.head,
         "evidence": finding.evidence,
         "advice": finding.advice,
         "value": finite_or_none(finding.value),
@@ -240,12 +256,13 @@ def _check(finding: Finding) -> dict[str, Any]:
         "high": finite_or_none(finding.interval.high) if finding.interval else None,
         "source": finding.source,
         "link": finding.link,
+        "parts": [_check(part) for part in finding.parts],
     }
 
 
-def _warnings(checks: Sequence[Finding], problem: str, pair: Mapping[str, Any]) -> list[str]:
-    subjects = {f"{problem}/{pair['a']}", f"{problem}/{pair['b']}"}
-    return sorted({f.check for f in checks if f.subject in subjects and f.grade.value != "pass"})
+def _warnings(checks: Sequence[Finding], pair: Mapping[str, Any]) -> list[str]:
+    own = {pair["a"], pair["b"]}
+    return sorted({f.check for f in checks if f.grade is not Grade.PASS and own & set(f.methods)})
 
 
 def _profile(scorer: Scorer) -> dict[str, Any] | None:
