@@ -12,7 +12,7 @@ from optwise.core.metric import Direction
 from optwise.core.run import Measurement, Run
 from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform, When
 from optwise.core.status import Status
-from optwise.report.figures.axes import axis_name, axis_rows, edges, is_log, shared_domain
+from optwise.report.figures.axes import axis_name, axis_rows, edges, is_log
 from optwise.report.figures.budget_curves import budget_rows, drawn_points
 from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows, value_domain
 from optwise.report.figures.forest import forest_rows, ratio_domain
@@ -116,7 +116,8 @@ def test_an_axis_shows_what_was_drawn():
         run("p/m/0/0", [2.0, 0.5], point={"lr": 0.1, "betas[0]": 0.99}),
         run("p/m/0/1", [2.0, NAN], point={"lr": 1.0, "betas[0]": 0.9}, status=Status.NOT_FINITE),
     ]
-    rows = axis_rows(runs, space, path="betas[0]", metric="valid/loss", direction=Direction.MIN, selected={0: 0})
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": None}
+    rows = axis_rows(runs, space, path="betas[0]", selected={0: 0}, **asked)
     assert rows["setting"].tolist() == pytest.approx([0.01, 0.1])
     assert rows["selected"].tolist() == [True, False]
     assert rows["value"].tolist()[0] == 0.5
@@ -132,7 +133,8 @@ def test_a_conditional_field_shows_only_the_trials_in_which_it_exists():
         run("p/m/0/0", [2.0, 0.5], point={"nesterov": True, "momentum": 0.1}),
         run("p/m/0/1", [2.0, 0.6], point={"nesterov": False, "momentum": 0.0}),
     ]
-    rows = axis_rows(runs, space, path="momentum", metric="valid/loss", direction=Direction.MIN, selected={})
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": None}
+    rows = axis_rows(runs, space, path="momentum", selected={}, **asked)
     assert rows["trial"].tolist() == ["p/m/0/0"]
 
 
@@ -151,13 +153,6 @@ def test_the_outer_tenths_are_shaded_on_the_scale_that_was_drawn(distribution, e
     found = edges(distribution)
     assert [x for pair in found for x in pair] == pytest.approx([x for pair in expected for x in pair])
     assert is_log(distribution) is log
-
-
-def test_a_shared_domain_has_room_and_none_without_a_feasible_trial():
-    frame = pd.DataFrame({"value": [1.0, 2.0, NAN]})
-    assert shared_domain([frame]) == pytest.approx((0.94, 2.06))
-    assert shared_domain([frame.assign(value=NAN)]) is None
-    assert shared_domain([frame.assign(value=3.0)]) == (2.5, 3.5)
 
 
 def test_a_forest_leaves_open_ends_open():

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pandas as pd
-
 from optwise.core.metric import Target
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
 from optwise.report.drawing import Chart, Figure, colours
-from optwise.report.figures.axes import axis_chart, axis_rows, shared_domain
+from optwise.report.figures.axes import axis_panels
 from optwise.report.figures.budget_curves import budget_chart, budget_rows
 from optwise.report.figures.curves import curve_chart
 from optwise.report.figures.forest import forest_chart, forest_rows
@@ -189,34 +187,24 @@ def _axes(document: Document, protocol: Protocol, runs: Sequence[Run], problem: 
         space = protocol.methods[method].space
         own = chosen(runs, problem, Phase.EXPLORE, [method])
         picks = {pick["study"]: pick["index"] for pick in result.get("selected") or [] if pick is not None}
-        rows: dict[str, pd.DataFrame] = {
-            path: axis_rows(own, space, path=path, metric=metric, direction=direction, selected=picks)
-            for path in space.fields
-        }
-        domain = shared_domain(list(rows.values()))
-        charts = {
-            path: axis_chart(
-                frame,
-                space.fields[path],
-                path=path,
-                metric=metric,
-                direction=direction,
-                colour=palette[method],
-                domain=domain,
-            )
-            for path, frame in rows.items()
-        }
+        panels, key = axis_panels(
+            own,
+            space,
+            metric=metric,
+            direction=direction,
+            target=protocol.targets.get(problem),
+            selected=picks,
+            colour=palette[method],
+        )
         checks = document["problems"][problem]["checks"]
         parts = [part for c in checks if c["check"] == "boundary" for part in c.get("parts") or [c]]
         verdict = [part["evidence"] for part in parts if part["method"] == method]
-        panels = {path: chart for path, chart in charts.items() if chart is not None}
         if panels:
             yield Figure(
                 anchor=anchor(document, problem, "axes", method),
                 question=f"{method}: do the best settings lie inside the range that was searched?",
                 answer=" ".join(verdict) or "No boundary check was made.",
-                key=f"{plural(len(own), 'search trial')}. Ring: selected by a study. Cross: infeasible. "
-                "Grey: the outer tenth of the range at each end.",
+                key=key,
                 panels=panels,
                 together=True,
             )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
 
-from optwise.core.metric import Direction
+from optwise.core.metric import Direction, Target
 from optwise.core.run import Run
 from optwise.core.space import Distribution, LogUniform, OneMinus, Space, When
-from optwise.report.drawing import CROSS, INK, RULE, Chart, inline, value_scale
-from optwise.report.readings import address, feasible_value, spans_decades
+from optwise.core.standing import eligible, ranked, standing
+from optwise.report.drawing import CROSS, INK, NO_PREFIX_ON_ZERO, RULE, Chart, inline
+from optwise.report.figures.heights import Heights, heights
+from optwise.report.readings import address
+from optwise.report.words import goal_words
 
 EDGE = 0.1  # share of the range at each end in which a best setting asks for a wider one
 
@@ -48,43 +51,101 @@ def edges(distribution: Distribution) -> list[tuple[float, float]]:
 
 
 def axis_rows(
-    runs: Sequence[Run], space: Space, *, path: str, metric: str, direction: Direction, selected: Mapping[int, int]
+    runs: Sequence[Run],
+    space: Space,
+    *,
+    path: str,
+    metric: str,
+    direction: Direction,
+    target: Target | None,
+    selected: Mapping[int, int],
 ) -> pd.DataFrame:
-    """One row a trial in which the field exists: trial, setting, value, selected.
+    """One row a trial in which the field exists: trial, setting, value, steps, best, selected.
 
     Args:
         runs: Search trials of one method.
         space: Its open fields.
         path: The field.
-        metric: The selection metric; its best value is what the plot shows, NaN for an infeasible trial.
+        metric: The selection metric; ``value`` is a trial's best, NaN of an infeasible one.
         direction: Which way it is better.
+        target: Where there is one, ``steps`` to it are what ranks trials; NaN for a miss.
         selected: Study to the index of the point it selected.
     """
     distribution = space.fields[path]
+    shown = [run for run in runs if path in run.point and space.active(path, run.point)]
+    first = next(iter(ranked(shown, metric=metric, direction=direction, target=target)), None)
     rows = []
-    for run in runs:
-        if path in run.point and space.active(path, run.point):
-            name, value = address(run), feasible_value(run, metric, direction)
-            rows.append(
-                {
-                    "trial": str(name),
-                    "setting": drawn_value(distribution, run.point[path]),
-                    "value": value if math.isfinite(value) else math.nan,
-                    "selected": selected.get(name.study) == name.index,
-                }
-            )
-    return pd.DataFrame(rows, columns=["trial", "setting", "value", "selected"])
+    for run in shown:
+        name, counts = address(run), eligible(run, metric, direction)
+        worth = standing(run, metric=metric, direction=direction, target=target)
+        rows.append(
+            {
+                "trial": str(name),
+                "setting": drawn_value(distribution, run.point[path]),
+                "value": worth.cost * direction.sign if counts else math.nan,
+                "steps": worth.steps if counts and math.isfinite(worth.steps) else math.nan,
+                "best": run is first,
+                "selected": selected.get(name.study) == name.index,
+            }
+        )
+    return pd.DataFrame(rows, columns=["trial", "setting", "value", "steps", "best", "selected"])
+
+
+def axis_key(trials: int, *, direction: Direction, target: Target | None, heights: Heights) -> str:
+    """How to read the plots of a method.
+
+    Args:
+        trials: Its search trials.
+        direction: Which way the metric is better.
+        target: What is timed, or ``None``.
+        heights: From :func:`heights`.
+    """
+    lowest = "lowest" if direction is Direction.MIN else "highest"
+    timed = target is not None and heights.missed is not None
+    best = f"the earliest at {goal_words(target)}" if target is not None and timed else f"the {lowest} value"
+    missed = "" if not timed else " Above the line: misses, in the order of their best values."
+    return (
+        f"{trials} search {'trial' if trials == 1 else 'trials'}, one seed each, so that the best of them are lucky. "
+        f"Diamond: the best one, {best}. Ring: selected by a study. Cross: infeasible.{missed} "
+        "Grey: the outer tenth of the range at each end."
+    )
+
+
+def axis_panels(
+    runs: Sequence[Run],
+    space: Space,
+    *,
+    metric: str,
+    direction: Direction,
+    target: Target | None,
+    selected: Mapping[int, int],
+    colour: str,
+) -> tuple[dict[str, Chart], str]:
+    """The plots of a method by field, and how to read them; none without trials.
+
+    Args:
+        runs: Its search trials.
+        space: Its open fields.
+        metric: The selection metric.
+        direction: Which way it is better.
+        target: What is timed, or ``None``.
+        selected: Study to the index of the point it selected.
+        colour: Of the method.
+    """
+    asked: dict[str, Any] = {"metric": metric, "direction": direction, "target": target}
+    rows = {path: axis_rows(runs, space, path=path, selected=selected, **asked) for path in space.fields}
+    last = max((step for run in runs for step, _ in run.curve(metric)), default=1)
+    shared = heights(list(rows.values()), last=float(last), **asked)
+    charts = {
+        path: axis_chart(frame, space.fields[path], path=path, metric=metric, heights=shared, colour=colour)
+        for path, frame in rows.items()
+    }
+    panels = {path: chart for path, chart in charts.items() if chart is not None}
+    return panels, axis_key(len(runs), direction=direction, target=target, heights=shared)
 
 
 def axis_chart(
-    rows: pd.DataFrame,
-    distribution: Distribution,
-    *,
-    path: str,
-    metric: str,
-    direction: Direction,
-    colour: str,
-    domain: tuple[float, float] | None,
+    rows: pd.DataFrame, distribution: Distribution, *, path: str, metric: str, heights: Heights, colour: str
 ) -> Chart | None:
     """Draw one field; ``None`` without trials.
 
@@ -92,19 +153,13 @@ def axis_chart(
         rows: From :func:`axis_rows`.
         distribution: Of the field.
         path: Its name.
-        metric: What the vertical axis shows.
-        direction: Which way it is better: crosses of infeasible trials stand at the worse end.
+        metric: What values are of.
+        heights: The vertical axis.
         colour: Of the method.
-        domain: Range of values, shared by the fields of a method; ``None`` where every trial was infeasible.
     """
     if rows.empty:
         return None
-    low, high = domain or (0.0, 1.0)
-    worst = high if direction is Direction.MIN else low
-    y_axis = alt.Axis(title=f"best {metric}", format="~g", tickCount=5)
-    y_scale = value_scale([low, high], domain=[low, high])
-    numeric = distribution.numeric
-    title = axis_name(path, distribution)
+    numeric, title = distribution.numeric, axis_name(path, distribution)
     x_axis = alt.Axis(title=title, tickCount=5, format="~g") if numeric else alt.Axis(title=title, labelAngle=0)
     zones = edges(distribution)
     x_scale = (
@@ -113,56 +168,51 @@ def axis_chart(
         else alt.Undefined
     )
     x = alt.X(f"setting:{'Q' if numeric else 'N'}", scale=x_scale, axis=x_axis)
-    y = alt.Y("shown:Q", scale=y_scale, axis=y_axis)
-    shown = rows.assign(shown=rows["value"].fillna(worst), infeasible=rows["value"].isna())
+    y = _vertical(heights)
+    shown = rows.assign(shown=heights.of(rows))
+    feasible, infeasible = shown[shown["value"].notna()], shown[shown["value"].isna()]
     form = {"format": ".5~g"} if numeric else {}
     tips = [
         {"field": "trial", "type": "nominal"},
         {"field": "setting", "type": "quantitative" if numeric else "nominal", "title": title, **form},
-        {"field": "value", "type": "quantitative", "title": metric, "format": ".5g"},
+        {"field": "value", "type": "quantitative", "title": f"{metric}, search value", "format": ".5g"},
+        {"field": "steps", "type": "quantitative", "title": "steps to target", "format": "d"},
     ]
-    layers: list[alt.Chart] = []
-    if zones:
-        ends = pd.DataFrame(zones, columns=["from", "to"])
-        layers.append(
-            alt.Chart(inline(ends))
-            .mark_rect(color=RULE, opacity=0.12)
-            .encode(x=alt.X("from:Q", scale=x_scale, axis=x_axis), x2="to:Q")
-        )
-    feasible, infeasible = shown[~shown["infeasible"]], shown[shown["infeasible"]]
-    if len(infeasible):
-        layers.append(
-            alt.Chart(inline(infeasible.drop(columns="infeasible")))
-            .mark_point(shape=CROSS, size=30, strokeWidth=1.3, filled=False, color=RULE)
-            .encode(x=x, y=y, tooltip=tips)
-        )
-    if len(feasible):
-        layers.append(
-            alt.Chart(inline(feasible.drop(columns="infeasible")))
-            .mark_circle(size=34, opacity=0.65, color=colour)
-            .encode(x=x, y=y, tooltip=tips)
-        )
-    picked = shown[shown["selected"]]
-    if len(picked):
-        layers.append(
-            alt.Chart(inline(picked.drop(columns="infeasible")))
-            .mark_point(shape="circle", size=120, strokeWidth=1.6, filled=False, color=INK)
-            .encode(x=x, y=y)
-        )
+    marks: list[tuple[pd.DataFrame, dict[str, Any]]] = [
+        (infeasible, {"shape": CROSS, "size": 30, "strokeWidth": 1.3, "filled": False, "color": RULE}),
+        (feasible, {"shape": "circle", "size": 34, "opacity": 0.65, "filled": True, "color": colour}),
+        (shown[shown["selected"]], {"shape": "circle", "size": 120, "strokeWidth": 1.6, "filled": False, "color": INK}),
+        (shown[shown["best"]], {"shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": INK}),
+    ]
+    layers = [*_zones(zones, x_scale, x_axis), *_line(heights, y)]
+    layers += [
+        alt.Chart(inline(part)).mark_point(**mark).encode(x=x, y=y, tooltip=tips) for part, mark in marks if len(part)
+    ]
     return alt.layer(*layers).properties(width="container", height=190)
 
 
-def shared_domain(rows: Sequence[pd.DataFrame]) -> tuple[float, float] | None:
-    """Range of the feasible values with a little room, so that crosses at the worse end stay apart."""
-    values = [float(value) for frame in rows for value in frame["value"] if math.isfinite(value)]
-    if not values:
-        return None
-    low, high = min(values), max(values)
-    if spans_decades(values):
-        room = (high / low) ** 0.06
-        return low / room, high * room
-    room = 0.06 * (high - low) or 0.5
-    return low - room, high + room
+def _vertical(heights: Heights) -> alt.Y:
+    if heights.missed is None:
+        axis = alt.Axis(title=heights.title, format="~g", tickCount=5)
+    else:  # a label above the line would name steps that nobody took
+        label = f"datum.value <= {heights.missed:.6g} ? ({NO_PREFIX_ON_ZERO}) : ''"
+        axis = alt.Axis(title=heights.title, format="~s", tickCount=5, labelExpr=label)
+    kind: Literal["log", "linear"] = "log" if heights.log else "linear"
+    return alt.Y("shown:Q", scale=alt.Scale(type=kind, domain=[heights.low, heights.high], nice=False), axis=axis)
+
+
+def _zones(zones: Sequence[tuple[float, float]], scale: Any, axis: alt.Axis) -> list[alt.Chart]:
+    if not zones:
+        return []
+    ends = alt.Chart(inline(pd.DataFrame(zones, columns=["from", "to"]))).mark_rect(color=RULE, opacity=0.12)
+    return [ends.encode(x=alt.X("from:Q", scale=scale, axis=axis), x2="to:Q")]
+
+
+def _line(heights: Heights, y: alt.Y) -> list[alt.Chart]:
+    if heights.missed is None:
+        return []
+    rule = alt.Chart(inline(pd.DataFrame({"shown": [heights.missed]})))
+    return [rule.mark_rule(color=RULE, strokeDash=[4, 3]).encode(y=y)]
 
 
 def _inner(distribution: Distribution) -> Distribution:

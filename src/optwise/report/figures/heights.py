@@ -1,0 +1,98 @@
+"""The vertical axis of a method's axis plots: what ranks its trials, so that the best one stands lowest."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from optwise.core.metric import Direction, Target
+from optwise.report.readings import spans_decades
+from optwise.report.words import goal_words
+
+
+@dataclass(frozen=True)
+class Heights:
+    """What the vertical axis of a method's plots shows: what ranks its trials, the same in every plot.
+
+    Args:
+        title: In words.
+        low, high: Its ends.
+        log: Whether it is logarithmic.
+        missed: Above which height misses stand, in the order of their values; ``None`` where values are shown.
+        costs: Of the misses, lowest first.
+        sign: That turns a value into a cost.
+    """
+
+    title: str
+    low: float
+    high: float
+    log: bool
+    sign: float
+    missed: float | None = None
+    costs: tuple[float, ...] = ()
+
+    def of(self, rows: pd.DataFrame) -> list[float]:
+        """The height of each row; crosses of infeasible trials stand at the worse end."""
+        worst = self.high if self.missed is not None or self.sign > 0 else self.low
+        return [
+            worst if math.isnan(value) else self._height(value, steps)
+            for value, steps in zip(rows["value"], rows["steps"], strict=True)
+        ]
+
+    def _height(self, value: float, steps: float) -> float:
+        if self.missed is None:
+            return value
+        if not math.isnan(steps):
+            return max(steps, self.low)
+        place = (bisect_left(self.costs, value * self.sign) + 1) / (len(self.costs) + 1)
+        if self.log:
+            return float(self.missed * (self.high / self.missed) ** place)
+        return self.missed + place * (self.high - self.missed)
+
+
+def heights(
+    frames: Sequence[pd.DataFrame], *, metric: str, direction: Direction, target: Target | None, last: float
+) -> Heights:
+    """The vertical axis that the fields of a method share.
+
+    Args:
+        frames: Rows of each field.
+        metric: The selection metric.
+        direction: Which way it is better.
+        target: What is timed, or ``None``.
+        last: Steps of a whole trial.
+    """
+    rows = pd.concat([pd.DataFrame(columns=["trial", "value", "steps"]), *(f for f in frames if len(f))])
+    rows = rows.drop_duplicates("trial")
+    values = [float(value) for value in rows["value"].dropna()]
+    steps = [float(k) for k in rows["steps"].dropna()]
+    if target is not None and steps:
+        missing = rows[rows["steps"].isna() & rows["value"].notna()]
+        costs = tuple(sorted(float(value) * direction.sign for value in missing["value"]))
+        return _timed(goal_words(target), max(min(steps), 1.0), last, costs, direction.sign)
+    reached = "" if target is None else f", none reaches {goal_words(target)}"
+    return _valued(f"best {metric} of a search trial{reached}", values, direction.sign)
+
+
+def _timed(goal: str, first: float, last: float, costs: tuple[float, ...], sign: float) -> Heights:
+    title = f"steps to {goal} of a search trial"
+    if spans_decades([first, last]):
+        room = (last / first) ** 0.08
+        return Heights(title, first / room, last * room**5, log=True, sign=sign, missed=last * room, costs=costs)
+    room = 0.08 * (last - first) or 1.0
+    return Heights(title, first - room, last + 5 * room, log=False, sign=sign, missed=last + room, costs=costs)
+
+
+def _valued(title: str, values: Sequence[float], sign: float) -> Heights:
+    if not values:
+        return Heights(title, 0.0, 1.0, log=False, sign=sign)
+    low, high = min(values), max(values)
+    if spans_decades(values):
+        room = (high / low) ** 0.06
+        return Heights(title, low / room, high * room, log=True, sign=sign)
+    room = 0.06 * (high - low) or 0.5
+    return Heights(title, low - room, high + room, log=False, sign=sign)
