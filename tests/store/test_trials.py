@@ -176,3 +176,11 @@ def test_on_a_full_disk_the_write_fails_in_a_sentence_and_the_rest_stays_readabl
     folder._connection.execute(f"PRAGMA max_page_count={pages + 1000}")
     folder.commit_chunk("second", [store("k2"), store("k3", weights=big)])
     assert folder.done_keys() == {"k1", "k2", "k3"}
+
+
+def test_what_is_said_before_the_first_trial_stays_as_it_was_said(folder, store):
+    assert folder.pledge("against", "adamw") == "adamw"
+    assert folder.pledge("against", "sgd") == "adamw", "said twice, the first counts"
+    folder.commit_chunk("chunk 1", [store("k", "digits/descent/2/c3")])
+    assert folder.pledge("against", None) == "adamw"
+    assert folder.pledge("other", "sgd") is None, "after a trial it is too late"

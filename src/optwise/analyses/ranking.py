@@ -246,7 +246,7 @@ def _judged(x: Observations, y: Observations, look: _Look, p_adjusted: float, as
         if reaches_level(p_adjusted, asked.level):
             claimed = replace(v, separated_at=look.at if asked.looks else None)
             return _claim(claimed, a_ahead=test.lead < 0, asked=asked)
-    return replace(v, evaluations_needed=_evaluations_needed(x, y, asked))
+    return replace(v, evaluations_needed=_evaluations_needed(v, x, y, asked))
 
 
 def _without_test(observations: Mapping[str, Observations], pair: Pair, asked: Asked) -> Verdict:
@@ -280,7 +280,7 @@ def _without_test(observations: Mapping[str, Observations], pair: Pair, asked: A
     ahead_y = high_y < low_x if hit_x and hit_y else hit_y
     if ahead_x or ahead_y:
         return _claim(v, a_ahead=ahead_x, asked=asked)
-    return replace(v, evaluations_needed=_evaluations_needed(x, y, asked))
+    return replace(v, evaluations_needed=_evaluations_needed(v, x, y, asked))
 
 
 def _over(a: float, b: float, *, log: bool) -> float:
@@ -319,10 +319,12 @@ def _needed(x: Observations, y: Observations, share: float) -> int | None:
     return fewest_for(share)
 
 
-def _evaluations_needed(x: Observations, y: Observations, asked: Asked) -> int | None:
-    """Evaluations that leave half of the margin to chance, where today's leave nothing of it."""
+def _evaluations_needed(v: Verdict, x: Observations, y: Observations, asked: Asked) -> int | None:
+    """Evaluations that leave half of the margin to chance, where equal times are possible and today's leave nothing."""
     width, margin = max(x.resolution, y.resolution), math.log1p(asked.margin)
-    if asked.evaluations is None or not asked.timed or not width > margin > 0:
+    if asked.evaluations is None or not asked.timed or v.ratio is None or not width > margin > 0:
+        return None
+    if abs(math.log(v.ratio)) > width + margin:
         return None
     return ceil((asked.evaluations - 1) * width / (margin / 2)) + 1
 
