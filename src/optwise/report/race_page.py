@@ -168,8 +168,20 @@ def _checks(told: Mapping[str, Any], race: Race) -> str:
 
 
 def _across(document: Document, race: Race) -> str:
+    figures = "".join(figure_element(figure, how_line(race)) for figure in profile_figures(document, race))
+    return f"<section><h2>Across the problems</h2>{figures}</section>" if figures else ""
+
+
+def race_gallery(document: Document, race: Race, runs: Sequence[Run]) -> list[Figure]:
+    """Every figure that the data allow."""
+    own = [figure for problem in document["problems"] for figure in race_figures(document, race, runs, problem)]
+    return [*own, *profile_figures(document, race)]
+
+
+def profile_figures(document: Document, race: Race) -> list[Figure]:
+    """The figure over several problems, where there are several."""
     if not document["profiles"]:
-        return ""
+        return []
     methods = list(race.methods)
     panels = {
         axis: chart
@@ -179,16 +191,17 @@ def _across(document: Document, race: Race) -> str:
     profile = document["profiles"]["seconds"]
     order = sorted(profile["score"], key=lambda m: -profile["score"][m])
     said = [f"{m} proves {percent(profile['solved'][m])} and scores {number(profile['score'][m])}" for m in order]
-    figure = Figure(
-        anchor="profile",
-        question="On which share of the problems is a method within a factor of the best?",
-        answer=f"In seconds, {listed(said)}.",
-        key="A line at factor 1: share of problems on which the method is the fastest; at the right: share that it "
-        "solves within the largest factor drawn. A problem without a certificate counts as not solved. The score is "
-        "the area under the line.",
-        panels=panels,
-    )
-    return f"<section><h2>Across the problems</h2>{figure_element(figure, how_line(race))}</section>"
+    return [
+        Figure(
+            anchor="profile",
+            question="On which share of the problems is a method within a factor of the best?",
+            answer=f"In seconds, {listed(said)}.",
+            key="A line at factor 1: share of problems on which the method is the fastest; at the right: share that it "
+            "solves within the largest factor drawn. A problem without a certificate counts as not solved. The score "
+            "is the area under the line.",
+            panels=panels,
+        )
+    ]
 
 
 def _provenance(document: Document, race: Race) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -27,7 +28,8 @@ from optwise.core.protocol import Protocol
 from optwise.core.run import HeldWeights, Phase, Run, Runs
 from optwise.core.showing import Card, Shown
 from optwise.methods import Torch
-from optwise.report import page
+from optwise.report import Figure, figures, page
+from optwise.report.notebook import NotebookChart, chart_named
 from optwise.report.result_cards import comparison_card, known, order_of
 from optwise.store.disks import network_disk
 from optwise.store.documents import replacing, write_json
@@ -126,6 +128,44 @@ class Comparison(Shown):
         that were confirmed.
         """
         return trial_frame(self.document, self.protocol, self.runs)
+
+    def plot(
+        self,
+        name: str = "curves",
+        *,
+        problem: str | None = None,
+        method: str | None = None,
+        panel: str | None = None,
+    ) -> NotebookChart:
+        """A figure of the page as an Altair chart, which a notebook shows without a network.
+
+        Args:
+            name: ``curves``, ``intervals``, ``budget-curves``, ``axes``, ``sensitivity``, ``predictions``,
+                ``prediction-ratios``; over several problems ``profile`` and ``ranks``.
+            problem: Its name; ``None`` takes the first.
+            method: Of the figures that are of one method (``axes``) only this one's.
+            panel: The metric of ``curves``, the field of ``axes``; ``None`` takes the selecting metric, all fields.
+
+        Raises:
+            UnknownName: No figure, problem, method or panel is called so.
+            BadProtocol: This comparison has no such figure.
+
+        Example:
+            ``comparison.plot("axes", method="adamw").save("axes.svg")``
+        """
+        at = known("problem", problem, self.document["problems"])
+        methods = list(self.document["problems"][at]["methods"])
+        return chart_named(
+            self._figures,
+            name,
+            problem=list(self.document["problems"]).index(at),
+            method=None if method is None else methods.index(known("method", method, methods)),
+            panel=panel,
+        )
+
+    @cached_property
+    def _figures(self) -> list[Figure]:
+        return figures(self.document, self.protocol, self.runs)
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the page, to ``path`` where given, and return where it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from optwise.core.race import KIND, Race
 from optwise.core.run import HeldWeights, Run, Runs
 from optwise.core.showing import Card, Shown
 from optwise.core.solver import Solver
-from optwise.report.race_page import race_page
-from optwise.report.result_cards import race_card
+from optwise.report import Figure
+from optwise.report.notebook import NotebookChart, chart_named
+from optwise.report.race_page import race_gallery, race_page
+from optwise.report.result_cards import known, race_card
 from optwise.store.documents import replacing, write_json
 from optwise.store.folder import Folder
 from optwise.verbs.asking import FOLDERS, named_methods, named_problems
@@ -84,6 +87,25 @@ class SolverComparison(Shown):
     def trials(self) -> pd.DataFrame:
         """One row a run: how it ended, the value and what proves it, the seconds, and what it spent."""
         return race_frame(self.race, self.runs)
+
+    def plot(self, name: str = "curves", *, problem: str | None = None, panel: str | None = None) -> NotebookChart:
+        """A figure of the page as an Altair chart, which a notebook shows without a network.
+
+        Args:
+            name: ``curves``; over several problems ``profile``.
+            problem: Its name; ``None`` takes the first.
+            panel: ``suboptimality`` (the first) or ``certificate``; of ``profile``, the axis.
+
+        Raises:
+            UnknownName: No figure, problem or panel is called so.
+            BadProtocol: This comparison has no such figure.
+        """
+        at = known("problem", problem, self.document["problems"])
+        return chart_named(self._figures, name, problem=list(self.document["problems"]).index(at), panel=panel)
+
+    @cached_property
+    def _figures(self) -> list[Figure]:
+        return race_gallery(self.document, self.race, self.runs)
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the page, to ``path`` where given, and return where it is."""

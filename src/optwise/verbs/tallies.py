@@ -221,7 +221,7 @@ def notebook_line() -> Callable[[str], None] | None:
         if handles:
             handles[0].update(shown, raw=True)
         else:
-            handles.append(display(shown, raw=True, display_id=True))
+            handles.append(display(shown, raw=True, display_id=True))  # type: ignore[no-untyped-call]
 
     return put
 
