@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from optwise.core.oracles import Oracle
-from optwise.engine.calibration import _batches
 from optwise.engine.loop import OneThread
 from optwise.engine.program import program_of
 from optwise.engine.rungs import stepper_of
+from optwise.engine.timing import some_batches
 from optwise.methods import METHODS
 from optwise.problems import digits_cnn, nqm, rosenbrock, synthetic_least_squares
 
@@ -69,7 +69,7 @@ def test_other_problems_step_at_once_as_one_by_one(make, method):
     rules = [METHODS[method](lr=lr) for lr in (1e-4, 1e-3, 1e-2)]
     steppers = [stepper_of(rung, program_of(problem, rules[0]), rules) for rung in ("solo", "vmap", "traced")]
     rows, ones = steppers[0].start([3, 4, 5]), torch.ones(3, dtype=torch.float64)
-    for batch in _batches(problem, 3, 6):
+    for batch in some_batches(problem, 3, 6):
         solo, vmap, traced = (stepper.step(rows, ones, batch) for stepper in steppers)
         for w in (vmap.w, traced.w):
             torch.testing.assert_close(w, solo.w, rtol=1e-12, atol=1e-14)

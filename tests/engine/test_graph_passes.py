@@ -11,10 +11,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from optwise.core.method import UNSET, Hyper, Rule
-from optwise.engine.calibration import _batches
 from optwise.engine.graph_passes import cancel_transposes, drop_same, fold_constants, merge_equal, tidy, turn_narrow
 from optwise.engine.program import program_of
 from optwise.engine.rungs import stepper_of
+from optwise.engine.timing import some_batches
 from optwise.methods import EMA, METHODS, SGD, AdamW
 from optwise.methods.one_pass import plus
 from optwise.problems import PROBLEMS, digits_softmax
@@ -34,7 +34,7 @@ def test_in_float64_a_replayed_step_is_the_batched_step_bit_for_bit(name, method
     rules = [shipped.at_lr(lr) for lr in (1e-4, 1e-2, 1.0)]
     eager, traced = (stepper_of(rung, program_of(problem, rules[0]), rules) for rung in ("vmap", "traced"))
     rows, factors = eager.start(range(3)), torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
-    for batch in _batches(problem, 3, 4):
+    for batch in some_batches(problem, 3, 4):
         one, other = eager.step(rows, factors, batch), traced.step(rows, factors, batch)
         assert torch.equal(one.w, other.w)
         assert torch.equal(one.alive, other.alive)
@@ -49,7 +49,7 @@ def test_a_replay_changes_nothing_that_was_handed_in(dtype):
     rules = [AdamW(lr=lr) for lr in (1e-3, 1e-2)]
     stepper = stepper_of("traced", program_of(problem, rules[0]), rules)
     rows, ones = stepper.start([0, 1]), torch.ones(2, dtype=torch.float64)
-    first, second = _batches(problem, 2, 2)
+    first, second = some_batches(problem, 2, 2)
     later = stepper.step(rows, ones, first)
     kept = [rows.w, *rows.state.values(), later.w, *later.state.values(), *first]
     before = [part.clone() for part in kept]
@@ -66,7 +66,7 @@ def test_in_float32_the_turned_kernels_are_as_near_to_float64_as_the_solo_step()
     truth = stepper_of("solo", program_of(exact, rules[0]), rules)
     solo, traced = (stepper_of(rung, program_of(single, rules[0]), rules) for rung in ("solo", "traced"))
     rows, ones = truth.start(range(3)), torch.ones(3, dtype=torch.float64)
-    for fine, coarse in zip(_batches(exact, 3, 20), _batches(single, 3, 20), strict=True):
+    for fine, coarse in zip(some_batches(exact, 3, 20), some_batches(single, 3, 20), strict=True):
         rounded = rows._replace(w=rows.w.float(), loss=rows.loss.float())
         rows = rows._replace(w=rounded.w.double())  # both start from the very same numbers
         after = truth.step(rows, ones, fine)
@@ -184,6 +184,8 @@ def test_an_edited_rule_of_the_same_name_is_traced_anew(wrapped):
         rules = [wrapped(made(sign)(lr=0.1))] * 2
         stepper = stepper_of("traced", program_of(problem, rules[0]), rules)
         rows = stepper.start([0, 0])
-        moved.append(stepper.step(rows, torch.ones(2, dtype=torch.float64), next(_batches(problem, 2, 1))).w - rows.w)
+        moved.append(
+            stepper.step(rows, torch.ones(2, dtype=torch.float64), next(some_batches(problem, 2, 1))).w - rows.w
+        )
     torch.testing.assert_close(moved[0], -moved[1], rtol=1e-3, atol=1e-6)
     assert moved[0].abs().max() > 1e-3

@@ -6,7 +6,8 @@ from torch import nn
 
 from optwise.core.sampler import Full
 from optwise.core.status import Status
-from optwise.engine.calibration import admission_error, choose_rung, unbatchable
+from optwise.engine.admission import admission_error, unbatchable
+from optwise.engine.calibration import choose_rung
 from optwise.engine.loop import run_chunk
 from optwise.methods import SGD, AdamW
 

@@ -14,7 +14,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.space import LogUniform
 from optwise.core.status import Status
 from optwise.core.wrapper import Wrapper
-from optwise.engine.calibration import admission_error
+from optwise.engine.admission import admission_error
 from optwise.engine.loop import run_chunk
 from optwise.methods import EMA, SGD, AdamW, Constant, Momentum, Polyak, Preconditioned, ScheduleFreeSGD, WarmupCosine
 from optwise.methods.one_pass import plus

@@ -8,9 +8,9 @@ from optwise.core.errors import BadMethod, UnmetNeed
 from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Quadratic
-from optwise.engine.calibration import _batches
 from optwise.engine.program import program_of
 from optwise.engine.rungs import stepper_of
+from optwise.engine.timing import some_batches
 from optwise.methods import EMA, SGD, AdamW, Momentum, Nesterov, Polyak, Preconditioned
 from optwise.problems import digits_mlp
 from optwise.problems.objectives import FunctionObjective
@@ -123,6 +123,6 @@ def test_every_leaf_is_handed_its_own_part_of_the_curvature(rung, by_leaf, monke
     rows = stepper.start([0, 1])
     assert ("b" in rows.state) == by_leaf
     assert not by_leaf or rows.state["b"]["curvature"][0].tolist() == [[3, 4], [5, 6]]
-    stepped = stepper.step(rows, torch.ones(2, dtype=torch.float64), next(_batches(problem, 2, 1)))
+    stepped = stepper.step(rows, torch.ones(2, dtype=torch.float64), next(some_batches(problem, 2, 1)))
     torch.testing.assert_close(stepped.w[0], torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-15)
     torch.testing.assert_close(stepped.w[1], rows.w[1] / 2, rtol=1e-15, atol=0)

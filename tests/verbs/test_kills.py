@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_comparisons import METHODS, compare, results, stored, timeless
+from small_comparisons import METHODS, calibrated, compare, results, stored, timeless
 
 import optwise as ow
 from optwise.cli import main
@@ -46,7 +46,7 @@ with quick():
 def small_chunks(monkeypatch):
     """Chunks of four, so that there is something between two of them."""
     choice = RungChoice("vmap", 4, "as the test says", {"solo": 1.0})
-    monkeypatch.setattr("optwise.verbs.executing.choose_rung", lambda *_, **__: choice)
+    monkeypatch.setattr("optwise.verbs.planning.calibrate", calibrated(choice))
 
 
 def wait_for(folder, trials, process):
@@ -93,7 +93,7 @@ def test_a_comparison_killed_before_its_plan_starts_over(tmp_path, monkeypatch):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("optwise.verbs.executing.step_seconds", killed)
+        patch.setattr("optwise.verbs.planning.calibrate", killed)
         with pytest.raises(Killed):
             compare(tmp_path / "runs", studies=1)
     assert committed(tmp_path / "runs") == set()

@@ -8,7 +8,7 @@ from small_comparisons import compare, flowers
 
 import optwise as ow
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, UnknownName, UnmetNeed
-from optwise.core.method import Rule
+from optwise.core.method import Procedure, Rule
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 
@@ -35,6 +35,14 @@ class Proximal(Rule):
         return w - self.lr * g, state
 
 
+class Guessing(Procedure):
+    """Asks for no gradient."""
+
+    def iterate(self, oracles, w):
+        while True:
+            yield w, {"loss": float(oracles.value(w))}
+
+
 class Broken(torch.optim.SGD):
     def step(self, closure=None):
         raise RuntimeError("shapes do not fit")
@@ -53,6 +61,12 @@ REFUSED = [
     ("no method", {"methods": []}, BadProtocol, "No method was given"),
     ("no method but something else", {"methods": [3]}, BadMethod, "3 is no method"),
     ("two methods of one name", {"methods": [ow.SGD(), ow.SGD(lr=0.1)]}, BadProtocol, "'sgd'; give one of them"),
+    (
+        "a budget that a method never spends",
+        {"methods": [Guessing()], "budget": "64example-gradients"},
+        BadProtocol,
+        "guessing spends no example-gradients in its first 3 steps on flowers",
+    ),
     ("a slash in a name", {"methods": [ow.SGD(name="a/b")]}, BadMethod, "slash"),
     ("a misspelt setting", {"trails": 4}, UnknownName, "Did you mean 'trials'"),
     ("a target that cannot be read", {"target": "loss < 1"}, BadProtocol, "cannot be read"),

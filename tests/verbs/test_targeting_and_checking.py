@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from small_comparisons import METHODS, compare, flowers
+from small_comparisons import METHODS, calibrated, compare, flowers
 
 import optwise as ow
 from optwise.core.errors import BadProtocol, RunFailed
@@ -116,7 +116,7 @@ def test_a_target_needs_a_rerun_and_a_feasible_reference():
 def test_a_check_counts_the_trials_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     solo = RungChoice("solo", 1, "as the test says", {"solo": 100.0})
-    monkeypatch.setattr("optwise.verbs.checking.choose_rung", lambda *_, **__: solo)
+    monkeypatch.setattr("optwise.verbs.checking.calibrate", calibrated(solo))
     report = ow.check(flowers(), [ow.SGD(), ow.Adam(lr=0.1)], studies=3, trials=5, seeds=2, budget="40steps", workers=1)
     document = report.document
     assert document["trials"] == 3 * 5 + 3 * 2 + 2 + 3 * 2 + 2

@@ -201,7 +201,7 @@ class Scorer:
 
 def step_time(plan: Mapping[str, Any]) -> StepTime:
     """How long the steps of a plan's method take."""
-    return StepTime(float(plan["step_seconds"]))
+    return StepTime.read(plan)
 
 
 def by_study(runs: Sequence[Run]) -> dict[int, list[Run]]:

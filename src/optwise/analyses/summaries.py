@@ -69,6 +69,9 @@ def method_summary(scorer: Scorer, problem: str, method: str, observed: Observat
             "microseconds": plan["choice"]["microseconds"],
             "step_seconds": plan["step_seconds"],
             "step_timed": plan["step_timed"],
+            "step_evaluations": plan.get("step_evaluations", plan.get("gradients_per_step", 1.0)),
+            "timing": plan.get("timing", ""),
+            "timing_noisy": plan.get("timing_noisy", False),
             "retried_solo": sum(bool(r.execution and r.execution.retried_solo) for r in everything),
         },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from optwise.core.budget import EVALUATIONS, STEPS
 from optwise.core.errors import UnknownName
@@ -92,12 +92,18 @@ class StepTime:
     Args:
         seconds: Of one solo step.
         evaluations: Evaluations that each timed step asked for; 0 where it asked for none, and steps are charged.
-        session: Which timing it comes from: times of two sessions are never compared.
+        session: Which timing it comes from: times of two sessions are never compared; empty where nobody noted it.
     """
 
     seconds: float
     evaluations: float = 1.0
     session: str = ""
+
+    @classmethod
+    def read(cls, plan: Mapping[str, Any]) -> Self:
+        """From the notes of a method's plan; one that names no session was timed nobody knows with what."""
+        evaluations = plan.get("step_evaluations", plan.get("gradients_per_step", 1.0))
+        return cls(float(plan["step_seconds"]), float(evaluations), str(plan.get("timing", "")))
 
     def of(self, spending: Spending, step: float) -> float:
         """Seconds of the first ``step`` steps of a run."""

@@ -1,42 +1,36 @@
-"""Which rung, how many rows, and how long one solo step takes: measured once, before the first trial."""
+"""Which rung and how many rows, and how long one solo step takes: measured before the first trial."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from torch import Tensor
 from torch.fx import GraphModule, Node
-from torch.utils import _pytree as pytree
 
-from optwise.core.budget import EVALUATIONS, STEPS
-from optwise.core.method import Method, Procedure, Rule
+from optwise.core.method import Method, Rule
 from optwise.core.problem import Problem
-from optwise.core.run import TrialName
-from optwise.core.sampler import Poisson
-from optwise.engine.chunks import DTYPES, Chunk, Trial
-from optwise.engine.loop import OneThread, run_chunk, stack_draws
-from optwise.engine.program import Batch, Program, Rows, gather, program_of
-from optwise.engine.rungs import RungName, Stepper, TracedReplay, stepper_of
+from optwise.engine.admission import admission_error, unbatchable
+from optwise.engine.chunks import DTYPES
+from optwise.engine.loop import OneThread
+from optwise.engine.program import Rows, program_of
+from optwise.engine.rungs import RungName, TracedReplay, stepper_of
+from optwise.engine.timing import TimedStep, Timer, Timings, in_turn, rung_timer, solo_timer, some_batches, timed_step
 from optwise.numerics.memory import free_bytes
 
-ADMISSION_STEPS = 12
-"""Float64 steps along which a batched step must equal the solo one; some rules change their formula after step 5."""
+GAIN = 1.2
+"""A rung must be this much cheaper in each half of the turns than the one that size predicts, to be taken instead."""
 
-ADMISSION_TOLERANCE = 1e-10
-"""Norm-relative; rounding alone stays below 1e-12, a wrong formula is far above."""
+SIZES = ((2**21, 64), (2**23, 16))
+"""Bytes of a row, and how many such rows to a pass; larger rows are stepped alone. Where a row fits beside others into
+the cache, 64 cost no more than 16 and down to a third of it; at 4 to 7 MB they cost up to 2.5 times as much."""
 
-GAIN = 1.05
-"""A rung must be this much faster than solo, and more rows this much faster than fewer, to be chosen."""
+SLOW_SECONDS = 0.02
+"""A solo step so long is arithmetic; sharing passes saves dispatching, some tenths of a millisecond."""
 
-ROW_COUNTS = (16, 32, 64)
+ROW_COUNTS = (64, 32, 16)
 MEMORY_SHARE = 0.5
-PATIENCE_SECONDS = 0.25
-"""Time one candidate may take."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,9 @@ class RungChoice:
         rung: Of the ladder.
         rows: Most rows that share a pass.
         reason: One sentence with its numbers.
-        microseconds: Candidate to microseconds per trial-step, one thread.
+        microseconds: Candidate to CPU microseconds per trial-step, one thread.
         row_bytes: Estimated memory of one row during a step; 0 where it was not estimated.
+        noisy: Whether times disagreed however often they were repeated, so that the size of a row decided.
     """
 
     rung: RungName
@@ -56,14 +51,118 @@ class RungChoice:
     reason: str
     microseconds: Mapping[str, float]
     row_bytes: int = 0
+    noisy: bool = False
 
 
 PROCEDURES = RungChoice("solo", 1, "solo: a procedure keeps its own host-side state", {})
 """The one way in which procedures run."""
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured of the methods of one problem, together.
+
+    Args:
+        choices: How the trials of each method are stepped, where it was asked.
+        steps: One solo step of each method.
+        timings: The session that timed them.
+    """
+
+    choices: Mapping[str, RungChoice]
+    steps: Mapping[str, TimedStep]
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The rungs that one method of a problem is timed on, for itself and for the others.
+
+    Args:
+        name: Of the method.
+        rules: Points of it.
+        rows: Of a shared pass, by the size of a row.
+        row_bytes: Size of a row.
+        default: The rung that size predicts.
+    """
+
+    name: str
+    rules: Sequence[Rule]
+    rows: int
+    row_bytes: int
+    default: RungName
+
+    def labels(self) -> dict[RungName, str]:
+        """What each rung is called among the timers; solo is the method's own solo step."""
+        return {"solo": self.name, "traced": f"traced {self.rows}", "vmap": f"vmap {self.rows}"}
+
+    def timers(self, problem: Problem) -> dict[str, Timer]:
+        """Of the rungs beside solo."""
+        chosen = [self.rules[t % len(self.rules)] for t in range(self.rows)]
+        shared: tuple[RungName, ...] = ("traced", "vmap")
+        return {self.labels()[rung]: rung_timer(problem, rung, chosen) for rung in shared}
+
+    def winner(self, timings: Timings, half: int) -> RungName:
+        """The rung that is clearly cheaper than the predicted one in a half of the turns, else that one."""
+        price = {rung: timings.seconds(label, half) for rung, label in self.labels().items()}
+        best: RungName = min(price, key=lambda rung: price[rung])
+        return best if price[best] * GAIN < price[self.default] else self.default
+
+    def settled(self, timings: Timings) -> bool:
+        """Whether both halves say the same."""
+        return self.winner(timings, 0) == self.winner(timings, 1)
+
+
+def calibrate(
+    problem: Problem,
+    probes: Mapping[str, Sequence[Method]],
+    *,
+    choose: Collection[str],
+    known: RungChoice | None = None,
+    most_rows: int,
+    dtype: str,
+    workers: int = 1,
+) -> Calibration:
+    """Time the solo steps of all methods of a problem together, and choose how the trials of some are stepped.
+
+    One method is timed on every rung, in turn with everything else; the others take its rung where their numbers come
+    out right on it.
+
+    Args:
+        problem: In any dtype.
+        probes: Method to closed points of it, at least one; the first is timed.
+        choose: Methods that need a choice.
+        known: What another method of this problem was found to do best; ``None`` times it now.
+        most_rows: More rows than this are never wanted.
+        dtype: Of the trials.
+        workers: Processes that will run at once and share the memory.
+    """
+    cast = problem.to(dtype=DTYPES[dtype])
+    rules = {name: [m for m in probes[name] if isinstance(m, Rule)] for name in choose}
+    timers = {name: solo_timer(cast, own[0], dtype) for name, own in probes.items()}
+    with OneThread():
+        refused = {name: _refusal(problem, own, known) for name, own in rules.items() if own}
+        first = next((name for name, why in refused.items() if not why), None)
+        led = None
+        if first is not None and known is None:
+            led, why = _candidates(cast, first, rules[first], timers[first], most_rows=most_rows, workers=workers)
+            refused |= {name: own or why for name, own in refused.items()}
+        if led is not None:
+            timers |= led.timers(cast)
+        timings = in_turn(timers, settled=None if led is None else led.settled)
+    shared = known if led is None else _choice(led, timings)
+    choices = dict.fromkeys(choose, PROCEDURES)
+    for name, why in refused.items():
+        if why or shared is None:
+            choices[name] = RungChoice("solo", 1, f"solo: {why}", {})
+        elif led is not None and name != led.name:
+            choices[name] = replace(shared, reason=f"{shared.reason}, timed with {led.name}")
+        else:
+            choices[name] = shared
+    return Calibration(choices, {n: timed_step(timings, n, own[0]) for n, own in probes.items()}, timings)
+
+
 def choose_rung(problem: Problem, rules: Sequence[Rule], *, most_rows: int, dtype: str, workers: int = 1) -> RungChoice:
-    """Measure the candidates and take the fastest that computes the right numbers.
+    """How the trials of one method are stepped, where no other method is timed beside it.
 
     Args:
         problem: In any dtype.
@@ -72,205 +171,76 @@ def choose_rung(problem: Problem, rules: Sequence[Rule], *, most_rows: int, dtyp
         dtype: Of the trials.
         workers: Processes that will run at once and share the memory.
     """
+    name = rules[0].label
+    found = calibrate(problem, {name: rules}, choose=[name], most_rows=most_rows, dtype=dtype, workers=workers)
+    return found.choices[name]
+
+
+def _refusal(problem: Problem, rules: Sequence[Rule], known: RungChoice | None) -> str:
+    """Why trials of a method cannot share a pass of the rung in question; empty where they can."""
     blocked = unbatchable(problem)
-    if blocked:
-        return RungChoice("solo", 1, f"solo: {blocked}", {})
-    cast = problem.to(dtype=DTYPES[dtype])
-    with OneThread():
-        try:
-            refusal = admission_error(problem, rules)
-            if refusal:
-                return RungChoice("solo", 1, f"solo: {refusal}", {})
-            timings = {"solo": _time_steps(cast, "solo", rules, 1)}
-            row_bytes, best = 0, ("solo", 1)
-            for rows in [r for r in ROW_COUNTS if r < most_rows] + ([most_rows] if most_rows > 1 else []):
-                if row_bytes and rows * row_bytes * workers > MEMORY_SHARE * free_bytes():
-                    break
-                for rung in ("traced", "vmap"):
-                    timings[f"{rung} {rows}"] = _time_steps(cast, rung, rules, rows)
-                row_bytes = row_bytes or _row_bytes(cast, rules, rows)
-                fastest = min(("traced", "vmap"), key=lambda r: timings[f"{r} {rows}"])
-                if timings[f"{fastest} {rows}"] * GAIN < timings[_label(best)]:
-                    best = (fastest, rows)
-                elif rows > ROW_COUNTS[0]:
-                    break  # more rows have stopped paying
-        except Exception as error:  # noqa: BLE001 - whatever a module raises under vmap means: not batchable
-            return RungChoice("solo", 1, f"solo: batching raised {type(error).__name__}: {_first_line(error)}", {})
-    rung, rows = best
-    label = _label(best)
-    reason = (
-        f"{rung} with {rows} rows: {timings[label]:.0f} us a trial-step against {timings['solo']:.0f} us solo"
-        if rung != "solo"
-        else f"solo: batching did not pay ({', '.join(f'{k} {v:.0f} us' for k, v in timings.items())})"
+    if blocked or (known is not None and known.rung == "solo"):
+        return blocked
+    try:
+        return admission_error(problem, rules, "traced" if known is None else known.rung)
+    except Exception as error:  # noqa: BLE001 - whatever a module or a rule raises under vmap means: not batchable
+        return _raised(error)
+
+
+def _candidates(
+    cast: Problem, name: str, rules: Sequence[Rule], solo: Timer, *, most_rows: int, workers: int
+) -> tuple[_Candidates | None, str]:
+    """What is timed to choose a rung, or why nothing is."""
+    alone = min(solo().cpu for _ in range(3))
+    if alone > SLOW_SECONDS:
+        return None, f"a step takes {alone * 1e3:.0f} ms alone, of which sharing passes would save next to nothing"
+    try:
+        row_bytes = _row_bytes(cast, rules, min(most_rows, ROW_COUNTS[-1]))
+        rows = _rows(row_bytes, most_rows, workers)
+        led = _Candidates(name, rules, rows, row_bytes, "traced" if row_bytes <= SIZES[-1][0] else "solo")
+        for timer in led.timers(cast).values():
+            timer()
+    except Exception as error:  # noqa: BLE001 - as in _refusal, or no memory for so many rows
+        return None, _raised(error)
+    return led, ""
+
+
+def _rows(row_bytes: int, most_rows: int, workers: int) -> int:
+    """Rows of a pass, by the size of a row and the memory there is."""
+    fitting = next((rows for size, rows in SIZES if row_bytes <= size), ROW_COUNTS[-1])
+    room = MEMORY_SHARE * free_bytes() / (row_bytes * workers)
+    return min(most_rows, next((rows for rows in ROW_COUNTS if rows <= min(fitting, room)), 1))
+
+
+def _choice(led: _Candidates, timings: Timings) -> RungChoice:
+    labels = led.labels()
+    settled = led.settled(timings)
+    rung = led.winner(timings, 0) if settled else led.default
+    price = {r: timings.seconds(label) * 1e6 for r, label in labels.items()}
+    told = ", ".join(f"{'solo' if r == 'solo' else labels[r]} {price[r]:.0f} us" for r in labels)
+    if not settled:
+        reason = f"{rung}, as a row of {led.row_bytes / 2**20:.1f} MiB predicts: times disagreed when repeated ({told})"
+    elif rung == "solo":
+        reason = f"solo: batching did not pay ({told})"
+    else:
+        reason = f"{rung} with {led.rows} rows: {price[rung]:.0f} us a trial-step against {price['solo']:.0f} us solo"
+    return RungChoice(
+        rung,
+        1 if rung == "solo" else led.rows,
+        reason,
+        {"solo" if r == "solo" else label: price[r] for r, label in labels.items()},
+        led.row_bytes,
+        noisy=not settled,
     )
-    name: RungName = "solo" if rung == "solo" else "traced" if rung == "traced" else "vmap"
-    return RungChoice(name, rows, reason, timings, row_bytes)
-
-
-def unbatchable(problem: Problem) -> str:
-    """Why trials of this problem cannot share a pass, as far as its parts know; empty where they know of no reason."""
-    if problem.objective.unbatchable:
-        return f"the module {problem.objective.unbatchable}"
-    width = problem.sampler.cap(problem.examples)
-    padded = isinstance(problem.sampler, Poisson) or problem.examples % width != 0
-    if problem.objective.coupled and problem.data is not None and padded:
-        return "examples of a batch see each other, and batches of unequal size would be padded"
-    return ""
-
-
-def admission_error(problem: Problem, rules: Sequence[Rule], rung: RungName = "traced") -> str:
-    """Why a batched step is refused: empty where it equals the solo step along a float64 run.
-
-    At each state of a solo run, one batched step from that very state is compared with the solo step, so that chaos
-    cannot hide an error or feign one.
-    """
-    cast = problem.to(dtype=torch.float64)
-    rules = [rules[t % len(rules)] for t in range(max(2, min(3, len(rules))))]
-    solo, batched = _stepper(cast, "solo", rules), _stepper(cast, rung, rules)
-    rows = solo.start(range(len(rules)))
-    factors = torch.ones(len(rules), dtype=torch.float64)
-    for k, batch in enumerate(_batches(cast, len(rules), ADMISSION_STEPS)):
-        expected, got = solo.step(rows, factors, batch), batched.step(rows, factors, batch)
-        if not torch.equal(expected.alive, got.alive):
-            return f"the batched step {k + 1} ends another row than the solo step"
-        for part, given, wanted in zip(("parameters", "state", "buffers"), got[:3], expected[:3], strict=True):
-            pairs = zip(pytree.tree_leaves(given), pytree.tree_leaves(wanted), strict=True)
-            error = max((_relative(a, b) for a, b in pairs), default=0.0)
-            if not error <= ADMISSION_TOLERANCE:
-                return f"the {part} after batched step {k + 1} differ from the solo step's by {error:.1e} in float64"
-        rows = expected
-    return misdeclared(solo.program)
-
-
-def misdeclared(program: Program) -> str:
-    """Why a rule is not elementwise although it says so; empty where it is, or where it does not say so."""
-    rule = program.rule
-    if not rule.elementwise:
-        return ""
-    leaves, _ = program.problem.start(0)
-    flat = program.layout.pack(leaves)
-    states, state = program.state_by_leaf(rule, flat), program.whole_state(rule, flat)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(2):
-        g = torch.randn(flat.shape, generator=generator, dtype=flat.dtype)
-        flat, state = rule.step(flat, g, state)
-        stepped = {n: rule.step(leaves[n], part, states[n]) for n, part in program.layout.unpack(g).items()}
-        leaves, states = {n: s[0] for n, s in stepped.items()}, {n: s[1] for n, s in stepped.items()}
-    error = _relative(program.layout.pack(leaves)[None], flat[None])
-    if error <= ADMISSION_TOLERANCE:
-        return ""
-    name = rule.kinds[-1].__name__  # what wraps it steps as it does
-    return f"{name} on all parameters at once differs from leaf by leaf by {error:.1e}; set {name}.elementwise = False"
-
-
-def _relative(a: Tensor, b: Tensor) -> float:
-    """Largest norm-relative difference of rows [T, ...]."""
-    a, b = (part.reshape(len(part), -1).double() for part in (a, b))
-    size = torch.linalg.vector_norm(b, dim=1)
-    return float((torch.linalg.vector_norm(a - b, dim=1) / size.clamp(min=1e-300)).max())
-
-
-@dataclass(frozen=True)
-class TimedStep:
-    """One solo step of a method.
-
-    Args:
-        seconds: That it takes.
-        timed: What was timed, in words.
-        evaluations: Of the loss, with its gradient or without, that it asked for; 0 where it asked for none.
-    """
-
-    seconds: float
-    timed: str
-    evaluations: float = 1.0
-
-
-def step_seconds(
-    problem: Problem, methods: Mapping[str, Method], *, dtype: str, steps: int = 20, repeats: int = 5
-) -> dict[str, TimedStep]:
-    """One solo step of each closed method; methods are timed in turn, medians.
-
-    Args:
-        problem: In any dtype.
-        methods: Name to closed method.
-        dtype: Of the parameters.
-        steps: Steps of one repeat.
-        repeats: How many repeats the median is over.
-    """
-    cast = problem.to(dtype=DTYPES[dtype])
-    timers = {name: _solo_timer(cast, method, steps, dtype) for name, method in methods.items()}
-    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    with OneThread():
-        for _ in range(repeats + 1):
-            for name, timer in timers.items():
-                seen[name].append(next(timer))
-    return {
-        name: TimedStep(
-            statistics.median(seconds for seconds, _ in seen[name][1:]),  # the first repeat warms up
-            f"{method.label} as its class ships" if isinstance(method, Procedure) else "our rule in a plain loop",
-            statistics.median(evaluations for _, evaluations in seen[name][1:]),
-        )
-        for name, method in methods.items()
-    }
-
-
-def _solo_timer(problem: Problem, method: Method, steps: int, dtype: str) -> Iterator[tuple[float, float]]:
-    """Seconds of a step, and evaluations that it asked for, again and again."""
-    if isinstance(method, Rule):
-        solo = _stepper(problem, "solo", [method])
-        rows, factors = solo.start([0]), torch.ones(1, dtype=torch.float64)
-        batches = list(_batches(problem, 1, steps))
-        while True:
-            started = time.perf_counter()
-            for batch in batches:
-                rows = solo.step(rows, factors, batch)
-            yield (time.perf_counter() - started) / steps, method.gradients_per_step
-            rows = solo.start([0])  # a diverged row would take no steps and look fast
-    name = TrialName(problem.name, method.label, 0, 0)
-    chunk = Chunk("timing", "solo", 1, steps, (0, steps), dtype, "cpu", (Trial(name, "", method, 0),), splits=())
-    while True:
-        run = run_chunk(problem, chunk).runs[0]
-        taken = max(1.0, run.counts.get(STEPS, 1.0))
-        yield (run.seconds or 0.0) / taken, run.counts.get(EVALUATIONS, 0.0) / taken
-
-
-def _time_steps(problem: Problem, rung: RungName, rules: Sequence[Rule], rows: int) -> float:
-    """Microseconds of one trial-step: the median of a few timed steps after two that warm up."""
-    chosen = [rules[t % len(rules)] for t in range(rows)]
-    stepper = _stepper(problem, rung, chosen)
-    at, factors = stepper.start([0] * rows), torch.ones(rows, dtype=torch.float64)
-    batches = list(_batches(problem, rows, 4))
-    times: list[float] = []
-    start = time.perf_counter()
-    while len(times) < 5 or (time.perf_counter() - start < PATIENCE_SECONDS and len(times) < 40):
-        started = time.perf_counter()
-        at = stepper.step(at, factors, batches[len(times) % len(batches)])
-        times.append(time.perf_counter() - started)
-        if time.perf_counter() - start > 10 * PATIENCE_SECONDS and len(times) >= 3:
-            break
-    return statistics.median(times[2:]) / rows * 1e6
-
-
-def _stepper(problem: Problem, rung: RungName, rules: Sequence[Rule]) -> Stepper:
-    return stepper_of(rung, program_of(problem, rules[0]), rules)
-
-
-def _batches(problem: Problem, rows: int, steps: int) -> Iterator[Batch]:
-    w, _ = problem.start(0)
-    like = next(iter(w.values()))
-    row = torch.cat([leaf.reshape(-1) for leaf in w.values()])
-    draws = [problem.sampler.take(problem.sampler.init(t), problem.examples, steps, row)[0] for t in range(rows)]
-    stacked = stack_draws(draws, like)
-    return (gather(problem, stacked, k) for k in range(steps))
 
 
 def _row_bytes(problem: Problem, rules: Sequence[Rule], rows: int) -> int:
     """Peak bytes of one row in the traced step, by walking the graph's lifetimes."""
     chosen = [rules[t % len(rules)] for t in range(rows)]
-    stepper = _stepper(problem, "traced", chosen)
+    stepper = stepper_of("traced", program_of(problem, rules[0]), chosen)
     assert isinstance(stepper, TracedReplay)
     at: Rows = stepper.start([0] * rows)
-    stepper.step(at, torch.ones(rows, dtype=torch.float64), next(_batches(problem, rows, 1)))
+    stepper.step(at, torch.ones(rows, dtype=torch.float64), next(some_batches(problem, rows, 1)))
     assert stepper.graph is not None
     return peak_bytes(stepper.graph) // rows
 
@@ -309,8 +279,8 @@ def even_split(count: int, rows: int) -> list[range]:
     return [range(a, b) for a, b in pairwise(ends)]
 
 
-def _label(choice: tuple[str, int]) -> str:
-    return "solo" if choice[0] == "solo" else f"{choice[0]} {choice[1]}"
+def _raised(error: Exception) -> str:
+    return f"batching raised {type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:

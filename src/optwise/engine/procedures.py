@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 
@@ -18,6 +17,7 @@ from optwise.core.run import Run
 from optwise.core.status import Status
 from optwise.engine.allowance import Allowance
 from optwise.engine.chunks import Chunk, failure_status, held
+from optwise.engine.clock import cpu_seconds
 from optwise.engine.program import Batch, Rows, gather, unpadded
 from optwise.engine.recorder import Recorder
 from optwise.engine.rungs import Stepper, stack_trees
@@ -142,7 +142,7 @@ class _Trial:
     Attributes:
         last: The last finite point.
         totals: Its counters.
-        seconds: On its clock, which stops between steps.
+        seconds: CPU seconds of its steps; the clock stops between them.
         failure: The traceback of what its method raised.
     """
 
@@ -178,7 +178,7 @@ class _Trial:
         before = self.totals[self.allowance.unit]
         if self._factors is not None:
             self.oracles.factor = float(self._factors[self.allowance.position(before)])
-        started = time.perf_counter()
+        started = cpu_seconds()
         try:
             point, info = next(iterates)
         except StopIteration:
@@ -187,7 +187,7 @@ class _Trial:
             self.failure = "".join(traceback.format_exception(error))
             return failure_status(error)
         finally:
-            self.seconds += time.perf_counter() - started
+            self.seconds += cpu_seconds() - started
             self.totals = self.oracles.totals()
         self.totals = self.oracles.step_taken()
         if not _finite(point) or not torch.isfinite(torch.tensor(info.get("loss", 0.0))):

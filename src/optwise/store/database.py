@@ -59,6 +59,9 @@ ADDED = (
     """CREATE TABLE IF NOT EXISTS spending (
         key TEXT PRIMARY KEY REFERENCES trials ON DELETE CASCADE,
         units_json TEXT NOT NULL, steps BLOB NOT NULL, amounts BLOB NOT NULL)""",
+    # The last solo step time of each method, unlike its plan measured anew when a method is added.
+    """CREATE TABLE IF NOT EXISTS timings (
+        problem TEXT, method TEXT, json TEXT NOT NULL, PRIMARY KEY (problem, method))""",
     # Weights at the evaluation with the best value; `layout_json` and `bytes` are NULL where they are the final ones,
     # or where weights were too large to keep.
     """CREATE TABLE IF NOT EXISTS best_weights (

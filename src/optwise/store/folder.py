@@ -177,6 +177,17 @@ class Folder:
         rows = self._connection.execute("SELECT problem, method, json FROM plans ORDER BY rowid")
         return {(row["problem"], row["method"]): from_json(row["json"]) for row in rows}
 
+    def record_timings(self, timings: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        """Note how long steps take; what was noted before of the same ``(problem, method)`` is replaced."""
+        rows = [(*pair, to_json(timing)) for pair, timing in timings.items()]
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO timings VALUES (?, ?, ?)", rows)
+
+    def timings(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The last timing of each ``(problem, method)``."""
+        rows = self._connection.execute("SELECT problem, method, json FROM timings ORDER BY rowid")
+        return {(row["problem"], row["method"]): from_json(row["json"]) for row in rows}
+
     def chunks(self) -> tuple[Chunk, ...]:
         """The planned chunks, in the order of their commit."""
         rows = self._connection.execute("SELECT id, json FROM chunks ORDER BY rowid")
@@ -192,6 +203,7 @@ class Folder:
             if other.folder_hash != self.folder_hash:
                 raise BadFolder(f"{path} holds another protocol than {self.path}; its plan does not fit.")
             self.commit_plan(other.plans(), other.chunks())
+            self.record_timings(other.timings())
 
     def commit_chunk(self, chunk_id: str, runs: Sequence[StoredRun]) -> None:
         """Store the runs of one chunk, all or nothing.

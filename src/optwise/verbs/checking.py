@@ -9,18 +9,20 @@ from typing import Any, Unpack
 
 import torch
 
+from optwise.core.budget import SECONDS, STEPS, Budget
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol
-from optwise.core.method import Method, Rule
+from optwise.core.method import Method, Procedure, Rule
 from optwise.core.problem import Problem
 from optwise.core.run import Run, TrialName
 from optwise.core.showing import Card, Shown
-from optwise.engine.allowance import planned_steps
-from optwise.engine.calibration import choose_rung, closed_at, misdeclared, step_seconds
+from optwise.engine.admission import misdeclared
+from optwise.engine.calibration import calibrate, closed_at
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import OneThread, run_chunk
 from optwise.engine.program import program_of
 from optwise.verbs.asking import Asked, Question, Settings, ask
 from optwise.verbs.comparing_solvers import field_of, race_cost, race_cost_text, solvers_of
+from optwise.verbs.planning import MOST_ROWS, allowance, probes
 
 PROBE_STEPS = 3
 LINES_SHOWN = 9
@@ -72,21 +74,19 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
     total, seconds = 0, 0.0
     for name, problem in question.problems.items():
         described: dict[str, Any] = {}
-        closed = {m: _middle(method) for m, method in protocol.methods.items()}
-        times = step_seconds(problem, closed, dtype=protocol.dtype)
+        measured = calibrate(
+            problem,
+            {m: probes(protocol, name, m) for m in protocol.methods},
+            choose=tuple(protocol.methods),
+            most_rows=MOST_ROWS,
+            dtype=protocol.dtype,
+            workers=question.workers,
+        )
         for m, method in protocol.methods.items():
             search, confirm = protocol.names(name, m)
-            steps = planned_steps(
-                protocol.budget,
-                problem,
-                gradients_per_step=method.gradients_per_step,
-                step_seconds=times[m].seconds,
-            )
-            rule = closed[m]
-            rung = None
-            if isinstance(rule, Rule):
-                rung = choose_rung(problem, [rule], most_rows=64, dtype=protocol.dtype, workers=question.workers)
-            step = min([times[m].seconds * 1e6, *(rung.microseconds.values() if rung else ())])
+            rung, own = measured.choices[m], measured.steps[m]
+            steps, _ = allowance(protocol.budget, problem, method, own)
+            step = min([own.seconds * 1e6, *rung.microseconds.values()])
             trials = len(search) + len(confirm)
             total += trials
             seconds += trials * steps * step * 1e-6 * EVALUATION_SHARE / question.workers
@@ -94,9 +94,9 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
                 "dimensions": method.space.dimensions,
                 "trials": trials,
                 "steps": steps,
-                "step_microseconds": times[m].seconds * 1e6,
-                "rung": rung.rung if rung else "solo",
-                "reason": rung.reason if rung else "solo: a procedure keeps its own host-side state",
+                "step_microseconds": own.seconds * 1e6,
+                "rung": rung.rung,
+                "reason": rung.reason,
             }
         target = protocol.targets[name]
         document["problems"][name] = {
@@ -105,6 +105,7 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
             "start": starts[name],
             "target": None if target is None else str(target),
             "methods": described,
+            "busy": measured.timings.busy,
         }
     document |= {"trials": total, "predicted_seconds": seconds}
     return CheckReport(document, _text(document))
@@ -119,7 +120,7 @@ def inspect(question: Question) -> dict[str, float]:
 
     Raises:
         BadProblem: The loss is not finite at the start.
-        BadProtocol: The target is met before the first step.
+        BadProtocol: The target is met before the first step, or a method spends nothing of what the budget counts.
         BadMethod: A method raises in its first steps.
     """
     found: dict[str, float] = {}
@@ -133,6 +134,7 @@ def inspect(question: Question) -> dict[str, float]:
                     f"{label} fails in its first {PROBE_STEPS} steps on {name}: {last.rstrip('.')}; mend it, or leave "
                     "it out."
                 )
+            _spends(run, label, method, protocol.budget)
             found[name] = run.curve(protocol.metrics[name])[0][1]
         _start(problem, found[name], protocol.metrics[name])
         for label, method in protocol.methods.items():
@@ -146,6 +148,15 @@ def inspect(question: Question) -> dict[str, float]:
                 f"{name} meets its target {target} before the first step ({at_start:.4g}); give a harder one."
             )
     return found
+
+
+def _spends(run: Run, label: str, method: Method, budget: Budget) -> None:
+    """Refuse a procedure that asks for nothing the budget counts: its runs would never end."""
+    if isinstance(method, Procedure) and budget.unit != SECONDS and run.counts[STEPS] and not run.counts[budget.unit]:
+        raise BadProtocol(
+            f"{label} spends no {budget.unit} in its first {PROBE_STEPS} steps on {run.problem}, so that a budget of "
+            f"{budget.amount:,g} {budget.unit} never ends; give it in steps or seconds."
+        )
 
 
 def _start(problem: Problem, value: float, metric: str) -> None:
@@ -185,4 +196,5 @@ def _text(d: Mapping[str, Any]) -> str:
             f"  {method}: {m['dimensions']} open, {m['step_microseconds']:.0f} us a solo step, {m['reason']}"
             for method, m in problem["methods"].items()
         ]
+        lines += [f"  {problem['busy']}; what this says of seconds is rough"] if problem["busy"] else []
     return "\n".join(lines)

@@ -40,6 +40,7 @@ from optwise.verbs.comparing_solvers import SolverComparison, compare_solvers, s
 from optwise.verbs.executing import Work, versions, work
 from optwise.verbs.forecasting import forecasts
 from optwise.verbs.looking import POSSIBLE, claims_possible, decided, earlier_looks, planned
+from optwise.verbs.planning import processor
 from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.recalling import recall, revealed
 from optwise.verbs.scoring import score
@@ -285,19 +286,10 @@ def environment(question: Question, disk: str | None, reveal: str | None) -> dic
 def _machine() -> dict[str, Any]:
     return {
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if models:
-            return models[0]
-    return platform.processor() or platform.machine()
 
 
 def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
@@ -316,7 +308,7 @@ def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
     }
     plans = {
         f"{problem}/{name}": {
-            **plain(vars(planned) | {"choice": dict(vars(planned.choice))}),
+            **plain(planned.notes()),
             "gradients_per_step": question.protocol.methods[name].gradients_per_step,
             PAID: _paid(done, problem, name),
         }
