@@ -57,7 +57,7 @@ def test_a_module_that_draws_runs_solo_and_each_row_repeats_by_its_seed(make_pro
     problem = make_problem(dropping)
     choice = choose_rung(problem, RULES, most_rows=8, dtype="float32")
     assert choice.rung == "solo"
-    assert "draws random numbers in its forward pass" in choice.reason
+    assert "draws random numbers in its passes" in choice.reason
     torch.manual_seed(1)
     before = torch.get_rng_state()
     together = run_chunk(problem, chunk_of(RULES, "solo", seeds=[5, 6, 7])).runs

@@ -64,9 +64,9 @@ class Pairs(Dataset):
         ((torch.tensor(X), torch.tensor(Y)), 64),
         (Pairs(), 64),
         (TENSORS, 64),
-        (DataLoader(TENSORS, batch_size=7), 7),
+        (DataLoader(TENSORS, batch_size=7, shuffle=True), 7),
         (DataLoader(Pairs(), batch_size=7, shuffle=True), 7),
-        (DataLoader(TENSORS, batch_size=None), 64),
+        (DataLoader(TENSORS, batch_size=None, shuffle=True), 64),
     ],
 )
 def test_every_source_of_the_same_examples_makes_the_same_problem(source, batch_size):
@@ -78,7 +78,7 @@ def test_every_source_of_the_same_examples_makes_the_same_problem(source, batch_
 
 
 def test_a_batch_size_that_was_asked_for_goes_before_that_of_the_loader():
-    assert build(train=DataLoader(TENSORS, batch_size=7), batch_size=5).sampler.batch_size == 5
+    assert build(train=DataLoader(TENSORS, batch_size=7, shuffle=True), batch_size=5).sampler.batch_size == 5
 
 
 def test_floating_data_take_the_type_of_the_network():
@@ -179,7 +179,7 @@ ONE_NET = make_net()
         ({"make_net": nn.ReLU()}, "a module without parameters"),
         ({"make_net": lambda: nn.Linear(4, 3).requires_grad_(False)}, "a module without parameters"),
         ({"make_net": lambda: nn.LazyLinear(3)}, "has no shape yet"),
-        ({"make_net": lambda: nn.Linear(5, 3)}, "fails on the first 30 training inputs, of shape (30, 4)"),
+        ({"make_net": lambda: nn.Linear(5, 3)}, "fails on 30 training inputs, of shape (30, 4)"),
         ({"make_net": Twice}, "gives tuple for 30 examples"),
         ({"make_net": lambda: nn.Sequential(nn.Linear(4, 3), nn.Flatten(0))}, "gives shape (90,) for 30 examples"),
         ({"make_net": lambda: scaled_by(float("inf"))}, "not finite at the start"),

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import grad, vmap
 
-from optwise.problems.modules import RANDOM_FORWARD, from_module
+from optwise.problems.modules import from_module
 from optwise.problems.objectives import FunctionObjective, sign_accuracy
+from optwise.problems.traits import RANDOM
 
 
 def normalised_net():
@@ -129,7 +130,7 @@ def test_shared_parameters_are_one_leaf(examples):
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
-    [(nn.Dropout(0.5), RANDOM_FORWARD), (nn.RReLU(), RANDOM_FORWARD), (nn.Dropout(0.0), ""), (nn.Tanh(), "")],
+    [(nn.Dropout(0.5), RANDOM), (nn.RReLU(), RANDOM), (nn.Dropout(0.0), ""), (nn.Tanh(), "")],
 )
 def test_a_network_that_draws_random_numbers_says_that_trials_cannot_share_a_pass(layer, reason, examples):
     problem = from_module(lambda: nn.Sequential(nn.Linear(3, 2), copy.deepcopy(layer)), F.cross_entropy, examples)

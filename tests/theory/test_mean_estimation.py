@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optwise.core.errors import BadProblem, BadProtocol
-from optwise.core.sampler import Full, Poisson
+from optwise.core.sampler import Full, Poisson, Shuffled
 from optwise.methods import SGD, InverseTime, Momentum
 from optwise.problems import mean_estimation
 from optwise.theory import forecast
@@ -78,6 +78,25 @@ def test_without_replacement_is_the_mean_over_all_orders(batch, method):
     np.testing.assert_allclose(found.risk, risks, rtol=1e-12, atol=1e-13)
     assert found.optimum == pytest.approx(0.5 * x.var(), rel=1e-14)
     assert found.metric == "train/loss"
+
+
+@pytest.mark.parametrize("batch", [3, 2])
+def test_a_dropped_last_batch_is_left_out_of_the_mean_over_all_orders(batch):
+    x, w0, method = np.array([1.0, 2.0, 5.0, -3.0]), 4.0, Momentum(lr=0.2, momentum=0.6)
+    each = 4 // batch
+    problem = mean_estimation(x, w0=w0, replacement=False).with_sampler(Shuffled(batch, drop_last=True))
+    found = forecast(problem, method, 2 * each, batch)
+    sequences = list(itertools.product(itertools.permutations(x), repeat=2))
+    risks = np.zeros(2 * each + 1)
+    for epochs in sequences:
+        w, m, path = w0, 0.0, [w0]
+        for order in epochs:
+            for first in range(0, each * batch, batch):
+                m = 0.6 * m + (w - np.mean(order[first : first + batch]))
+                w -= 0.2 * m
+                path.append(w)
+        risks += 0.5 * (np.array(path) - x.mean()) ** 2 / len(sequences)
+    np.testing.assert_allclose(found.risk, risks, rtol=1e-12, atol=1e-13)
 
 
 def test_with_replacement_is_the_mean_over_all_sequences():

@@ -93,3 +93,7 @@ class BadFolder(CallerError):
 
 class RunFailed(OptwiseError):
     """The work ran and ended badly; the text is the run's status sentence."""
+
+
+class DataNote(UserWarning):
+    """What is said of a user's data before anything runs: they are used otherwise than a loop over them would."""

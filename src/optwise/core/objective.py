@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -17,6 +18,9 @@ class Objective(Terse, ABC):
 
     ``losses`` is what gradients are made of (modules in training mode); ``measure`` is what is reported (evaluation
     mode). ``buffers`` are a module's own running statistics: they go in and come out.
+
+    What is minimised, and reported, is the mean over examples: the sum of their values over the sum of their
+    :meth:`masses`, which are 1 unless the labels say otherwise.
     """
 
     oracles: ClassVar[frozenset[Oracle]] = frozenset({Oracle.VALUE, Oracle.GRADIENT, Oracle.PER_EXAMPLE})
@@ -28,6 +32,26 @@ class Objective(Terse, ABC):
     @abstractmethod
     def measure(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         """Every metric for each example [N], by name."""
+
+    def masses(self, y: Tensor | None) -> Mapping[str, Tensor]:
+        """How much each example [..., B] with labels ``y`` [..., B, ...] counts in the mean of a metric, by name.
+
+        A metric that is not named counts every example once. Where examples have several labels of which some are to
+        be ignored, an example's value is a sum over its labels, and its mass their number.
+        """
+        return {}
+
+    def fresh(self, seed: int) -> Objective:
+        """The objective for one trial that is run alone: whatever it keeps between two passes starts anew.
+
+        Itself where it keeps nothing.
+        """
+        return self
+
+    @property
+    def smallest_batch(self) -> int:
+        """Fewest examples of a training batch that it can take: 2 under batch normalisation."""
+        return 1
 
     @property
     def coupled(self) -> bool:

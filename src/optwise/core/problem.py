@@ -13,6 +13,7 @@ from optwise.core.cards import problem_card
 from optwise.core.casting import Part
 from optwise.core.constraint import ConstraintSet
 from optwise.core.data import Data
+from optwise.core.errors import BadProblem
 from optwise.core.layout import Layout, Leaves
 from optwise.core.metric import OBJECTIVE, Direction, Metric, Target
 from optwise.core.objective import Objective
@@ -62,6 +63,11 @@ class Problem(Shown):
         reference: How to build this problem again (``digits-mlp``, ``mine.py:problem``); empty where only this
             process knows.
         quadratic: What theory needs to know of it; ``None`` where it is no quadratic, or nobody said so.
+        notes: What a reader of its results should know of its data: sentences, put on record with it.
+
+    Raises:
+        BadProblem: Batches that the objective cannot take, such as a last one of a single example under batch
+            normalisation, or no batch at all.
     """
 
     name: str
@@ -80,6 +86,26 @@ class Problem(Shown):
     reference: str = ""
     quadratic: Quadratic | None = None
     smooth: Smooth | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.data is not None:
+            self._refuse_batches(self.sampler.least(self.examples), self.objective.smallest_batch)
+
+    def _refuse_batches(self, least: int, smallest: int) -> None:
+        if least >= smallest:
+            return
+        batch, advice = self.batch_size, "give another batch_size, or drop_last=True"
+        if least == 0:
+            found = f"drop_last=True drops the only batch, since its {self.examples} examples are fewer than batch_size"
+            raise BadProblem(f"{self.name}: {found}; give a batch_size of at most {self.examples}.")
+        if batch < smallest or self.examples < smallest:
+            found, advice = f"batches hold {least} example", f"give a batch_size of at least {smallest}"
+        else:
+            found = f"{self.examples} examples in batches of {batch} leave a last batch of {least}"
+        raise BadProblem(
+            f"{self.name}: {found}, on which its network fails in training mode, as batch normalisation does; {advice}."
+        )
 
     @property
     def oracles(self) -> frozenset[Oracle]:
@@ -103,7 +129,7 @@ class Problem(Shown):
         if self.smooth is not None:
             return self.smooth
         w, buffers = self.start(0)
-        return WholeObjective(self.objective, Layout.of(w), buffers, self.data)
+        return WholeObjective(self.objective.fresh(0), Layout.of(w), buffers, self.data)
 
     @property
     def curvature(self) -> Tensor | None:
@@ -181,8 +207,9 @@ class Problem(Shown):
             x = None if draws.fresh is None else draws.fresh[0].to(row)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            losses, _ = self.objective.losses(w, buffers, x, y)
-            measured = self.objective.measure(w, buffers, *((x, y) if self.data is not None else (None, None)))
+            objective = self.objective.fresh(0)
+            losses, _ = objective.losses(w, buffers, x, y)
+            measured = objective.measure(w, buffers, *((x, y) if self.data is not None else (None, None)))
         return digest(
             {
                 "data": None if self.data is None else self.data.fingerprint,

@@ -97,6 +97,14 @@ class Sampler(Terse, ABC):
         after = self.examples_after(np.arange(steps + 1, dtype=np.float64), examples)
         return torch.from_numpy(np.diff(after)).long()
 
+    def least(self, examples: int) -> int:
+        """Fewest examples of a batch that a long run is sure to meet; 0 where there is no batch at all."""
+        return self.cap(examples)
+
+    def padded(self, examples: int) -> bool:
+        """Whether a table has batches of unequal size, so that some rows of it are padding."""
+        return self.least(examples) < self.cap(examples)
+
     @abstractmethod
     def take(
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
@@ -129,7 +137,11 @@ class Full(Sampler):
 
 @dataclass(frozen=True)
 class Shuffled(Sampler):
-    """Epochs in a fresh random order, in batches of ``batch_size``; the last one of an epoch may be shorter.
+    """Epochs in a fresh random order, in batches of ``batch_size``.
+
+    Args:
+        batch_size: Examples of a batch.
+        drop_last: Whether the short last batch of an epoch is left out, so that its examples wait for another epoch.
 
     Example:
         >>> draws, _ = Shuffled(4).take(Shuffled(4).init(0), examples=6, steps=2)
@@ -138,12 +150,18 @@ class Shuffled(Sampler):
     """
 
     batch_size: int = 64
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
         _positive("Shuffled", self.batch_size)
 
     def cap(self, examples: int) -> int:
         return min(self.batch_size, examples)
+
+    def least(self, examples: int) -> int:
+        if self.drop_last:
+            return self.batch_size if self.batch_size <= examples else 0
+        return examples % self.cap(examples) or self.cap(examples)
 
     def take(
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
@@ -152,7 +170,8 @@ class Shuffled(Sampler):
         rest = state.rest
         while rest.shape[0] < steps:
             order = torch.full((batches * width,), -1, dtype=torch.int64)  # -1 pads
-            order[:examples] = torch.randperm(examples, generator=state.generator)
+            drawn = torch.randperm(examples, generator=state.generator)[: batches * width]
+            order[: len(drawn)] = drawn
             rest = torch.cat([rest.reshape(-1, width), order.reshape(batches, width)])
         indices, rest = rest[:steps], rest[steps:]
         weights = (indices >= 0).to(torch.float64)
@@ -162,13 +181,14 @@ class Shuffled(Sampler):
     def examples_after(self, steps: Counts, examples: int) -> Counts:
         width, batches = self._epoch(examples)
         epochs, within = np.divmod(steps, float(batches))
-        after: Counts = epochs * examples + np.minimum(within * width, examples)
+        epoch = batches * width if self.drop_last else examples
+        after: Counts = epochs * epoch + np.minimum(within * width, examples)
         return after
 
     def _epoch(self, examples: int) -> tuple[int, int]:
         """Width of its batches and their number, the last one perhaps short."""
         width = self.cap(examples)
-        return width, -(-examples // width)
+        return width, examples // width if self.drop_last else -(-examples // width)
 
 
 @dataclass(frozen=True)
@@ -208,6 +228,12 @@ class Poisson(Sampler):
     def cap(self, examples: int) -> int:
         mean = self.rate * examples
         return min(examples, math.ceil(mean + 9 * math.sqrt(mean) + 9))
+
+    def least(self, examples: int) -> int:
+        return max(1, round(self.rate * examples))  # smaller ones are a matter of chance
+
+    def padded(self, examples: int) -> bool:
+        return True
 
     def take(
         self, state: SamplerState, examples: int, steps: int, w: Tensor | None = None
@@ -272,8 +298,11 @@ def _whole(indices: Tensor) -> Draws:
 
 
 def describe(sampler: Sampler) -> dict[str, Any]:
-    """Name and numbers of a sampler, for records and keys; a stream is named by its batch size alone."""
-    public = {k: v for k, v in vars(sampler).items() if not callable(v)}
+    """Name and numbers of a sampler, for records and keys; a stream is named by its batch size alone.
+
+    A flag that is off is left out: what could not be asked for once is not in the records of that time.
+    """
+    public = {k: v for k, v in vars(sampler).items() if not callable(v) and v is not False}
     return {"class": type(sampler).__name__, **public}
 
 

@@ -148,4 +148,5 @@ class WholeObjective(Smooth):
     def value(self, w: Tensor) -> Tensor:
         x, y = (None, None) if self.data is None else (self.data.train.x, self.data.train.y)
         losses, _ = self.objective.losses(self.layout.unpack(w), self.buffers, x, y)
-        return losses.mean()
+        mass = self.objective.masses(y).get("loss")
+        return losses.mean() if mass is None else losses.sum() / mass.sum()

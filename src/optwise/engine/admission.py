@@ -10,7 +10,6 @@ from torch.utils import _pytree as pytree
 
 from optwise.core.method import Rule
 from optwise.core.problem import Problem
-from optwise.core.sampler import Poisson
 from optwise.engine.program import Program, program_of
 from optwise.engine.rungs import RungName, stepper_of
 from optwise.engine.timing import some_batches
@@ -26,9 +25,7 @@ def unbatchable(problem: Problem) -> str:
     """Why trials of this problem cannot share a pass, as far as its parts know; empty where they know of no reason."""
     if problem.objective.unbatchable:
         return f"the module {problem.objective.unbatchable}"
-    width = problem.sampler.cap(problem.examples)
-    padded = isinstance(problem.sampler, Poisson) or problem.examples % width != 0
-    if problem.objective.coupled and problem.data is not None and padded:
+    if problem.objective.coupled and problem.data is not None and problem.sampler.padded(problem.examples):
         return "examples of a batch see each other, and batches of unequal size would be padded"
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -147,6 +148,7 @@ class _Trial:
     """
 
     def __init__(self, problem: Problem, method: Procedure, seed: int, chunk: Chunk) -> None:
+        problem = replace(problem, objective=problem.objective.fresh(seed))
         self.problem, self.method = problem, method
         self.last, buffers = problem.start(seed)
         self.oracles, self.place = Metered(problem, buffers), _OneRow(problem)

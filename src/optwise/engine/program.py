@@ -158,7 +158,12 @@ def gather(problem: Problem, draws: Draws, step: int) -> Batch:
     if problem.data is None:
         return Batch(None, None, weights, normaliser)
     train, index = problem.data.train, draws.indices[step]
-    return Batch(_select(train.x, index), None if train.y is None else _select(train.y, index), weights, normaliser)
+    y = None if train.y is None else _select(train.y, index)
+    mass = problem.objective.masses(y).get("loss")
+    if mass is not None:  # the mean is over what the labels count, not over the examples
+        total = (weights * mass.to(weights)).sum(-1)
+        normaliser = torch.where(total > 0, total, torch.ones_like(total))
+    return Batch(_select(train.x, index), y, weights, normaliser)
 
 
 def unpadded(batch: Batch) -> Batch:

@@ -121,7 +121,8 @@ class Recorder:
             for name, values in stepper.measure(rows, split.x[first : first + size], y).items():
                 total = values.double().sum(1)
                 sums[name] = sums[name] + total if name in sums else total
-        return {name: total / split.examples for name, total in sums.items()}
+        masses = {name: float(mass.double().sum()) for name, mass in self.problem.objective.masses(split.y).items()}
+        return {name: total / masses.get(name, split.examples) for name, total in sums.items()}
 
     def infeasible(self, t: int) -> bool:
         """Whether row ``t`` never got better than its start or the trivial predictor, or its training loss blew up."""

@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 from torch.utils import _pytree as pytree
 
 from optwise.core.layout import Leaves
+from optwise.core.objective import Objective
 from optwise.engine.program import Batch, Program, Rows, Tree, finite_rows, numbers_of, signature, unpadded
 from optwise.engine.traces import Traced, traced
 
@@ -119,11 +120,10 @@ class Solo(Stepper):
         super().__init__(program, numbers)
         rows = len(next(iter(self.numbers.values())))
         self._rules = [program.rule.close(self._row_numbers(t)) for t in range(rows)]
-        self._random: list[Tensor] = []  # each row's own stream, for modules that draw in their forward pass
+        self._objectives: list[Objective] = []  # each row's own, for modules that keep a state or draw
 
     def start(self, seeds: Sequence[int]) -> Rows:
-        if self.program.problem.objective.unbatchable:
-            self._random = [torch.Generator().manual_seed(seed).get_state() for seed in seeds]
+        self._objectives = [self.program.problem.objective.fresh(seed) for seed in seeds]
         return super().start(seeds)
 
     def _step(self, rows: Rows, numbers: Mapping[str, Tensor], batch: Batch) -> Rows:
@@ -143,7 +143,7 @@ class Solo(Stepper):
             return w, state, buffers, False, rows.loss[t]
         own = unpadded(Batch(*(None if part is None else part[t] for part in batch)))  # type: ignore[arg-type]
         leaves = {n: leaf.requires_grad_() for n, leaf in self.program.layout.unpack(w.detach()).items()}
-        losses, new_buffers = self._losses(t, leaves, buffers, own)
+        losses, new_buffers = self._objectives[t].losses(leaves, buffers, own.x, own.y)
         loss = (losses * own.weights).sum() / own.normaliser
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         with torch.no_grad():
@@ -154,20 +154,13 @@ class Solo(Stepper):
             return w, state, buffers, False, loss.detach()
         return new_w, new_state, new_buffers, True, loss.detach()
 
-    def _losses(self, t: int, leaves: Leaves, buffers: Leaves, batch: Batch) -> tuple[Tensor, Leaves]:
-        objective = self.program.problem.objective
-        if not self._random:
-            return objective.losses(leaves, buffers, batch.x, batch.y)
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._random[t])
-            losses, new_buffers = objective.losses(leaves, buffers, batch.x, batch.y)
-            self._random[t] = torch.get_rng_state()
-        return losses, new_buffers
-
     def measure(self, rows: Rows, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
-        leaves, objective = self.measured(rows), self.program.problem.objective
+        leaves = self.measured(rows)
         with torch.no_grad():
-            each = [objective.measure(row_of(leaves, t), row_of(rows.buffers, t), x, y) for t in range(rows.w.shape[0])]
+            each = [
+                objective.measure(row_of(leaves, t), row_of(rows.buffers, t), x, y)
+                for t, objective in enumerate(self._objectives)
+            ]
         return {name: torch.stack([m[name] for m in each]) for name in each[0]}
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import copy
+import functools
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from optwise.core.data import Data
-from optwise.core.errors import BadProblem
+from optwise.core.errors import BadProblem, DataNote
 from optwise.core.layout import Leaves
 from optwise.core.metric import Direction, Metric, Target
 from optwise.core.problem import FINGERPRINT_EXAMPLES, Problem
 from optwise.core.sampler import Shuffled
+from optwise.numerics.rng import Streams
+from optwise.problems.builders import builder, leaves_of, refuse_other_start, seeded
+from optwise.problems.kept_labels import kept_labels
 from optwise.problems.losses import Loss, default_accuracy, per_example, refuse_other_classes, trivial_predictor
-from optwise.problems.objectives import ModuleObjective, PerExample, draws_randomly, sees_batch
-from optwise.problems.sources import Source, loader_batch_size, read_split
-
-RANDOM_FORWARD = "draws random numbers in its forward pass"
+from optwise.problems.objectives import ModuleObjective
+from optwise.problems.passes import PerExample, evaluated, trained
+from optwise.problems.plain_state import without_trace
+from optwise.problems.probes import Sample, look
+from optwise.problems.sources import Source, loader_batch_size, loader_drops_last, read_split
 
 
 def from_module(
@@ -30,6 +34,7 @@ def from_module(
     valid: Source | None = None,
     test: Source | None = None,
     batch_size: int | None = None,
+    drop_last: bool | None = None,
     name: str | None = None,
     metrics: Mapping[Metric, PerExample] | None = None,
     target: Target | None = None,
@@ -45,12 +50,16 @@ def from_module(
         make_net: Builds the network, drawing its start from torch's random state; or a network whose modules with
             parameters all have ``reset_parameters``. Frozen parameters (``requires_grad=False``) are kept as they are.
         loss: ``loss(outputs, y)``, a mean over the batch such as ``F.cross_entropy`` or one number per example [B];
-            losses per output [B, k] are averaged over the outputs.
-        train: Examples that make gradients: ``(x, y)``, a map-style data set, or a data loader. All are read into
-            memory once; floating numbers take the type of the network's parameters.
+            losses per output [B, k] are averaged over the outputs. A cross-entropy given as itself may ignore labels
+            or weigh classes: its mean is then over the labels that count, in a batch as in a split.
+        train: Examples that make gradients: ``(x, y)``, a map-style data set, or a data loader. All are read once,
+            into memory of our own; floating numbers take the type of the network's parameters. What a loop over the
+            source would have met otherwise (random augmentation, padding by batch) is said in a warning.
         valid: Examples that select and time.
         test: Examples looked at once, at the end.
         batch_size: Of the shuffled epochs; ``None`` takes that of a loader given as ``train``, else 64.
+        drop_last: Whether the short last batch of an epoch is left out; ``None`` takes what a loader given as
+            ``train`` says, else keeps it.
         name: Printed everywhere; ``None`` takes the network's class name in lower case.
         metrics: What else to measure: ``{Metric("top5", Direction.MAX): top5}``, functions of outputs and labels that
             give one number per example. Classifiers have ``accuracy`` without asking.
@@ -59,8 +68,9 @@ def from_module(
 
     Raises:
         BadProblem: A start that would be the same for all seeds or that no seed repeats, a network without parameters,
-            a network or loss that fails or is not finite at the start, a loss that is a sum or of another shape, data
-            that are empty, not finite or no pairs.
+            a network or loss that fails, is not finite at the start or gives other numbers each time, a loss that is a
+            sum or of another shape, a last batch that the network cannot take, data that are empty, not finite, not
+            dense or no pairs.
 
     Example:
         >>> x, y = torch.randn(32, 4, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 3
@@ -74,150 +84,147 @@ def from_module(
         raise BadProblem(
             f"Problem name {name!r} holds a slash, which separates the parts of a trial's address; drop it."
         )
-    build = _builder(make_net)
-    net, again = _seeded(build, 0), _seeded(build, 0)
-    w, buffers = _leaves(net)
-    _refuse_other_start(net, again)
+    make = functools.partial(seeded, builder(make_net))
+    net = make(0)
+    w, buffers = leaves_of(net)
+    refuse_other_start(net, make(0))
+    _refuse_trainable(loss)
     dtype = next((leaf.dtype for leaf in w.values() if leaf.is_floating_point()), torch.get_default_dtype())
     sources = {"train": train, "valid": valid, "test": test}
-    data = Data(**{k: read_split(s, split=k, dtype=dtype) for k, s in sources.items() if s is not None})
+    read = {k: read_split(source, split=k, dtype=dtype) for k, source in sources.items() if source is not None}
+    data = Data(**{split: reading.split for split, reading in read.items()})
+    notes = tuple(note for reading in read.values() for note in reading.notes)
 
-    labels = data.train.y
-    assert labels is not None
-    x, y = data.train.x[:FINGERPRINT_EXAMPLES], labels[:FINGERPRINT_EXAMPLES]
-    outputs = _outputs(net, w, buffers, x)
-    each = per_example(loss, outputs, y)
-    for split, examples in data.splits.items():
-        assert examples.y is not None
-        refuse_other_classes(loss, outputs, examples.y, split=split)
-    measured = dict(metrics or {})
-    _refuse_other_shapes(measured, outputs, y)
-    accuracy = default_accuracy(loss, outputs, labels)
-    if accuracy is not None and "accuracy" not in {metric.name for metric in measured}:
-        measured = {Metric("accuracy", Direction.MAX): accuracy, **measured}
+    every = {split: examples.y for split, examples in data.splits.items() if examples.y is not None}
+    sample = _sample(w, buffers, data.train.x, every["train"])
+    outputs = _outputs(net, sample)
+    labels = kept_labels(loss, every.values())
+    for split, y in every.items():
+        refuse_other_classes(loss, outputs, y, split=split, labels=labels)
+    each = per_example(loss, outputs, sample.y, labels=labels)
+    measured = _metrics(metrics or {}, loss, outputs, sample.y, every["train"])
 
-    objective = ModuleObjective(net, each, {m.name: f for m, f in measured.items()})
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        start_loss = objective.losses(w, buffers, x, y)[0]
-    if not bool(torch.isfinite(start_loss).all()):
-        raise BadProblem(
-            f"The loss is not finite at the start in training mode: {float(start_loss.mean())} on the first {len(y)} "
-            "training examples with seed 0; look at the network's initial outputs and the scale of the data."
-        )
-    random = draws_randomly(objective, w, buffers, x)
     objective = ModuleObjective(
-        net,
+        make,
         each,
-        objective.metrics,
-        reason=RANDOM_FORWARD if random else "",
-        sees_batch=not random and sees_batch(objective, w, buffers, x),
+        {metric.name: function for metric, function in measured.items()},
+        labels=labels,
+        beside={"loss": each, **{metric.name: function for metric, function in measured.items()}},
     )
-    scored = data.train if data.valid is None else data.valid
-    assert scored.y is not None
-    return Problem(
+    _refuse_infinite_start(objective, sample)
+    objective = objective.with_traits(look(objective, sample))
+    scored = every.get("valid", every["train"])
+    for note in notes:
+        warnings.warn(note, DataNote, stacklevel=2)
+    problem = Problem(
         name=name or type(net).__name__.lower(),
         objective=objective,
-        start=lambda seed: _leaves(_seeded(build, seed)),
+        start=lambda seed: leaves_of(make(seed)),
         data=data,
-        sampler=Shuffled(batch_size or loader_batch_size(train) or 64),
+        sampler=Shuffled(
+            batch_size or loader_batch_size(train) or 64,
+            drop_last=loader_drops_last(train) if drop_last is None else drop_last,
+        ),
         metrics=(Metric("loss"), *measured),
         target=target,
         target_command="given by the problem's author" if target is not None else "",
-        predictor=trivial_predictor(loss, each, outputs, labels, scored.y),
+        predictor=trivial_predictor(loss, each, outputs, every["train"], scored, labels=labels),
         reference=reference,
+        notes=notes,
     )
+    _refuse_last_batch(problem, sample)
+    objective.pristine.restore()
+    return problem
 
 
-def _builder(make_net: Callable[[], nn.Module] | nn.Module) -> Callable[[], nn.Module]:
-    if not isinstance(make_net, nn.Module):
-        return make_net
-    net = make_net
-    for path, module in net.named_modules():
-        if any(True for _ in module.parameters(recurse=False)) and not hasattr(module, "reset_parameters"):
-            raise BadProblem(
-                f"Module {path or 'at the top'!r} ({type(module).__name__}) has parameters but no reset_parameters, so "
-                "every seed would start from the same point; give a function that builds the network, "
-                "`from_module(make_net, ...)`."
-            )
-
-    def rebuild() -> nn.Module:
-        fresh = copy.deepcopy(net)
-        for module in fresh.modules():
-            if hasattr(module, "reset_parameters"):
-                cast(Any, module).reset_parameters()
-        return fresh
-
-    return rebuild
+def _sample(w: Leaves, buffers: Leaves, x: Tensor, y: Tensor) -> Sample:
+    """The first examples, and of every kind of label the first one: what is to be looked at."""
+    indices = torch.arange(min(FINGERPRINT_EXAMPLES, len(x)))
+    if not y.is_floating_point() and y.numel():
+        least = y.flatten(1).amin(1) if y.ndim > 1 else y  # the label of an example that is least like a class
+        kinds, of = torch.unique(least, return_inverse=True)
+        firsts = torch.full((len(kinds),), len(x)).scatter_reduce(0, of, torch.arange(len(x)), "amin")
+        indices = torch.unique(torch.cat([indices, firsts[:FINGERPRINT_EXAMPLES]]))
+    return Sample(w, buffers, x[indices], y[indices])
 
 
-def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            net = build()
-        except Exception as error:
-            raise BadProblem(f"Building the network fails: {type(error).__name__}: {error}") from error
-    if not isinstance(net, nn.Module):
-        raise BadProblem(f"make_net() gives {type(net).__name__}, not a torch.nn.Module; let it return the network.")
-    return net
-
-
-def _leaves(net: nn.Module) -> tuple[Leaves, Leaves]:
-    """Trainable parameters, and what travels with them: frozen parameters and buffers."""
-    for name, parameter in net.named_parameters():
-        if nn.parameter.is_lazy(parameter):
-            raise BadProblem(
-                f"Parameter {name!r} has no shape yet; replace the lazy module by one with its sizes given."
-            )
-    w = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
-    if not w:
-        raise BadProblem(
-            f"{type(net).__name__} is a module without parameters to train; there is nothing to minimise over."
-        )
-    frozen = {name: p.detach().clone() for name, p in net.named_parameters() if not p.requires_grad}
-    return w, frozen | {name: buffer.detach().clone() for name, buffer in net.named_buffers()}
-
-
-def _refuse_other_start(net: nn.Module, again: nn.Module) -> None:
-    if net is again:
-        raise BadProblem(
-            "make_net() gives the same network each time, so every seed would start from the same point; let it build "
-            "a new one."
-        )
-    (one, _), (other, _) = _leaves(net), _leaves(again)
-    if one.keys() != other.keys() or any(not torch.equal(leaf, other[name]) for name, leaf in one.items()):
-        raise BadProblem(
-            "make_net() gives two different starts for one seed; let it draw from torch's random state only "
-            "(torch.manual_seed is called before it)."
-        )
-
-
-def _outputs(net: nn.Module, w: Leaves, buffers: Leaves, x: Tensor) -> Tensor:
+def _outputs(net: nn.Module, sample: Sample) -> Tensor:
     """Outputs in evaluation mode, after one pass in training mode to see that both work."""
-    objective = ModuleObjective(net, lambda outputs, _: outputs)
+    x, examples = sample.x, len(sample.x)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            objective.forward(w, buffers, x)
-            outputs = objective.predict(w, buffers, x)
+        with torch.no_grad(), Streams(0), without_trace(net):
+            trained(net.train(), sample.w, sample.buffers, x.clone())
+            outputs = evaluated(net.eval(), sample.w, sample.buffers, x.clone(), copies=True)
     except Exception as error:
         raise BadProblem(
-            f"The network fails on the first {len(x)} training inputs, of shape {tuple(x.shape)} and type "
+            f"The network fails on {examples} training inputs, of shape {tuple(x.shape)} and type "
             f"{str(x.dtype).removeprefix('torch.')}: {type(error).__name__}: {error}"
         ) from error
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1]:
         shape = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
         raise BadProblem(
-            f"The network gives {shape} for {len(x)} examples; let it return one tensor, a row per example."
+            f"The network gives {shape} for {examples} examples; let it return one tensor, a row per example."
         )
     return outputs
 
 
-def _refuse_other_shapes(metrics: Mapping[Metric, PerExample], outputs: Tensor, y: Tensor) -> None:
-    for metric, function in metrics.items():
-        values = function(outputs, y)
-        if values.shape != y.shape[:1]:
+def _metrics(
+    given: Mapping[Metric, PerExample], loss: Loss, outputs: Tensor, y: Tensor, train_y: Tensor
+) -> dict[Metric, PerExample]:
+    """The metrics that were asked for, after the accuracy of a classifier."""
+    for metric, function in given.items():
+        try:
+            with without_trace(function):
+                values = function(outputs.clone(), y.clone())
+        except Exception as error:
+            raise BadProblem(f"Metric {metric.name!r} fails: {type(error).__name__}: {error}") from error
+        if not isinstance(values, Tensor) or values.shape != y.shape[:1]:
+            shape = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
             raise BadProblem(
-                f"Metric {metric.name!r} gives shape {tuple(values.shape)} for {len(y)} examples; return one number "
-                "per example, their mean is taken later."
+                f"Metric {metric.name!r} gives {shape} for {len(y)} examples; return one number per example, their "
+                "mean is taken later."
             )
+    accuracy = default_accuracy(loss, outputs, train_y)
+    if accuracy is None or "accuracy" in {metric.name for metric in given}:
+        return dict(given)
+    return {Metric("accuracy", Direction.MAX): accuracy, **given}
+
+
+def _refuse_trainable(loss: Loss) -> None:
+    names = [n for n, p in loss.named_parameters() if p.requires_grad] if isinstance(loss, nn.Module) else []
+    if names:
+        raise BadProblem(
+            f"The loss has parameters to train ({', '.join(names)}), which no method would see; put them into the "
+            "network, whose outputs may carry what the loss needs, or freeze them with requires_grad_(False)."
+        )
+
+
+def _refuse_infinite_start(objective: ModuleObjective, sample: Sample) -> None:
+    with torch.no_grad(), Streams(0):
+        losses, _ = objective.losses(sample.w, sample.buffers, sample.x.clone(), sample.y.clone())
+    objective.pristine.restore()
+    if not bool(torch.isfinite(losses).all()):
+        raise BadProblem(
+            f"The loss is not finite at the start in training mode: {float(losses.mean())} on {len(sample.y)} training "
+            "examples with seed 0; look at the network's initial outputs and the scale of the data."
+        )
+
+
+def _refuse_last_batch(problem: Problem, sample: Sample) -> None:
+    """Refuse a batch size whose shortest batch the network fails on, where it takes others."""
+    assert problem.data is not None
+    least, examples = problem.sampler.least(problem.examples), problem.examples
+    x, y = problem.data.train.x[:least].clone(), problem.data.train.y
+    assert y is not None
+    try:
+        with torch.no_grad():
+            losses, _ = problem.objective.fresh(0).losses(sample.w, sample.buffers, x, y[:least].clone())
+        found = "" if losses.shape == x.shape[:1] else f"a loss of shape {tuple(losses.shape)}"
+    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+        found = f"{type(error).__name__}: {error}"
+    if found:
+        last = "" if least == problem.batch_size else f", which leave a last one of {least}"
+        raise BadProblem(
+            f"{problem.name}: {examples} examples in batches of {problem.batch_size}{last}; the network fails on a "
+            f"batch of {least} in training mode ({found}); give another batch_size, or drop_last=True."
+        )

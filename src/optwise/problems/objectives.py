@@ -2,87 +2,127 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from optwise.core.layout import Layout, Leaves
 from optwise.core.metric import OBJECTIVE
 from optwise.core.objective import Objective
-
-PerExample = Callable[[Tensor, Tensor], Tensor]
-"""A function of outputs [B, ...] and labels [B, ...] that gives one number per example [B]."""
+from optwise.problems.kept_labels import KeptLabels
+from optwise.problems.own_networks import OwnNetwork, Turn
+from optwise.problems.passes import PerExample, evaluated, measured, together, trained
+from optwise.problems.plain_state import PlainState
+from optwise.problems.traits import Traits
 
 
 @dataclass(frozen=True, eq=False)
 class ModuleObjective(Objective):
     """A network and a loss of its outputs, without state: parameters and buffers come in and go out.
 
-    Gradients are taken in training mode, numbers are measured in evaluation mode; each mode has its own copy of the
-    network, because switching one copy back and forth cannot be done inside a batched pass.
+    Gradients are taken in training mode, numbers are measured in evaluation mode. Trials that share a pass share two
+    copies of the network, one in each mode, because switching one back and forth cannot be done inside a batched pass;
+    a trial that is run alone has a network of its own (:meth:`fresh`). All are built, never copied.
 
     Args:
-        template: The network whose structure is used; its own numbers are never looked at.
+        make_net: The network of a seed, built anew in each call; its own parameters are never looked at.
         loss: Loss of each example.
         metrics: Further numbers of each example, by name.
-        reason: Why trials cannot share a pass; empty where there is no reason.
-        sees_batch: Whether an example's output depends on the others of its training batch.
+        traits: What network, loss and metrics do besides computing.
+        labels: How labels count in the mean, where they do not all count the same.
+        beside: Loss and metrics as the caller gave them, where they may keep a state.
 
     Example:
         >>> from optwise.problems.losses import half_squared_error
-        >>> objective = ModuleObjective(nn.Linear(2, 1, bias=False), lambda o, y: half_squared_error(o, y)[:, 0])
+        >>> net = lambda seed: nn.Linear(2, 1, bias=False)
+        >>> objective = ModuleObjective(net, lambda o, y: half_squared_error(o, y)[:, 0])
         >>> w = {"weight": torch.tensor([[1.0, 2.0]])}
         >>> objective.losses(w, {}, torch.eye(2), torch.zeros(2, 1))
         (tensor([0.5000, 2.0000]), {})
     """
 
-    template: InitVar[nn.Module]
+    make_net: Callable[[int], nn.Module]
     loss: PerExample
     metrics: Mapping[str, PerExample] = field(default_factory=dict)
-    reason: str = ""
-    sees_batch: bool = False
+    traits: Traits = field(default_factory=Traits)
+    labels: KeptLabels | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    turn: Turn = field(init=False, repr=False)
+    pristine: PlainState = field(init=False, repr=False)
     _training: nn.Module = field(init=False, repr=False)
     _evaluation: nn.Module = field(init=False, repr=False)
 
-    def __post_init__(self, template: nn.Module) -> None:
-        object.__setattr__(self, "_training", copy.deepcopy(template).train())
-        object.__setattr__(self, "_evaluation", copy.deepcopy(template).eval())
+    def __post_init__(self) -> None:
+        training, evaluation = self.make_net(0).train(), self.make_net(0).eval()
+        pristine = PlainState(training, self.beside)
+        made = {"turn": Turn(), "pristine": pristine, "_training": training, "_evaluation": evaluation}
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+
+    def with_traits(self, traits: Traits) -> ModuleObjective:
+        """The same objective, known to behave as ``traits`` say."""
+        known = object.__new__(ModuleObjective)
+        known.__dict__.update(self.__dict__ | {"traits": traits})  # the networks and the state are the same ones
+        return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        # another process builds its own networks, from a state that no trial has touched
+        self.turn.leave()
+        self.pristine.restore()
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     def forward(self, w: Leaves, buffers: Leaves, x: Tensor) -> tuple[Tensor, Leaves]:
         """Outputs in training mode [B, ...], and the buffers afterwards; those handed in are not touched."""
-        state = {**w, **{name: buffer.clone() for name, buffer in buffers.items()}}
-        outputs = functional_call(self._training, state, (x,))
-        # layers update running statistics in place, or put a new tensor in their place: functional_call writes it back
-        return outputs, {name: state[name].detach() for name in buffers}
+        with together(self.traits, w):
+            return trained(self._training, w, buffers, x.clone() if self.traits.writes else x)
 
     def predict(self, w: Leaves, buffers: Leaves, x: Tensor) -> Tensor:
         """Outputs in evaluation mode [N, ...]."""
-        outputs: Tensor = functional_call(self._evaluation, {**w, **buffers}, (x,))
-        return outputs
+        with together(self.traits, w):
+            copies = self.traits.writes
+            return evaluated(self._evaluation, w, buffers, x.clone() if copies else x, copies=copies)
 
     def losses(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> tuple[Tensor, Leaves]:
         assert x is not None
         assert y is not None
         outputs, buffers = self.forward(w, buffers, x)
-        return self.loss(outputs, y), buffers
+        with together(self.traits, w):
+            return self.loss(outputs, y.clone() if self.traits.writes else y), buffers
 
     def measure(self, w: Leaves, buffers: Leaves, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         assert x is not None
         assert y is not None
         outputs = self.predict(w, buffers, x)
-        return {"loss": self.loss(outputs, y), **{name: metric(outputs, y) for name, metric in self.metrics.items()}}
+        with together(self.traits, w):
+            return measured(outputs, y, self.loss, self.metrics, copies=self.traits.writes)
+
+    def masses(self, y: Tensor | None) -> Mapping[str, Tensor]:
+        if self.labels is None or y is None:
+            return {}
+        mass = {"loss": self.labels.mass(y)}
+        return {**mass, "accuracy": self.labels.kept(y)} if self.metrics.get("accuracy") is class_accuracy else mass
+
+    def fresh(self, seed: int) -> Objective:
+        return OwnNetwork(self, seed)
 
     @property
     def unbatchable(self) -> str:
-        return self.reason
+        return self.traits.reason
 
     @property
     def coupled(self) -> bool:
-        return self.sees_batch
+        return self.traits.sees_batch
+
+    @property
+    def smallest_batch(self) -> int:
+        return self.traits.smallest_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,27 +167,3 @@ def class_accuracy(outputs: Tensor, y: Tensor) -> Tensor:
 def sign_accuracy(outputs: Tensor, y: Tensor) -> Tensor:
     """Whether a logit, [N] or [N, 1], lies on the side of its label 0 or 1, as 0 or 1; a logit of 0 says 0."""
     return ((outputs.flatten() > 0) == (y.flatten() > 0.5)).to(outputs.dtype)
-
-
-def draws_randomly(objective: ModuleObjective, w: Leaves, buffers: Leaves, x: Tensor) -> bool:
-    """Whether two forward passes in training mode differ, or move torch's random state."""
-    outputs = []
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for seed in (1, 2):
-            torch.manual_seed(seed)
-            before = torch.get_rng_state()
-            outputs.append(objective.forward(w, buffers, x)[0])
-            if not torch.equal(before, torch.get_rng_state()):
-                return True
-    return not torch.equal(*outputs)
-
-
-def sees_batch(objective: ModuleObjective, w: Leaves, buffers: Leaves, x: Tensor) -> bool:
-    """Whether the first output in training mode changes with another example of the batch, as under BatchNorm."""
-    if x.shape[0] < 3:
-        return bool(buffers)  # too few examples to tell; statistics of a batch live in buffers
-    with torch.no_grad():
-        as_given = objective.forward(w, buffers, x[:3])[0][0]
-        other = objective.forward(w, buffers, torch.stack([x[0], x[1], x[1]]))[0][0]
-    # batched kernels may round differently, statistics of a batch differ in the first digits
-    return not torch.allclose(as_given, other, rtol=1e-4, atol=1e-6)

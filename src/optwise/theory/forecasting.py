@@ -12,6 +12,7 @@ from optwise.core.forecast import Forecast
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise, Quadratic
+from optwise.core.sampler import Shuffled
 from optwise.theory.design_noise import Coordinates, total_risk
 from optwise.theory.linear_rules import LinearRule, Step
 from optwise.theory.matrices import Floats
@@ -65,7 +66,9 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: float | N
     whole = nodes.bias.size == full
     once = drawn_once(problem)
     if once:
-        bias, noise, variance = _drawn_once(quadratic, method, steps, nodes, int(min(batch, quadratic.examples)))
+        batches = int(min(batch, quadratic.examples))
+        dropped = isinstance(problem.sampler, Shuffled) and problem.sampler.drop_last
+        bias, noise, variance = _drawn_once(quadratic, method, steps, nodes, batches, drop_last=dropped)
     else:
         bias, noise, variance = _independent(quadratic, method, steps, nodes, batch, spread=whole)
     known = variance is not None and quadratic.noise is Noise.ADDITIVE
@@ -146,16 +149,15 @@ def _variance(quadratic: Quadratic, squares: tuple[Floats, Floats, Floats], F: F
 
 
 def _drawn_once(
-    quadratic: Quadratic, method: Method, steps: int, nodes: Nodes, batch: int
+    quadratic: Quadratic, method: Method, steps: int, nodes: Nodes, batch: int, *, drop_last: bool
 ) -> tuple[Floats, Floats, None]:
     on_way = course(method, nodes, steps)
     bias = np.concatenate([F @ nodes.bias.weights for F, _ in on_way.blocks(nodes)])
     again = course(method, nodes, steps)
     noise = [np.zeros(1)]
-    noise += [
-        batch * (G @ nodes.noise.weights)
-        for G in epoch_noise(steps_of(again.rule, steps, [again.factors]), nodes, quadratic.examples, batch)
-    ]
+    walk = steps_of(again.rule, steps, [again.factors])
+    epochs = epoch_noise(walk, nodes, quadratic.examples, batch, drop_last=drop_last)
+    noise += [batch * (G @ nodes.noise.weights) for G in epochs]
     return _finite_or_inf(bias), _finite_or_inf(np.concatenate(noise)), None
 
 

@@ -19,17 +19,19 @@ from optwise.theory.matrices import Floats, applied, congruence, form, inner, ou
 from optwise.theory.moments import Nodes, part
 
 
-def epoch_sizes(examples: int, batch: int) -> list[int]:
+def epoch_sizes(examples: int, batch: int, *, drop_last: bool = False) -> list[int]:
     """Sizes of the batches of an epoch, the last one perhaps short.
 
     Example:
-        >>> epoch_sizes(10, 4)
-        [4, 4, 2]
+        >>> epoch_sizes(10, 4), epoch_sizes(10, 4, drop_last=True)
+        ([4, 4, 2], [4, 4])
     """
-    return [min(batch, examples - first) for first in range(0, examples, batch)]
+    return [min(batch, examples - first) for first in range(0, examples - (batch - 1 if drop_last else 0), batch)]
 
 
-def epoch_noise(steps: Iterable[Step], nodes: Nodes, examples: int, batch: int) -> Iterator[Floats]:
+def epoch_noise(
+    steps: Iterable[Step], nodes: Nodes, examples: int, batch: int, *, drop_last: bool = False
+) -> Iterator[Floats]:
     """After every step, the variance that batches add [T, Nn] for a population of variance 1.
 
     Args:
@@ -37,8 +39,9 @@ def epoch_noise(steps: Iterable[Step], nodes: Nodes, examples: int, batch: int) 
         nodes: Curvatures.
         examples: n.
         batch: B.
+        drop_last: Whether a short last batch is left out.
     """
-    sizes = epoch_sizes(examples, batch)
+    sizes = epoch_sizes(examples, batch, drop_last=drop_last)
     P: Floats | None = None
     for k, step in enumerate(steps):
         _, noisy = part(step, nodes)

@@ -342,4 +342,5 @@ def _describe(problem: Problem) -> dict[str, Any]:
         "predictor": problem.predictor,
         "metrics": {m.name: m.direction.value for m in problem.metrics},
         "deterministic": fixed_start and isinstance(problem.sampler, Full),
+        **({"notes": list(problem.notes)} if problem.notes else {}),
     }
