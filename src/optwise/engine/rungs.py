@@ -120,7 +120,7 @@ class Solo(Stepper):
         super().__init__(program, numbers)
         rows = len(next(iter(self.numbers.values())))
         self._rules = [program.rule.close(self._row_numbers(t)) for t in range(rows)]
-        self._objectives: list[Objective] = []  # each row's own, for modules that keep a state or draw
+        self._objectives: list[Objective] = [program.problem.objective] * rows  # from the start on, each row's own
 
     def start(self, seeds: Sequence[int]) -> Rows:
         self._objectives = [self.program.problem.objective.fresh(seed) for seed in seeds]
