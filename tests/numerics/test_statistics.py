@@ -1,4 +1,4 @@
-"""Laws of the statistics of a comparison, against enumeration, scipy and published tables."""
+"""Laws of many pairs, bands, budget curves, profiles and arrival times, against enumeration, scipy and tables."""
 
 from fractions import Fraction
 from itertools import combinations, product
@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, bootstrap, mannwhitneyu, permutation_test, rankdata
+from scipy.stats import binom, bootstrap
 
 from optwise.numerics.statistics import (
     best_of_k,
     bootstrap_band,
     compare_studies,
+    fewest_for,
     fewest_studies,
     holm,
     performance_profile,
@@ -27,195 +28,6 @@ from optwise.numerics.statistics import (
 )
 
 INF = float("inf")
-FEW_INTEGERS = st.lists(st.integers(-6, 6), min_size=4, max_size=5)  # many ties; C(10, 5) = 252 splits
-
-
-def listed_p(a, b):
-    """The test by its definition: rank the pool, list every split."""
-    ranks = rankdata(np.concatenate([a, b]))
-    splits = np.array(list(combinations(range(ranks.size), len(a))))
-    distance = np.abs(ranks[splits].sum(axis=1) - len(a) * (ranks.size + 1) / 2)
-    return float((distance >= distance[0] - 1e-9).mean())  # the first split is the one that was seen
-
-
-def listed_interval(a, b, level=0.95):
-    """Inversion by its definition. Integers tie at whole shifts only, so halves see all that lies between."""
-    reach = np.max(a) - np.min(b) + 2, np.max(b) - np.min(a) + 2
-    shifts = np.arange(-reach[1], reach[0], 0.5)
-    kept = [t for t in shifts if listed_p(a, b + t) > 1 - level + 1e-9]
-    # a kept gap reaches from one whole number to the next
-    return np.floor(kept[0]), np.ceil(kept[-1])
-
-
-# --- two methods over whole studies --------------------------------------------------------------------------------
-
-
-@given(FEW_INTEGERS, FEW_INTEGERS)
-@settings(max_examples=60, deadline=None)
-def test_the_p_value_is_the_share_of_listed_splits_also_with_ties(a, b):
-    assert compare_studies(a, b, log=False).p == pytest.approx(listed_p(a, b), abs=1e-12)
-
-
-@pytest.mark.parametrize(("n_a", "n_b"), [(6, 6), (7, 7), (8, 5), (3, 12), (12, 12)])
-def test_without_ties_the_p_value_is_the_one_of_mann_and_whitney(n_a, n_b):
-    rng = np.random.default_rng(n_a)
-    a, b = rng.lognormal(size=n_a), rng.lognormal(size=n_b) * 1.7
-    found = compare_studies(a, b)
-    oracle = mannwhitneyu(a, b, method="exact")
-    assert found.p == pytest.approx(oracle.pvalue, rel=1e-12)
-    assert found.p_a_better == pytest.approx(1 - oracle.statistic / (n_a * n_b))
-    assert (found.n_a, found.n_b, found.exact) == (n_a, n_b, True)
-
-
-def test_with_ties_at_the_budget_scipy_permutes_to_the_same_p_value():
-    a, b = [200, 300, 300, 450, 1000, 1000], [300, 700, 1000, 1000, 1000, 1000]
-    ranks = rankdata(a + b)
-    oracle = permutation_test(
-        (ranks[:6], ranks[6:]),
-        lambda x, _, axis: np.abs(x.sum(axis=axis) - 39),
-        vectorized=True,
-        n_resamples=np.inf,
-        alternative="greater",
-    )
-    assert compare_studies(a, b).p == pytest.approx(oracle.pvalue, rel=1e-12)
-
-
-def test_the_permeability_data_of_hollander_and_wolfe_come_out_as_published():
-    """Table 4.1 there, and the help page of R's wilcox.test: one-sided p = 0.1272, shift 0.305."""
-    term = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46]
-    early = [1.15, 0.88, 0.90, 0.74, 1.21]
-    found = compare_studies(term, early, log=False)
-    assert round(found.p / 2, 4) == 0.1272
-    assert found.ratio == pytest.approx(0.305)
-
-
-def test_the_test_claims_as_often_as_it_says_when_nothing_differs():
-    """Over all 924 equally likely orders the p-value is at most p in a share p of them: exactly its promise."""
-    times = np.arange(1.0, 13.0)
-    splits = [np.isin(np.arange(12), chosen) for chosen in combinations(range(12), 6)]
-    p = np.array([compare_studies(times[mine], times[~mine]).p for mine in splits])
-    for value in np.unique(p):
-        assert (p <= value).mean() == pytest.approx(value, abs=1e-12)
-    assert (p <= 0.05).mean() == pytest.approx(38 / 924)
-
-
-@given(FEW_INTEGERS, FEW_INTEGERS)
-@settings(max_examples=40, deadline=None)
-def test_the_interval_holds_just_the_shifts_that_the_same_test_keeps(a, b):
-    a, b = np.array(a), np.array(b)
-    found = compare_studies(a, b, log=False, level=0.9)
-    assert (found.low, found.high) == listed_interval(a, b, level=0.9)
-
-
-def test_the_interval_of_the_ratio_is_found_again_on_a_fine_grid():
-    rng = np.random.default_rng(5)
-    a, b = rng.lognormal(size=6), rng.lognormal(size=6) + 1
-    grid = np.arange(-4.0, 4.0, 5e-3)
-    kept = [theta for theta in grid if mannwhitneyu(a, b * np.exp(theta), method="exact").pvalue > 0.05]
-    found = compare_studies(a, b)
-    assert np.log([found.low, found.high]) == pytest.approx([kept[0], kept[-1]], abs=5e-3)
-    assert found.ratio == pytest.approx(np.exp(np.median(np.log(a)[:, None] - np.log(b))))
-
-
-def test_equal_ratios_are_ties_whatever_their_last_bits_say():
-    """Doubling times: every ratio is a power of two, though the logarithms differ in their last bits."""
-    steps = np.array([50, 50, 100, 200, 400, 800])
-    whole = compare_studies(np.log2(steps / 50).round(), np.log2(steps / 50).round() + 1, log=False)
-    found = compare_studies(steps, 2 * steps)
-    assert np.log2([found.low, found.ratio, found.high]) == pytest.approx([whole.low, whole.ratio, whole.high])
-
-
-@given(FEW_INTEGERS, FEW_INTEGERS, st.floats(0.1, 10))
-@settings(max_examples=60, deadline=None)
-def test_swapping_the_methods_mirrors_the_answer_and_units_do_not_matter(a, b, unit):
-    one = compare_studies(np.exp2(a), np.exp2(b), level=0.9)
-    other = compare_studies(unit * np.exp2(b), unit * np.exp2(a), level=0.9)
-    assert one.p == other.p
-    assert one.p_a_better == pytest.approx(1 - other.p_a_better)
-    assert [one.ratio, one.low, one.high] == pytest.approx([1 / other.ratio, 1 / other.high, 1 / other.low])
-    assert one.low <= one.ratio * (1 + 1e-9)
-    assert one.ratio <= one.high * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("budget", [INF, 1.5, 0.6])
-@pytest.mark.parametrize("slower", [1.0, 3.0])
-def test_the_interval_covers_the_true_ratio_also_where_runs_are_cut_off(budget, slower):
-    """The bound is three standard deviations of 1000 draws below the level."""
-    rng = np.random.default_rng(0)
-    draws, covered, claimed = 1000, 0, 0
-    for _ in range(draws):
-        a, b = slower * rng.lognormal(size=6), rng.lognormal(size=6)
-        found = compare_studies(
-            np.minimum(a, budget), np.minimum(b, budget), censored_a=a > budget, censored_b=b > budget
-        )
-        covered += (found.low or 0.0) <= slower <= (found.high or INF)
-        claimed += found.p <= 0.05
-    assert covered / draws >= 0.95 - 3 * (0.95 * 0.05 / draws) ** 0.5
-    if slower == 1.0:
-        assert claimed / draws <= 0.05 + 3 * (0.95 * 0.05 / draws) ** 0.5
-
-
-@given(
-    FEW_INTEGERS,
-    FEW_INTEGERS,
-    st.lists(st.booleans(), min_size=5, max_size=5),
-    st.lists(st.booleans(), min_size=5, max_size=5),
-)
-@settings(max_examples=40, deadline=None)
-def test_a_censored_study_may_have_taken_for_ever(a, b, late_a, late_b):
-    """The oracle makes misses enormous instead of infinite, on the side where that widens the interval."""
-    a, b, late_a, late_b = np.array(a), np.array(b), np.array(late_a[: len(a)]), np.array(late_b[: len(b)])
-    found = compare_studies(a, b, censored_a=late_a, censored_b=late_b, log=False, level=0.9)
-    low = compare_studies(a, np.where(late_b, 10_000, b), log=False, level=0.9).low
-    high = compare_studies(np.where(late_a, 10_000, a), b, log=False, level=0.9).high
-    assert found.low == (low if low > -5000 else None)
-    assert found.high == (high if high < 5000 else None)
-
-
-def test_a_method_that_always_misses_leaves_the_gain_open_but_bounds_it():
-    found = compare_studies([100, 110, 120, 130, 140, 150], [1000] * 6, censored_b=[True] * 6)
-    assert found.low is None
-    assert found.ratio == pytest.approx(0.125, rel=0.01)
-    assert 0.125 < found.high < 0.2
-    nobody = compare_studies([1000] * 6, [1000] * 6, censored_a=[True] * 6, censored_b=[True] * 6)
-    assert (nobody.p, nobody.low, nobody.high) == (1.0, None, None)
-
-
-def test_three_studies_cannot_reach_the_level_and_leave_both_ends_open():
-    found = compare_studies([1, 2, 3], [10, 20, 30])
-    assert (found.p, found.low, found.high) == (0.1, None, None)
-    assert compare_studies([1, 2, 3], [10, 20, 30], level=0.9).high == pytest.approx(0.3)
-
-
-def test_many_studies_are_compared_by_the_same_random_splits_every_time():
-    rng = np.random.default_rng(2)
-    a, b = rng.lognormal(size=40), rng.lognormal(sigma=0.8, size=40) * 1.4
-    found = compare_studies(a, b)
-    assert not found.exact
-    assert found == compare_studies(a, b)
-    oracle = mannwhitneyu(a, b, method="asymptotic").pvalue
-    assert found.p == pytest.approx(oracle, abs=4 * (oracle / 20_000) ** 0.5 + 1e-3)
-    for end, inwards in ((found.low, 1.001), (found.high, 0.999)):  # the same test, a little inside and outside
-        assert compare_studies(a, b * end * inwards).p > 0.05
-        assert compare_studies(a, b * end / inwards).p <= 0.05
-    assert compare_studies(a, b + 1e3).p == 1 / 20_000  # never 0
-
-
-@pytest.mark.parametrize(
-    ("a", "extra", "said"),
-    [
-        ([1.0, INF], {}, "full budget and mark it as censored"),
-        ([1.0, float("nan")], {"log": False}, "a holds nan"),
-        ([0.0, 1.0], {}, "Pass log=False"),
-        ([], {}, "at least one entry"),
-        ([[1.0]], {}, "one number per entry"),
-        ([1.0, 2.0], {"censored_a": [True]}, "a has 2 studies"),
-        ([1.0, 2.0], {"level": 95}, "strictly between 0 and 1"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused_in_one_sentence(a, extra, said):
-    with pytest.raises(ValueError, match=said):
-        compare_studies(a, [1.0, 2.0], **extra)
 
 
 # --- many pairs ----------------------------------------------------------------------------------------------------
@@ -251,11 +63,18 @@ def test_the_fewest_studies_are_those_whose_smallest_p_value_survives_holm():
     for methods in (2, 5, 7, 8):
         for short in (0, 1):
             n = fewest_studies(methods, 0.95) - short
-            smallest = compare_studies(np.arange(1, n + 1), np.arange(n + 1, 2 * n + 1)).p
+            smallest = compare_studies(np.arange(1, n + 1)[:, None], np.arange(n + 1, 2 * n + 1)[:, None]).p
             best = holm([smallest] * comb(methods, 2)).min()
             assert reaches_level(best, 0.95) == (short == 0)
     with pytest.raises(ValueError, match="at least 2"):
         fewest_studies(1, 0.95)
+
+
+@given(st.floats(1e-9, 1.0))
+def test_one_study_fewer_than_needed_never_reaches_the_share(share):
+    n = fewest_for(share)
+    assert reaches_level(2 / comb(2 * n, n), 1 - share)
+    assert n == 2 or not reaches_level(2 / comb(2 * n - 2, n - 1), 1 - share)
 
 
 # --- bands ---------------------------------------------------------------------------------------------------------

@@ -193,9 +193,9 @@ class Scorer:
             return {}
         session = {method: self.timing(problem, method).session for method in self.protocol.methods}
         return {
-            (a, b): "they were timed apart: run the same `optwise compare` again, which times them together"
+            (a, b): "timed apart: run the same `optwise compare` again, which times them together"
             for a, b in itertools.combinations(session, 2)
-            if session[a] != session[b]
+            if session[a] != session[b] or not session[a]  # a folder of before notes none
         }
 
 

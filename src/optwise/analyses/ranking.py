@@ -10,8 +10,8 @@ from math import ceil, comb
 
 import numpy as np
 
-from optwise.analyses.observations import Observations, in_order
-from optwise.numerics.permutation import StudyComparison
+from optwise.analyses.observations import Observations, Studies, in_order
+from optwise.numerics.permutation import Difference, StudyComparison, study_difference
 from optwise.numerics.power import smallest_ratio
 from optwise.numerics.sequential import nominal_level, overall_p
 from optwise.numerics.statistics import compare_studies, fewest_for, holm, reaches_level
@@ -171,36 +171,28 @@ class _Look:
         pairs: How many share the level.
         share: What one p-value must reach of it.
         test: At the last look.
-        smallest_p: Over all looks.
+        clearest: The test at the look with the smallest p-value: it says who is ahead, whatever came later.
         worth: The p-value that Holm is given.
-        at: Studies at the look with the smallest.
+        at: Studies at that look.
     """
 
     pair: Pair
     pairs: int
     share: float
     test: StudyComparison
-    smallest_p: float
+    clearest: Difference
     worth: float
     at: int
 
 
 def _look(observations: Mapping[str, Observations], pair: Pair, asked: Asked, pairs: int) -> _Look:
-    share = asked.share(pairs)
     x, y = observations[pair[0]], observations[pair[1]]
-    last = max(len(x.studies), len(y.studies))
+    share, last = asked.share(pairs), max(len(x.studies), len(y.studies))
     stops = [n for n in asked.looks if n < last] + [last]
-    seen = []
-    for n in stops:
-        test = _test(x.first(n), y.first(n), asked, share)
-        seen.append((_largest_p(x.first(n), y.first(n), test, asked, share), n))
-    smallest, at = min(seen)
-    worth = overall_p(smallest, sorted({*asked.looks, *stops})) if asked.looks else smallest
-    return _Look(pair, pairs, share, test, smallest, worth, at)
-
-
-def _test(x: Observations, y: Observations, asked: Asked, share: float) -> StudyComparison:
-    return compare_studies(
+    seen = {n: _difference(x.first(n), y.first(n), asked) for n in stops}
+    at = min(seen, key=lambda n: seen[n].p)
+    worth = overall_p(seen[at].p, sorted({*asked.looks, *stops})) if asked.looks else seen[at].p
+    test = compare_studies(
         x.studies,
         y.studies,
         level=1 - share,
@@ -209,15 +201,21 @@ def _test(x: Observations, y: Observations, asked: Asked, share: float) -> Study
         low_b=y.lows,
         log=asked.log,
     )
+    return _Look(pair, pairs, share, test, seen[at], worth, at)
 
 
-def _largest_p(x: Observations, y: Observations, test: StudyComparison, asked: Asked, share: float) -> float:
-    """The p-value; where runs were measured at different amounts, the largest that these allow."""
+def _difference(x: Observations, y: Observations, asked: Asked) -> Difference:
+    """The test; where runs were measured at different amounts, the largest p-value that these allow."""
+
+    def difference(a: Studies, b: Studies) -> Difference:
+        return study_difference(a, b, limit=min(x.limit, y.limit), log=asked.log)
+
+    found = difference(x.studies, y.studies)
     if x.lows is None or y.lows is None or (x.grid is not None and x.grid == y.grid):
-        return test.p
-    ends = [_test(replace(x, studies=x.lows), y, asked, share), _test(x, replace(y, studies=y.lows), asked, share)]
-    agree = all(np.sign(end.lead) == np.sign(test.lead) for end in ends)
-    return max(test.p, *(end.p for end in ends)) if agree else 1.0
+        return found
+    ends = [difference(x.lows, y.studies), difference(x.studies, y.lows)]
+    agree = all(np.sign(end.lead) == np.sign(found.lead) for end in ends)
+    return found._replace(p=max(found.p, *(end.p for end in ends)) if agree else 1.0)
 
 
 def _judged(x: Observations, y: Observations, look: _Look, p_adjusted: float, asked: Asked) -> Verdict:
@@ -229,7 +227,7 @@ def _judged(x: Observations, y: Observations, look: _Look, p_adjusted: float, as
         low=test.low,
         high=test.high,
         difference=None if asked.log else test.ratio,
-        p=look.smallest_p,
+        p=look.clearest.p,
         p_adjusted=p_adjusted,
         share=test.share,
         n=min(len(x.studies), len(y.studies)),
@@ -245,7 +243,7 @@ def _judged(x: Observations, y: Observations, look: _Look, p_adjusted: float, as
             return replace(v, words=EQUIVALENT)
         if reaches_level(p_adjusted, asked.level):
             claimed = replace(v, separated_at=look.at if asked.looks else None)
-            return _claim(claimed, a_ahead=test.lead < 0, asked=asked)
+            return _claim(claimed, a_ahead=look.clearest.lead < 0, asked=asked)
     return replace(v, evaluations_needed=_evaluations_needed(v, x, y, asked))
 
 

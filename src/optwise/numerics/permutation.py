@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +18,8 @@ _NEAR = 1e-9
 """Logs of times that differ by less differ by rounding."""
 LATE = 0.025
 """A miss counts as this much (in logs) beyond the limit: worse than a hit at the limit, by one of 40 evaluations."""
-_FIRST_STRIDE, _GROWTH, _FARTHEST = 0.02, 1.15, 12.0
-"""The search for an end of the interval strides away from the size; beyond a factor of e^12 it is open."""
+_FIRST_STRIDE, _GROWTH = 0.02, 1.15
+"""The search for an end of the interval strides away from the size, each stride longer than the last."""
 _BISECTIONS = 26
 
 
@@ -114,28 +116,54 @@ def compare_studies(
     low_first = first if low_a is None else _seeds(low_a, "low_a", log=log)
     low_second = second if low_b is None else _seeds(low_b, "low_b", log=log)
     ceiling = float(np.log(limit)) if log else float(limit)
-    own, lower, upper = (
-        _Pair(first, second, ceiling),
-        _Pair(low_first, second, ceiling),
-        _Pair(first, low_second, ceiling),
-    )
+    _refuse_unfit(first, low_first, "low_a")
+    _refuse_unfit(second, low_second, "low_b")
+    own = _Pair(first, second, ceiling)
+    lower, upper = _Pair(low_first, second, ceiling), _Pair(first, low_second, ceiling)
     size = own.balance()
     low = lower.end(lower.balance() if low_a is not None else size, -1, level=level)
     high = upper.end(upper.balance() if low_b is not None else size, +1, level=level)
     back: Callable[[float], float] = (lambda x: float(np.exp(x))) if log else float
-    lead = own.lead(0.0)
     scores_a, scores_b = own.scores(0.0)
+    gaps = np.subtract.outer(scores_b, scores_a)
     return StudyComparison(
         p=own.p(0.0),
-        lead=lead,
+        lead=own.lead(0.0),
         ratio=None if size is None else back(size),
         low=None if low is None else back(low),
         high=None if high is None else back(high),
-        share=float((np.sign(np.subtract.outer(scores_b, scores_a)) + 1).mean() / 2),
+        share=float((np.sign(np.where(np.abs(gaps) <= _near(gaps), 0.0, gaps)) + 1).mean() / 2),
         n_a=first.studies,
         n_b=second.studies,
         exact=first.studies + second.studies <= EXACT_POOL,
     )
+
+
+class Difference(NamedTuple):
+    """Whether two methods differ: the p-value, and who is ahead (below 0 where a is)."""
+
+    p: float
+    lead: float
+
+
+def study_difference(
+    a: Sequence[ArrayLike], b: Sequence[ArrayLike], *, limit: float = np.inf, log: bool = True
+) -> Difference:
+    """The test of :func:`compare_studies` without its size and interval, a hundred times cheaper.
+
+    Args:
+        a: For each study of the first method the values of its seeds.
+        b: The same for the second method.
+        limit: Largest value that counts.
+        log: As there.
+
+    Example:
+        >>> found = study_difference([[10], [11], [12], [13]], [[20], [22], [24], [26]])
+        >>> round(found.p * 70), found.lead < 0
+        (2, True)
+    """
+    pair = _Pair(_seeds(a, "a", log=log), _seeds(b, "b", log=log), float(np.log(limit)) if log else float(limit))
+    return Difference(pair.p(0.0), pair.lead(0.0))
 
 
 def reaches_level(p: float, level: float) -> bool:
@@ -146,6 +174,17 @@ def reaches_level(p: float, level: float) -> bool:
         (False, True)
     """
     return p <= 1.0 - level + 1e-12
+
+
+def _near(scores: FloatArray) -> float:
+    return _NEAR * (1.0 + float(np.abs(scores).max()))
+
+
+def _refuse_unfit(values: _Seeds, lows: _Seeds, name: str) -> None:
+    if not np.array_equal(values.study, lows.study):
+        raise ValueError(f"{name} has another shape than the values it belongs to; give one number for each seed.")
+    if (lows.values > values.values + _NEAR).any():
+        raise ValueError(f"{name} holds a number above the value that it is exceeded by; swap them.")
 
 
 def _tied(values: FloatArray) -> FloatArray:
@@ -199,11 +238,11 @@ class _Pair:
         """Mean number of a less that of b; 0 where they differ by rounding alone."""
         a, b = self.scores(theta)
         found = float(a.mean() - b.mean())
-        return 0.0 if abs(found) <= _NEAR * (1 + np.abs(a).max() + np.abs(b).max()) else found
+        return 0.0 if abs(found) <= _near(np.concatenate([a, b])) else found
 
     def p(self, theta: float) -> float:
-        a, b = self.scores(theta)
-        return share_as_extreme(np.concatenate([a, b]), a.size)
+        scores = np.concatenate(self.scores(theta))
+        return share_as_extreme(scores, self.a.studies, near=_near(scores))
 
     def balance(self) -> float | None:
         """The shift at which neither is ahead; None where misses leave none."""
@@ -227,16 +266,17 @@ class _Pair:
         begin = float(np.sign(self.lead(0.0))) * self._reach() if size is None else size
         if direction * begin < 0.0 and not reaches_level(self.p(0.0), level):
             begin = 0.0  # what the test keeps belongs to the interval
-        kept, lost = begin, None
-        for shift in self._outwards(begin, direction):
+        kept: float | None = None
+        lost: float | None = None
+        for shift in chain([begin], self._outwards(begin, direction)):
             # the test may keep a shift again behind one that it rejects: the farthest counts
             if self._rejects(shift, direction, level=level):
                 lost = shift if lost is None else lost
             else:
                 kept, lost = shift, None
-        return (
-            None if lost is None else self._bisect(kept, lost, lambda t: not self._rejects(t, direction, level=level))
-        )
+        if kept is None or lost is None:
+            return None
+        return self._bisect(kept, lost, lambda shift: not self._rejects(shift, direction, level=level))
 
     def _rejects(self, theta: float, direction: int, *, level: float) -> bool:
         return self.lead(theta) * direction < 0.0 and reaches_level(self.p(theta), level)
@@ -252,9 +292,14 @@ class _Pair:
         return not (late[:cut].all() or late[cut:].all())
 
     def _reach(self) -> float:
-        finite = [v[np.isfinite(v)] for v in (self.a.values, self.b.values)]
-        spread = max((float(np.ptp(np.concatenate(finite))) if sum(map(len, finite)) else 0.0), 1.0)
-        return min(_FARTHEST, 2 * spread) if np.isfinite(self.ceiling) else 4 * spread
+        """Shifts beyond this one tell nothing new: every time is late there, or every value on one side."""
+        values = np.concatenate([self.a.values, self.b.values])
+        known = values[np.isfinite(values)]
+        if known.size == 0:
+            return 1.0
+        if np.isfinite(self.ceiling):
+            return max(self.ceiling - float(known.min()), 0.0) + 0.1
+        return 4 * max(float(np.ptp(known)), 1.0)
 
     def _bisect(self, kept: float, lost: float, keeps: Callable[[float], bool]) -> float:
         for _ in range(_BISECTIONS):

@@ -17,7 +17,7 @@ _ROUNDING = 1e-10
 """Sums that differ by less than this share of all scores together differ by rounding."""
 
 
-def share_as_extreme(scores: FloatArray, size: int) -> float:
+def share_as_extreme(scores: FloatArray, size: int, *, near: float = 0.0) -> float:
     r"""Share of the splits whose sum lies as far from its mean as that of the first ``size`` scores.
 
     .. math:: p = \frac{\#\{S : |\sum_{i \in S} s_i - \mathrm{E}| \ge |\sum_{i \le n} s_i - \mathrm{E}|\}}
@@ -29,13 +29,14 @@ def share_as_extreme(scores: FloatArray, size: int) -> float:
     Args:
         scores: One number per study [N], those of the first method first.
         size: n.
+        near: Scores that differ by less are equal.
 
     Example:
         >>> round(share_as_extreme(np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0]), 3) * comb(6, 3))
         2
     """
     centred = scores - scores.mean()
-    rounding = _ROUNDING * float(np.abs(centred).sum())
+    rounding = _ROUNDING * float(np.abs(centred).sum()) + near * size
     distance = abs(float(centred[:size].sum())) - rounding
     if distance <= 0.0:
         return 1.0
