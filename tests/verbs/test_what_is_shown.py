@@ -1,5 +1,7 @@
 """Everything that a public call returns, as the last line of a cell: short, whatever its names are."""
 
+import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +101,13 @@ def test_a_finished_comparison_stays_small_with_many_hostile_names(done):
         told = {"verdict": HOSTILE * 3, "protocol": about, "problems": dict.fromkeys(several, problem)}
         look_at("comparison", replace(done, document=told, folder=Path("x" * 10_000)))
     look_at("runs", Runs(replace(run, problem=f"{i}{HOSTILE}") for i, run in enumerate(done.runs)))
+
+
+def test_the_results_document_shows_its_keys_and_is_still_plain_json(done):
+    look_at("document", done.document)
+    assert all(f"  {key}: " in repr(done.document) for key in done.document)
+    assert json.loads(json.dumps(done.document)) == dict(done.document)
+    assert pickle.loads(pickle.dumps(done.document)) == done.document
 
 
 def test_the_last_line_of_a_cell_is_the_verdict_before_anything_else(done):

@@ -153,9 +153,9 @@ def counted(counts: Mapping[str, float]) -> str:
 
 
 def _predicted(run: Run, found: Forecast) -> Card:
-    own = forecast_card(found)
+    own, who = forecast_card(found), f"{one_line(run.problem)} by {one_line(run.method.label)}"
     return Card(
-        (f"<Run predicted, {_where(run)}: {run.status.value}; {_forecast_line(found)}>",),
+        (f"<Run predicted, {who}: {run.status.value}; {_forecast_line(found)}>",),
         f"Prediction: {one_line(run.method.label)} on {one_line(run.problem)}, batches of {found.batch_size:g}",
         run.status.value if found.diverges else own.answer,
         own.heads,

@@ -191,3 +191,13 @@ class Shown(Terse):
 
     def _repr_html_(self) -> str:
         return self.card().html
+
+
+class Document(Shown, dict[str, Any]):
+    """A document that leaves the program, as plain JSON: a dictionary that shows its keys, not all that is below."""
+
+    def card(self) -> Card:
+        rows = tuple((str(key), brief(value)) for key, value in self.items())
+        said = f"A document of {len(rows)} entries, plain JSON"
+        lines = [f"  {one_line(key)}: {value}" for key, value in rows[:ROWS]]
+        return Card((said, *lines), "", said, ("", ""), rows)

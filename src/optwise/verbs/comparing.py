@@ -26,7 +26,7 @@ from optwise.core.plain import plain
 from optwise.core.problem import Problem
 from optwise.core.protocol import Protocol
 from optwise.core.run import HeldWeights, Phase, Run, Runs
-from optwise.core.showing import Card, Shown
+from optwise.core.showing import Card, Document, Shown
 from optwise.methods import Torch
 from optwise.report import Figure, figures, page
 from optwise.report.notebook import NotebookChart, chart_named
@@ -244,7 +244,7 @@ def compare(
         reveals = folder.reveals()
     document["environment"] = environment(question, disk, reveals[0][0] if reveals else None)
     write_json(path / RESULTS, document)
-    comparison = Comparison(path, document, protocol, Runs(runs))
+    comparison = Comparison(path, Document(document), protocol, Runs(runs))
     comparison.report()
     return comparison
 

@@ -13,7 +13,7 @@ from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.race import KIND, Race
 from optwise.core.run import HeldWeights, Run, Runs
-from optwise.core.showing import Card, Shown
+from optwise.core.showing import Card, Document, Shown
 from optwise.core.solver import Solver
 from optwise.report import Figure
 from optwise.report.notebook import NotebookChart, chart_named
@@ -158,7 +158,7 @@ def compare_solvers(
         folder.record_protocol(race.hash, {"folder": race.folder_part, "question": race.question_part, "notes": notes})
     document = race_document(race, runs, field.refusals, environment)
     write_json(path / RESULTS, document)
-    comparison = SolverComparison(path, document, race, Runs(runs))
+    comparison = SolverComparison(path, Document(document), race, Runs(runs))
     comparison.report()
     return comparison
 

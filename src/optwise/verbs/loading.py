@@ -11,6 +11,7 @@ from optwise.core.errors import BadFolder
 from optwise.core.protocol import Protocol
 from optwise.core.race import KIND, Race
 from optwise.core.run import Run, Runs
+from optwise.core.showing import Document
 from optwise.store.folder import Folder
 from optwise.verbs.comparing import Comparison
 from optwise.verbs.comparing_solvers import SolverComparison
@@ -62,6 +63,7 @@ def load(folder: Path | str) -> Comparison | SolverComparison:
 def _comparison(
     path: Path, document: dict[str, Any], recorded: Mapping[str, Any], runs: Sequence[Run]
 ) -> Comparison | SolverComparison:
+    told = Document(document)
     if document.get("kind") == KIND:
-        return SolverComparison(path, document, Race.read(recorded["folder"], recorded["question"]), Runs(runs))
-    return Comparison(path, document, Protocol.read(recorded["folder"], recorded["question"]), Runs(runs))
+        return SolverComparison(path, told, Race.read(recorded["folder"], recorded["question"]), Runs(runs))
+    return Comparison(path, told, Protocol.read(recorded["folder"], recorded["question"]), Runs(runs))
