@@ -80,28 +80,29 @@ def infeasible_share(subject: Subject, search: Sequence[Run]) -> Finding | None:
 
 
 def density(subject: Subject, search: Sequence[Run], confirm: Sequence[Run]) -> Finding | None:
-    """How many trials, over all studies, are about as good as the best: too few for a study to count on one is thin.
+    """How many trials are about as good as the best selected setting when it was confirmed: a study needs to find one.
 
-    As good means in what ranks trials. Times: at most a standard deviation of log time over confirmation seeds later
-    than the best, or one evaluation where that is more. Values, where there is no target or no trial reaches it: within
-    a standard deviation over seeds, or 1 % of the best. It is thin where even the upper end of the interval of their
-    share promises less than one in the trials of a study.
+    Not the best trial is the measure, which is lucky, the more so the more trials there are, but the study whose
+    confirmations have the best median. As good means in what ranks trials. Times: later than that median by a standard
+    deviation of log time over seeds at most, or by one evaluation where that is more. Values, where there is no target
+    or that median misses it: within a standard deviation over seeds, or 1 % where that is more. It is thin where even
+    the upper end of the interval of their share promises less than one in the trials of a study.
     """
-    ranked = subject.ranked(search)
-    if not ranked:
+    ranked, studied = subject.ranked(search), [subject.ranked(study) for study in studies(confirm)]
+    middles = [study[(len(study) - 1) // 2] for study in studied if study]
+    if not ranked or not middles:
         return None
-    best = subject.standing(ranked[0])
-    timed = math.isfinite(best.steps)
-    if timed:
+    best = min(map(subject.standing, middles))
+    if math.isfinite(best.steps):
         spread = subject.seed_sd(confirm, lambda run: math.log(max(subject.standing(run).steps, 1.0)))
         later = [step for step, _ in ranked[0].curve(subject.metric) if step > best.steps]
         last = max(best.steps * math.exp(spread or 0.0), min(later, default=best.steps))
         count = sum(subject.standing(run).steps <= last for run in ranked)
-        near = f"reach the target by step {last:.0f} (the best at {best.steps:.0f})"
+        near = f"reach the target by step {last:.0f}, the best confirmed setting by {best.steps:.0f}"
     else:
         room = max(subject.seed_sd(confirm) or 0.0, GOOD_RELATIVE * abs(best.cost))
         count = sum(subject.cost(run) <= best.cost + room for run in ranked)
-        near = f"come within {room:.3g} of the best search value {best.cost * subject.direction.sign:.4g}"
+        near = f"come within {room:.3g} of {best.cost * subject.direction.sign:.4g}, the best confirmed setting"
     trials = max(map(len, studies(search)))
     share = share_interval(count, len(search))
     value, span = count * trials / len(search), _times(share, trials)
@@ -116,7 +117,7 @@ def density(subject: Subject, search: Sequence[Run], confirm: Sequence[Run]) -> 
         )
     return DENSITY.opens(
         subject,
-        f"A search of {trials} trials cannot count on a setting as good as the best",
+        f"A search of {trials} trials cannot count on finding a setting as good as the best",
         f"{subject.method}, {counted} {near}",
         value=value,
         interval=span,

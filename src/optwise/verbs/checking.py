@@ -9,6 +9,8 @@ from typing import Any, Unpack
 
 import torch
 
+from optwise.analyses.observing import finite_or_none
+from optwise.analyses.prospects import in_words, smallest_to_find
 from optwise.core.budget import SECONDS, STEPS, Budget
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol
 from optwise.core.method import Method, Procedure, Rule
@@ -22,6 +24,7 @@ from optwise.engine.loop import OneThread, run_chunk
 from optwise.engine.program import program_of
 from optwise.verbs.asking import Asked, Question, Settings, ask
 from optwise.verbs.comparing_solvers import field_of, race_cost, race_cost_text, solvers_of
+from optwise.verbs.foreseeing import foreseen
 from optwise.verbs.planning import MOST_ROWS, allowance, probes
 
 PROBE_STEPS = 3
@@ -62,6 +65,7 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
     question = ask(problems, methods, **settings)
     starts = inspect(question)
     protocol = question.protocol
+    ahead = foreseen(question)
     document: dict[str, Any] = {
         "budget": str(protocol.budget),
         "studies": protocol.studies,
@@ -106,6 +110,9 @@ def check(problems: Problem | Sequence[Problem], methods: Asked = None, **settin
             "target": None if target is None else str(target),
             "methods": described,
             "busy": measured.timings.busy,
+            "smallest_ratio": finite_or_none(smallest_to_find(protocol, name)),
+            "finds": in_words(protocol, name),
+            "prospects": [{"check": f.check, "evidence": f.evidence, "advice": f.advice} for f in ahead[name]],
         }
     document |= {"trials": total, "predicted_seconds": seconds}
     return CheckReport(document, _text(document))
@@ -192,6 +199,8 @@ def _text(d: Mapping[str, Any]) -> str:
             f"batch {problem['batch_size']}, start {problem['metric']} = {problem['start']:.4g}, "
             f"target {problem['target'] or 'none'}"
         )
+        lines += [f"  note: {p['evidence']} {p['advice']}".rstrip() for p in problem["prospects"]]
+        lines += [f"  {problem['finds']}"] if problem["finds"] else []
         lines += [
             f"  {method}: {m['dimensions']} open, {m['step_microseconds']:.0f} us a solo step, {m['reason']}"
             for method, m in problem["methods"].items()

@@ -39,6 +39,7 @@ from optwise.verbs.checking import inspect
 from optwise.verbs.comparing_solvers import SolverComparison, compare_solvers, solvers_of
 from optwise.verbs.executing import Work, versions, work
 from optwise.verbs.forecasting import forecasts
+from optwise.verbs.foreseeing import foreseen
 from optwise.verbs.looking import POSSIBLE, claims_possible, decided, earlier_looks, planned
 from optwise.verbs.planning import processor
 from optwise.verbs.progress import Progress, Silent
@@ -222,6 +223,9 @@ def compare(
             told.note(
                 f"{path} is on a network disk ({disk}); a database there may be slow or lock, a local disk is safer"
             )
+        for name, ahead in foreseen(question).items():
+            for finding in ahead:
+                told.note(f"{name}: {finding.evidence} {finding.advice}".rstrip())
         pledged = {PLEDGED: folder.pledge("against", protocol.against), LOOKS: earlier_looks(folder, protocol)}
         for protocol in planned(question.protocol):
             question = replace(question, protocol=protocol)

@@ -25,6 +25,7 @@ from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.executors import Executor, executor_of
 from optwise.methods import METHODS
 from optwise.numerics.rng import derive_seed
+from optwise.problems.targets import REFERENCE_BUDGET
 from optwise.verbs.asking import Asked, Question, Settings, ask
 from optwise.verbs.checking import inspect
 from optwise.verbs.progress import Progress, Silent
@@ -37,9 +38,6 @@ REFERENCES = ("momentum", "adamw")
 
 REFERENCE_STUDIES, REFERENCE_TRIALS, REFERENCE_RERUNS = 8, 16, 5
 """As a comparison searches: a target set by one lucky search is one that most searches miss."""
-
-REFERENCE_BUDGET = "750steps"
-"""Three quarters of the default budget: a comparison has 4/3 of what its target was set with, as in AlgoPerf."""
 
 REACHED_BY = 0.9
 """Share of the reruns that must reach the target. AlgoPerf takes the median, of the best reference: then most runs of
