@@ -71,46 +71,63 @@ def test_more_than_half_infeasible_warns_where_chance_does_not_explain_it():
     assert (finding.grade, finding.value) == (Grade.WARN, pytest.approx(0.75))
 
 
+def confirmed(*values, study=0, **kwargs):
+    return [trial(v, k, study=study, confirm=True, **kwargs) for k, v in enumerate(values)]
+
+
 def test_a_search_is_thin_where_a_study_can_expect_less_than_one_setting_as_good_as_the_best():
     """The oracle is the binomial distribution: would two good trials of 128 be this few if a study expected one?"""
     search = [trial(1.0 if i < 2 else 2.0, i, study=i % 8) for i in range(128)]
-    finding = density(LOSS, search, [])
+    confirm = [*confirmed(1.0, 1.0, 1.0), *confirmed(2.0, 2.0, 2.0, study=1)]
+    finding = density(LOSS, search, confirm)
     assert finding.value == 2 * 16 / 128
     assert binom.cdf(2, 128, 1 / 16) < 0.025
     assert finding.grade is Grade.WARN
     four = [trial(1.0 if i < 4 else 2.0, i, study=i % 8) for i in range(128)]
     assert binom.cdf(4, 128, 1 / 16) > 0.025
-    assert density(LOSS, four, []).grade is Grade.PASS
-    assert density(LOSS, [trial(float(i), i) for i in range(16)], []).grade is Grade.PASS, "sixteen show nothing"
+    assert density(LOSS, four, confirm).grade is Grade.PASS
+    assert density(LOSS, [trial(float(i), i) for i in range(16)], confirm).grade is Grade.PASS, "sixteen show nothing"
+    assert density(LOSS, search, []) is None
+
+
+def test_a_lucky_trial_is_no_measure_and_the_best_confirmed_setting_is():
+    """Every trial is as good as every other; the best of 128 is two and a half standard deviations of luck."""
+    rng = random.Random(0)
+    lucky = [trial(math.exp(rng.gauss(0, 0.1)), i, study=i % 8) for i in range(128)]
+    confirm = [run for s in range(8) for run in confirmed(*(math.exp(rng.gauss(0, 0.1)) for _ in range(4)), study=s)]
+    finding = density(LOSS, lucky, confirm)
+    assert finding.grade is Grade.PASS
+    assert finding.value > 3
 
 
 def test_density_allows_one_standard_deviation_of_seeds_within_studies():
-    search = [trial(v) for v in (1.0, 1.09, 1.1, 2.0)]
+    search = [trial(v) for v in (1.0, 1.19, 1.21, 2.0)]
     # seeds differ by sd 0.1 within each study; the distance of 5 between studies is not theirs
-    confirm = [trial(v, study=s, confirm=True) for s, v in [(0, 1.0), (0, 1.1), (0, 1.2), (1, 6.0), (1, 6.1), (1, 6.2)]]
+    confirm = [*confirmed(1.0, 1.1, 1.2), *confirmed(6.0, 6.1, 6.2, study=1)]
     assert LOSS.seed_sd(confirm) == pytest.approx(0.1)
-    assert density(LOSS, search, confirm).value == 3.0
+    assert density(LOSS, search, confirm).value == 2.0
 
 
-def test_with_a_target_as_good_means_as_early_and_the_lowest_value_is_not_the_best_trial():
+def test_with_a_target_as_good_means_as_early_whatever_the_value():
     def arriving(evaluations, end, i):
         return trial([1.0] * (evaluations - 1) + [0.5] * (20 - evaluations) + [end], i)
 
+    def at(*evaluations):
+        runs = [arriving(k, 0.4, k) for k in evaluations]
+        return [replace(run, name=TrialName("p", "m", 0, k, confirm=True)) for k, run in enumerate(runs)]
+
     search = [arriving(4, 0.4, 0), arriving(5, 0.4, 1), arriving(7, 0.1, 2), trial(0.9, 3)]
-    finding = density(TIMED, search, [])
+    finding = density(TIMED, search, at(4, 4, 4))
     assert finding.value == 2.0, "the first at step 200, one a single evaluation later; the lowest value came at 350"
-    assert "by step 250 (the best at 200)" in finding.evidence
-    confirm = [
-        replace(arriving(k, 0.4, i), name=TrialName("p", "m", 0, i, confirm=True)) for i, k in enumerate((4, 12))
-    ]
-    assert density(TIMED, search, confirm).value == 3.0, "seeds of one setting differ by a factor of three in time"
-    assert "search value 0.9" in density(TIMED, [trial(0.9, 3), trial(1.5, 4)], []).evidence, "nobody arrived"
+    assert "by step 250, the best confirmed setting by 200" in finding.evidence
+    assert density(TIMED, search, at(2, 4, 12)).value == 3.0, "seeds of one setting differ by factors of two"
+    assert "of 0.9, the best confirmed setting" in density(TIMED, [trial(0.9, 3)], confirmed(0.9)).evidence
 
 
 def test_a_metric_to_maximise_has_its_best_at_the_top():
     accuracy = Subject("p", "m", "valid/accuracy", Direction.MAX)
     search = [trial(v, metric="accuracy") for v in (0.5, 0.7, 0.899, 0.9)]
-    assert density(accuracy, search, []).value == 2.0
+    assert density(accuracy, search, confirmed(0.9, metric="accuracy")).value == 2.0
 
 
 def test_a_borrowed_space_warns_and_an_own_one_passes():

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from optwise.analyses.boundary_check import boundary
-from optwise.analyses.search_checks import density
 from optwise.analyses.selecting import select
 from optwise.analyses.subject import Subject
 from optwise.core.method import Recorded
@@ -74,10 +73,6 @@ def test_the_diamond_is_the_best_trial_of_the_caption_of_the_study_and_the_lowes
     (edge,) = boundary(subject, SPACE, runs)
     told = re.search(r"best trial at (\S+) of", edge.evidence)[1]
     assert told == f"{best['setting']:.3g}"
-    if not math.isnan(best["steps"]):
-        assert f"the best at {best['steps']:.0f}" in density(subject, runs, []).evidence
-    else:
-        assert f"best search value {best['value']:.4g}" in density(subject, runs, []).evidence
 
 
 def test_misses_stand_above_the_line_in_the_order_of_their_values_and_hits_at_their_steps():

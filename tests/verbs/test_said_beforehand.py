@@ -1,7 +1,7 @@
 """What cannot come out is said by ``check``, and by ``compare`` before its first trial."""
 
 import pytest
-from small_comparisons import ASKED, Counting, flowers
+from small_comparisons import ASKED, Counting, calibrated, flowers
 
 import optwise as ow
 from optwise.engine.calibration import RungChoice
@@ -26,7 +26,7 @@ class Listening(Counting):
 @pytest.fixture
 def _rung(monkeypatch):
     solo = RungChoice("solo", 1, "as the test says", {"solo": 100.0})
-    monkeypatch.setattr("optwise.verbs.checking.choose_rung", lambda *_, **__: solo)
+    monkeypatch.setattr("optwise.verbs.checking.calibrate", calibrated(solo))
 
 
 @pytest.mark.usefixtures("_rung")

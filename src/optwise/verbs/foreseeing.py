@@ -24,12 +24,13 @@ def foreseen(question: Question) -> dict[str, list[Finding]]:
     found = {}
     for name, problem in question.problems.items():
         reference = target_budget(problem)
+        counted = reference is not None and reference.unit != SECONDS
         by_name = question.protocol.methods.items()
         plan = Plan(
             problem=name,
             steps={m: _steps(question, problem, method) for m, method in by_name},
             own_target=problem.target,
-            reference_steps=None if reference is None else reference.steps(batch=problem.batch_size),
+            reference_steps=reference.steps(batch=problem.batch_size) if reference is not None and counted else None,
         )
         found[name] = prospects(question.protocol, plan)
     return found
