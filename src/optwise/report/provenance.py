@@ -26,13 +26,13 @@ def how_line(protocol: Protocol) -> str:
 
 
 def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
-    """One line on a problem: its size, its batch, its target and where that comes from."""
+    """One line on a problem: its size, its batch, its target and where that comes from, what is said of its data."""
     about = document["protocol"]["problems"].get(problem) or {}
     splits = ", ".join(f"{n:,} {name}" for name, n in (about.get("splits") or {}).items())
     parts = [
         f"{about['parameters']:,} parameters" if about.get("parameters") else "",
         f"examples: {splits}" if splits else "",
-        f"batch {about['batch_size']}" if about.get("batch_size") else "",
+        f"batch {about['batch_size']}{_dropping(about)}" if about.get("batch_size") else "",
         f"{protocol.dtype} on {protocol.device}",
     ]
     target = protocol.targets.get(problem)
@@ -43,7 +43,12 @@ def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
     )
     command = about.get("target_command")
     origin = f", set by {command}" if target is not None and command else ""
-    return f"{'; '.join(part for part in parts if part)}. {goal}{origin}."
+    line = f"{'; '.join(part for part in parts if part)}. {goal}{origin}."
+    return " ".join([line, *(about.get("notes") or [])])
+
+
+def _dropping(about: Mapping[str, Any]) -> str:
+    return ", the short last one of an epoch left out" if (about.get("sampler") or {}).get("drop_last") else ""
 
 
 def meaning(protocol: Protocol) -> str:
