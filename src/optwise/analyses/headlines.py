@@ -12,7 +12,12 @@ MOST_WORDS = 15
 
 
 def headline(told: Told) -> str:
-    """The verdict on one problem in at most fifteen words."""
+    """The verdict on one problem in at most fifteen words; its name is left out where it is too long for them."""
+    said = _said(told)
+    return said if len(said.split()) <= MOST_WORDS else said.replace(f" on {told.problem}", "")
+
+
+def _said(told: Told) -> str:
     problem, order, leader, idle, found = told.problem, told.order, told.leader, told.idle, told.found
     target, metric = told.target, told.metric
     compared = [v for v in found if v.words != NOT_COMPARABLE]
@@ -31,15 +36,23 @@ def headline(told: Told) -> str:
         rest = len(order) - 1
         return short if len(short.split()) <= MOST_WORDS else f"{leader} {does} than {len(beaten)} of {rest} others."
     if all(v.because == NOBODY for v in compared):
-        return f"Not separated: no run reached {target} on {problem}."
+        return f"Not separated: no run {f'reached {target}' if target else f'has a finite {metric}'} on {problem}."
     needed = [v.studies_needed for v in found if v.studies_needed is not None]
     if len(needed) == len(compared):
         return f"Too few studies to separate anything on {problem}; {max(needed)} could."
-    if all(v.words == EQUIVALENT for v in compared):
-        return f"All {len(order)} methods are equivalent within the margin on {problem}."
+    alike = all(v.words == EQUIVALENT for v in compared)
     if len(compared) == 1:
-        return f"{compared[0].a} and {compared[0].b} are not separated on {problem}."
-    return f"No two of {len(order)} methods are separated on {problem}."
+        (v,) = compared
+        return f"{v.a} and {v.b} are {'equivalent' if alike else 'not separated'} on {problem}."
+    shared = set.intersection(*({v.a, v.b} for v in compared))
+    count = len({name for v in compared for name in (v.a, v.b)})
+    if shared:  # one method was compared with the others, which may well differ from each other
+        what = "equivalent to" if alike else "not separated from"
+        return f"{shared.pop()} is {what} {count - 1} others on {problem}."
+    if alike:
+        every = "All " if count == len(order) else ""
+        return f"{every}{count} methods are equivalent within the margin on {problem}."
+    return f"No two of {count} methods are separated on {problem}."
 
 
 def overall_headline(headlines: Sequence[str], leaders: Sequence[str | None]) -> str:

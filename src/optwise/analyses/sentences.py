@@ -122,7 +122,8 @@ def _led(told: Told, leader: str) -> list[str]:
 def _undecided(told: Told) -> list[str]:
     compared = [v for v in told.found if v.words != NOT_COMPARABLE]
     if compared and all(v.because == NOBODY for v in compared):
-        return [f"not separated: no run reached {told.target or told.measure}"]
+        missed = f"reached {told.target}" if told.target else f"has a finite {told.metric}"
+        return [f"not separated: no run {missed}"]
     alike = [v for v in compared if v.words == EQUIVALENT]
     parts = []
     if alike:
@@ -138,7 +139,10 @@ def _undecided(told: Told) -> list[str]:
         parts.append(f"{apart[0].a} and {apart[0].b} are not separated in {told.measure}{known}")
     elif apart:
         known = "" if lowest is None else f" (adjusted p >= {lowest:.2g})"
-        parts.append(f"no two methods are separated in {told.measure}{known}")
+        shared = set.intersection(*({v.a, v.b} for v in compared))
+        one = next(iter(shared), None)  # the one that the others were compared with, if there is one
+        who = f"{one} is not separated from {listed([v.b if v.a == one else v.a for v in apart])}" if one else ""
+        parts.append(f"{who or 'no two methods are separated'} in {told.measure}{known}")
     return parts + _apart(told.found)
 
 
@@ -174,7 +178,9 @@ def _count(number: int, noun: str) -> str:
 def _size(v: Verdict, what: str) -> str:
     if v.ratio is not None:
         return f"{v.ratio:.3g} times the {what}{_interval(v)}"
-    if v.difference is None and v.high is not None and v.claims:
+    if v.claims and v.difference is None:
+        if v.high in (None, 0.0, 1.0):  # the claim's own end: no number of the data
+            return f"by how much in {what} is unknown, since runs of {v.b} missed"
         return f"at most {v.high:.3g} times the {what}, since runs of {v.b} missed"
     if v.difference is not None:
         return f"{what} differs by {v.difference:.3g}{_interval(v)}"

@@ -112,23 +112,29 @@ def compare_studies(
         Lehmann and Romano (2005), Testing Statistical Hypotheses, chapter 15.2.
     """
     check_level(level)
-    first, second = _seeds(a, "a", log=log), _seeds(b, "b", log=log)
-    low_first = first if low_a is None else _seeds(low_a, "low_a", log=log)
-    low_second = second if low_b is None else _seeds(low_b, "low_b", log=log)
-    ceiling = float(np.log(limit)) if log else float(limit)
+    unit = 1.0 if log else _unit(a, b)
+    first, second = _seeds(a, "a", log=log, unit=unit), _seeds(b, "b", log=log, unit=unit)
+    low_first = first if low_a is None else _seeds(low_a, "low_a", log=log, unit=unit)
+    low_second = second if low_b is None else _seeds(low_b, "low_b", log=log, unit=unit)
+    ceiling = float(np.log(limit)) if log else float(limit) / unit
     _refuse_unfit(first, low_first, "low_a")
     _refuse_unfit(second, low_second, "low_b")
     own = _Pair(first, second, ceiling)
     lower, upper = _Pair(low_first, second, ceiling), _Pair(first, low_second, ceiling)
     size = own.balance()
-    low = lower.end(lower.balance() if low_a is not None else size, -1, level=level)
-    high = upper.end(upper.balance() if low_b is not None else size, +1, level=level)
-    back: Callable[[float], float] = (lambda x: float(np.exp(x))) if log else float
+    low, high = own.end(size, -1, level=level), own.end(size, +1, level=level)
+    if low is not None and low_a is not None:  # wider, never narrower: lows may differ less than the values do
+        widened = lower.end(lower.balance(), -1, level=level)
+        low = None if widened is None else min(low, widened)
+    if high is not None and low_b is not None:
+        widened = upper.end(upper.balance(), +1, level=level)
+        high = None if widened is None else max(high, widened)
+    back: Callable[[float], float] = (lambda x: float(np.exp(x))) if log else (lambda x: x * unit)
     scores_a, scores_b = own.scores(0.0)
     gaps = np.subtract.outer(scores_b, scores_a)
     return StudyComparison(
         p=own.p(0.0),
-        lead=own.lead(0.0),
+        lead=own.lead(0.0) * unit,
         ratio=None if size is None else back(size),
         low=None if low is None else back(low),
         high=None if high is None else back(high),
@@ -162,8 +168,10 @@ def study_difference(
         >>> round(found.p * 70), found.lead < 0
         (2, True)
     """
-    pair = _Pair(_seeds(a, "a", log=log), _seeds(b, "b", log=log), float(np.log(limit)) if log else float(limit))
-    return Difference(pair.p(0.0), pair.lead(0.0))
+    unit = 1.0 if log else _unit(a, b)
+    first, second = _seeds(a, "a", log=log, unit=unit), _seeds(b, "b", log=log, unit=unit)
+    pair = _Pair(first, second, float(np.log(limit)) if log else float(limit) / unit)
+    return Difference(pair.p(0.0), pair.lead(0.0) * unit)
 
 
 def reaches_level(p: float, level: float) -> bool:
@@ -192,7 +200,13 @@ def _tied(values: FloatArray) -> FloatArray:
     return np.asarray(np.where(np.isfinite(values), np.round(values / _NEAR) * _NEAR, values), dtype=np.float64)
 
 
-def _seeds(studies: Sequence[ArrayLike], name: str, *, log: bool) -> _Seeds:
+def _unit(*methods: Sequence[ArrayLike]) -> float:
+    """The largest finite size among all values: what differences are measured in, so that no unit matters."""
+    sizes = [abs(float(v)) for studies in methods for study in studies for v in np.ravel(study) if np.isfinite(v)]
+    return max(sizes, default=1.0) or 1.0
+
+
+def _seeds(studies: Sequence[ArrayLike], name: str, *, log: bool, unit: float) -> _Seeds:
     parts = [vector_with_misses(np.atleast_1d(np.asarray(s, dtype=np.float64)), f"study of {name}") for s in studies]
     if not parts:
         raise ValueError(f"{name} holds no study; a comparison needs at least one of each method.")
@@ -202,9 +216,8 @@ def _seeds(studies: Sequence[ArrayLike], name: str, *, log: bool) -> _Seeds:
             f"The lowest value of {name} is {values.min()}, and ratios need positive values. "
             f"Pass log=False to compare differences."
         )
-    return _Seeds(
-        np.log(values) if log else values, np.repeat(np.arange(len(parts)), [part.size for part in parts]), len(parts)
-    )
+    study = np.repeat(np.arange(len(parts)), [part.size for part in parts])
+    return _Seeds(np.log(values) if log else values / unit, study, len(parts))
 
 
 @dataclass(frozen=True)

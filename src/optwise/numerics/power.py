@@ -46,4 +46,4 @@ def smallest_ratio(
         return inf
     freedom = 2 * studies - 2
     reach = float(student.ppf(1 - alpha / 2, freedom) + student.ppf(power, freedom))
-    return exp(reach * spread * sqrt(2 / studies))
+    return exp(max(reach, 0.0) * spread * sqrt(2 / studies))  # a power below the level is had for nothing

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-_POINTS = 401
+_FEWEST_POINTS, _MOST_POINTS, _POINTS_PER_DEVIATION = 401, 8001, 4
 """Of the grid on which the walk's density is carried from look to look, by Simpson's rule."""
 
 
@@ -43,7 +43,8 @@ def overall_p(p: float, looks: Sequence[int]) -> float:
         raise ValueError(f"p is {p}; a p-value lies between 0 and 1.")
     if len(looks) == 1 or p in (0.0, 1.0):
         return float(p)
-    return _crossing(float(norm.isf(p / 2)), tuple(looks))
+    found = _crossing(float(norm.isf(p / 2)), tuple(looks))
+    return min(max(found, p), len(looks) * p, 1.0)  # what holds whatever the looks; integration rounds
 
 
 def nominal_level(alpha: float, looks: Sequence[int]) -> float:
@@ -68,19 +69,27 @@ def nominal_level(alpha: float, looks: Sequence[int]) -> float:
 
 @lru_cache(maxsize=4096)
 def _crossing(c: float, looks: tuple[int, ...]) -> float:
-    weights = np.full(_POINTS, 2.0)
+    points = _points(c, looks)
+    weights = np.full(points, 2.0)
     weights[1::2], weights[[0, -1]] = 4.0, 1.0
-    unit = np.linspace(-1.0, 1.0, _POINTS)
+    unit = np.linspace(-1.0, 1.0, points)
     edge = c * sqrt(looks[0])
     at, inside = edge * unit, norm.pdf(edge * unit, scale=sqrt(looks[0]))
     for before, now in pairwise(looks):
-        held = inside * weights * (2 * edge / (_POINTS - 1) / 3)
+        held = inside * weights * (2 * edge / (points - 1) / 3)
         edge = c * sqrt(now)
         moved = edge * unit
         inside = norm.pdf(moved[:, None] - at[None, :], scale=sqrt(now - before)) @ held
         at = moved
-    stays = float(inside @ weights) * (2 * edge / (_POINTS - 1) / 3)
+    stays = float(inside @ weights) * (2 * edge / (points - 1) / 3)
     return min(max(1.0 - stays, 0.0), 1.0)
+
+
+def _points(c: float, looks: tuple[int, ...]) -> int:
+    """An odd number of points that resolves the shortest way between two looks."""
+    shortest = min(sqrt(b - a) for a, b in pairwise(looks))
+    wanted = int(2 * c * sqrt(looks[-1]) / shortest * _POINTS_PER_DEVIATION)
+    return min(max(wanted, _FEWEST_POINTS), _MOST_POINTS) | 1
 
 
 def _check(looks: Sequence[int]) -> None:
