@@ -21,6 +21,7 @@ from optwise.engine.allowance import planned_steps
 from optwise.engine.loop import run_chunk
 from optwise.engine.procedures import IDLE_STEPS
 from optwise.methods import SGD, Torch, WarmupCosine
+from optwise.methods.solvers import NewtonCG
 
 UNITS = ("examples", "example-gradients", "evaluations")
 SAMPLERS = {
@@ -330,3 +331,16 @@ def test_runs_of_before_counters_were_kept_are_spread_over_their_own_steps(probl
     assert not Spending.spread([0, 4, 12], run.counts).exact
     with pytest.raises(UnknownName, match="rounds"):
         run.spent("rounds", 4)
+
+
+def test_a_solver_among_tuned_methods_is_charged_for_products_with_the_hessian(make_problem, chunk_of):
+    """Each costs about what a gradient does, and is asked of the whole problem."""
+    problem = make_problem(lambda: nn.Linear(6, 3)).with_sampler(Full())
+    (run,) = run_chunk(problem, budgeted(chunk_of([NewtonCG()], "solo"), problem, ExampleGradients(1500))).runs
+    asked = run.counts["gradients"] + run.counts["hvps"]
+    assert run.counts["hvps"] > 0
+    assert run.counts["example-gradients"] == 50 * asked
+    assert run.counts["evaluations"] >= asked
+    assert run.counts["example-gradients"] >= 1500
+    spent = [run.spent("example-gradients", k) for k in run.evaluations_at()]
+    assert all(amount < 1500 for amount in spent[:-1]), "no step is begun after the budget is spent"

@@ -52,7 +52,7 @@ def _spent(problem: str, ended: Mapping[str, Sequence[Run]], unit: str, budget: 
     told = ", ".join(f"{name} {_range(amounts)}" for name, amounts in spent.items())
     evidence = f"Under a budget of {budget.amount:,g} {budget.unit}, {unit} spent: {told}."
     advice = {
-        (False, True): "Delete the folder and run the comparison again: these runs were not ended by what they spent.",
+        (False, True): "Run the same `optwise compare` again: these runs were not ended by what they spent, new ones are.",
         (False, False): f"Give the budget in {unit} if methods are to be compared by them.",
     }
     return Finding(

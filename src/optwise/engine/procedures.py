@@ -45,7 +45,7 @@ class Metered(Oracles):
             EXAMPLE_GRADIENTS: self.counts[EXAMPLE_GRADIENTS]
             # a Hessian-vector product costs about what a gradient does
             + self.problem.examples * (asked.get("gradients", 0.0) + asked.get("hvps", 0.0)),
-            EVALUATIONS: self.counts[EVALUATIONS] + asked.get("evaluations", 0.0),
+            EVALUATIONS: self.counts[EVALUATIONS] + asked.get("evaluations", 0.0) + asked.get("hvps", 0.0),
         }
         return found | {name: count for name, count in asked.items() if name not in found}
 
