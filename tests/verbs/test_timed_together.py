@@ -1,6 +1,7 @@
 """Seconds are compared only where methods were timed together; adding one times all again and runs nothing again."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from optwise.core.spending import StepTime
 from optwise.engine.calibration import Calibration, RungChoice
 from optwise.engine.timing import Sample, TimedStep, Timings
 from optwise.store.folder import Folder
-from optwise.verbs.recalling import latest_protocol
+from optwise.verbs.recalling import latest_protocol, recall
+from optwise.verbs.scoring import score
 
 CHOICE = RungChoice("vmap", 16, "as the test says", {"solo": 1.0})
 SHORT = {"studies": 1, "trials": 2, "seeds": 1}
@@ -140,3 +142,20 @@ def test_a_folder_of_before_sessions_were_noted_is_timed_again(tmp_path, machine
     assert told.trials == 0
     assert len(machine.timed) == 2
     assert StepTime.read({"step_seconds": 1e-3}).session == "", "old notes name no session"
+
+
+@pytest.mark.parametrize("session", ["another", ""])
+def test_seconds_that_were_timed_apart_are_not_compared_and_gradients_are(tmp_path, machine, session):
+    """V4: the same arithmetic, timed once at rest and once beside other work."""
+    compare(tmp_path / "runs", **SHORT, target=ow.AtMost("valid/loss", 1.0))
+    with Folder.existing(tmp_path / "runs") as opened:
+        protocol, notes = latest_protocol(opened)
+        runs = recall(opened, set(notes["keys"]))
+    notes["plans"]["flowers/adam"]["timing"] = session
+    by_axis = {}
+    for axis in ("seconds", "example-gradients"):
+        document = score(replace(protocol, axis=axis), notes, runs)
+        (by_axis[axis],) = document["problems"]["flowers"]["verdicts"]
+    assert by_axis["seconds"]["words"] == "not comparable"
+    assert "timed apart" in by_axis["seconds"]["because"]
+    assert by_axis["example-gradients"]["words"] != "not comparable"

@@ -51,10 +51,11 @@ def _spent(problem: str, ended: Mapping[str, Sequence[Run]], unit: str, budget: 
     asked = unit == budget.unit
     told = ", ".join(f"{name} {_range(amounts)}" for name, amounts in spent.items())
     evidence = f"Under a budget of {budget.amount:,g} {budget.unit}, {unit} spent: {told}."
-    advice = {
-        (False, True): "Run the same `optwise compare` again: these runs were not ended by what they spent, new ones are.",
-        (False, False): f"Give the budget in {unit} if methods are to be compared by them.",
-    }
+    advice = (
+        "Run the same `optwise compare` again: it ends runs by what they spent."
+        if asked
+        else f"Give the budget in {unit} if methods are to be compared by them."
+    )
     return Finding(
         check=SPENDING.name,
         grade=Grade.PASS if same else Grade.FAIL if asked else Grade.WARN,
@@ -64,7 +65,7 @@ def _spent(problem: str, ended: Mapping[str, Sequence[Run]], unit: str, budget: 
         interval=Interval(low, high),
         source=SPENDING.source,
         risk=SPENDING.risk,
-        advice=advice.get((same, asked), ""),
+        advice="" if same else advice,
         link="ledger",
     )
 
