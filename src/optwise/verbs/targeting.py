@@ -9,7 +9,6 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from optwise.analyses.selecting import select
 from optwise.core.budget import STEPS
 from optwise.core.errors import BadProtocol, RunFailed
 from optwise.core.method import Rule
@@ -83,9 +82,9 @@ def set_target(
 ) -> TargetReport:
     """Set a target by reference runs: studies of each reference, what each selects rerun on fresh seeds.
 
-    What a rerun reaches is the best value that it holds for two evaluations. A reference reaches what 90 % of its
-    reruns reach, over all its studies; of the two best references the weaker one decides, rounded to three digits
-    towards the easier side.
+    What a run reaches is the best value that it holds for two evaluations; by that a study selects, and a reference
+    reaches what 90 % of its reruns reach, over all its studies. Of the two best references the weaker one decides,
+    rounded to three digits towards the easier side.
 
     Args:
         problem: One problem.
@@ -178,16 +177,20 @@ def _run(
 
 
 def _selected(runs: Sequence[Run], metric: str, direction: Direction) -> list[Run]:
-    """The run that each study of one reference selects; a study without a feasible trial has none."""
-    studies: dict[int, dict[int, Run]] = {}
+    """Of each study of one reference the run that holds the best value; a study without a feasible trial has none.
+
+    The best single value would prefer trials that jump, whose reruns hold much less.
+    """
+    best: dict[int, tuple[float, int, Run]] = {}
     for run in runs:
         assert run.name is not None
-        studies.setdefault(run.name.study, {})[run.name.index] = run
-    chosen = {
-        study: select(list(own.values()), metric=metric, direction=direction, target=None)
-        for study, own in studies.items()
-    }
-    return [studies[study][index] for study, index in sorted(chosen.items()) if index is not None]
+        held = held_value(run, metric, direction) * direction.sign
+        if run.infeasible or not run.status.ok or not math.isfinite(held):
+            continue
+        candidate = (held, run.name.index, run)
+        if run.name.study not in best or candidate[:2] < best[run.name.study][:2]:
+            best[run.name.study] = candidate
+    return [best[study][2] for study in sorted(best)]
 
 
 def _searches(question: Question, problem: Problem, label: str) -> list[Chunk]:
