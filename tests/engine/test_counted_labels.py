@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from optwise.core.errors import BadProblem
-from optwise.core.sampler import Full, Shuffled
+from optwise.core.sampler import Full, Poisson, Shuffled
 from optwise.engine.calibration import admission_error, unbatchable
 from optwise.engine.loop import run_chunk
 from optwise.methods import SGD, Constant, Torch
@@ -180,6 +180,12 @@ def test_a_batch_without_a_label_that_counts_takes_no_step_and_is_no_nan(inputs,
         run = run_chunk(problem, chunk_of([SGD(lr=0.3)], rung, steps=STEPS, every=STEPS)).runs[0]
         assert run.status.ok
         assert math.isfinite(run.curve("train/loss")[-1][1])
+
+
+def test_a_sampler_that_divides_by_what_it_expects_is_refused(inputs):
+    problem = from_module(classifier, nn.CrossEntropyLoss(), (inputs, classes(0.3)), batch_size=BATCH)
+    with pytest.raises(BadProblem, match="use Shuffled or WithReplacement"):
+        problem.with_sampler(Poisson(0.3))
 
 
 def test_a_mean_over_examples_is_left_as_it_was(inputs):

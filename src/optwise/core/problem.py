@@ -22,7 +22,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.core.plain import digest
 from optwise.core.quadratic import Quadratic
-from optwise.core.sampler import Full, Sampler, batch_size
+from optwise.core.sampler import Full, Poisson, Sampler, batch_size
 from optwise.core.showing import Card, Shown
 from optwise.core.smooth import Smooth, WholeObjective
 
@@ -91,6 +91,11 @@ class Problem(Shown):
     def __post_init__(self) -> None:
         if self.data is not None:
             self._refuse_batches(self.sampler.least(self.examples), self.objective.smallest_batch)
+            if isinstance(self.sampler, Poisson) and self.objective.masses(self.data.train.y):
+                raise BadProblem(
+                    f"{self.name}: Poisson divides by the expected number of examples, and here the loss is a mean "
+                    "over the labels that count; use Shuffled or WithReplacement."
+                )
 
     def _refuse_batches(self, least: int, smallest: int) -> None:
         if least >= smallest:

@@ -16,9 +16,10 @@ from optwise.core.metric import Direction, Metric, Target
 from optwise.core.problem import FINGERPRINT_EXAMPLES, Problem
 from optwise.core.sampler import Shuffled
 from optwise.numerics.rng import Streams
+from optwise.problems.best_constants import default_accuracy, trivial_predictor
 from optwise.problems.builders import builder, leaves_of, refuse_other_start, seeded
 from optwise.problems.kept_labels import kept_labels
-from optwise.problems.losses import Loss, default_accuracy, per_example, refuse_other_classes, trivial_predictor
+from optwise.problems.losses import Loss, per_example, refuse_other_classes
 from optwise.problems.objectives import ModuleObjective
 from optwise.problems.passes import PerExample, evaluated, trained
 from optwise.problems.plain_state import without_trace

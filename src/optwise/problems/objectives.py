@@ -35,6 +35,7 @@ class ModuleObjective(Objective):
         beside: Loss and metrics as the caller gave them, where they may keep a state.
 
     Example:
+        >>> import torch
         >>> from optwise.problems.losses import half_squared_error
         >>> net = lambda seed: nn.Linear(2, 1, bias=False)
         >>> objective = ModuleObjective(net, lambda o, y: half_squared_error(o, y)[:, 0])
@@ -138,6 +139,7 @@ class FunctionObjective(Objective):
         value: :math:`f`, from leaves to a tensor without dimensions.
 
     Example:
+        >>> import torch
         >>> objective = FunctionObjective(lambda w: w["w"].square().sum())
         >>> w = {"w": torch.tensor([1.0, 2.0])}
         >>> objective.measure(w, {}, None, None)
