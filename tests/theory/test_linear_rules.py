@@ -135,7 +135,7 @@ REASONS = [
     (LooksAtShapes(lr=0.1), "looks at shapes"),
     (Torch(torch.optim.SGD, lr=0.1), "no rule that can be probed"),
     (SGD(), "still open"),
-    (SGD(lr=float("inf")), "sgd has lr = inf"),
+    (Late(lr=0.1, when=float("inf")), "late has when = inf"),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from optwise.core.composite import Composite
@@ -12,7 +13,7 @@ from optwise.core.penalty import Penalty
 from optwise.core.solver import Iterate
 from optwise.methods.solvers.bidiagonal import probe
 from optwise.methods.solvers.counted_operator import CountedOperator
-from optwise.methods.solvers.newton_systems import in_float64
+from optwise.methods.solvers.newton_systems import in_float64, quadratic
 
 FAR = 1e8
 """Where a penalty is asked whether it is finite."""
@@ -58,11 +59,17 @@ def total_gap(problem: Composite, value: float, *, slack: float, rest: float) ->
     return max(problem.gap_measure(slack, value), problem.gradient_measure(rest))
 
 
-def curvature_ratio(problem: Composite, w: Tensor, d: Tensor) -> float:
-    """Curvature of f over that of |A w|^2 / 2 along ``d`` [p]; 1 where either is nothing."""
+def curvature_ratio(problem: Composite, w: Tensor, gradient: Tensor) -> float:
+    """Curvature of f over that of |A w|^2 / 2 at ``w`` along its gradient; 1 where either is nothing.
+
+    Far from zero losses saturate, without curvature to speak of: the mean on the way to zero counts where it is more.
+    """
     A = CountedOperator(problem)
-    own, other = float(problem.hvp(w, d).norm()), float(A.adjoint(A.forward(d)).norm())
-    return own / other if 0.0 < own < math.inf and 0.0 < other < math.inf else 1.0
+    pairs = [(problem.hvp(w, gradient), gradient)]
+    if not quadratic(problem) and bool(w.any()):
+        pairs.append((gradient - problem.f_and_gradient(torch.zeros_like(w))[1], w))
+    ratios = [float(turned.norm() / A.adjoint(A.forward(d)).norm()) for turned, d in pairs]
+    return max((ratio for ratio in ratios if 0.0 < ratio < math.inf), default=1.0)
 
 
 def better(best: Iterate, found: Iterate) -> Iterate:

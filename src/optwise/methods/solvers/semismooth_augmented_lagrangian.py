@@ -31,7 +31,9 @@ FEW = 3
 FALL = 0.1
 """Share to which a subproblem should bring what the multiplier adds to the gap; otherwise sigma grows."""
 PATIENCE = 4
-"""Subproblems in a row without a gap smaller by a tenth after which rounding has the last word."""
+"""Subproblems in a row without a smaller gap after which rounding has the last word."""
+LONGEST = 1e4
+"""Times the length of the point that the first trial of a search may move it: what has no curvature leads anywhere."""
 
 
 class _State(NamedTuple):
@@ -109,19 +111,23 @@ class SemismoothAugmentedLagrangian(Solver):
         lagrangian.sigma = self.sigma * curvature_ratio(problem, w, point.gradient)
         state, least, last, idle = lagrangian.at(point, lagrangian.A.forward(w)), math.inf, math.inf, 0
         while idle < PATIENCE:
-            steps, moved, outer, inner = 0, True, 0.0, math.inf
-            while moved and inner > max(BALANCE * outer, eps * abs(state.point.value)):
+            steps, moved, outer, inner, smallest = 0, True, 0.0, math.inf, math.inf
+            while moved and inner > max(BALANCE * outer, eps * abs(state.value)):
+                before = state.value
                 slope, state, share = lagrangian.newton_step(state)
                 value, outer, inner = lagrangian.gaps(state, slope)
                 if not math.isfinite(value):
                     return
-                steps, moved = steps + 1, share > 0.0
+                # else rounding moves it to and fro
+                better = state.value < before - 4 * eps * abs(before) or inner < 0.5 * smallest
+                steps, moved, smallest = steps + 1, share > 0.0 and better, min(smallest, inner)
                 measure = problem.gap_measure(outer + inner, value)
                 yield Iterate(state.point.w, value, lagrangian.sigma, measure, state.u)
             lagrangian.u = state.u
             if steps <= FEW or outer > FALL * last:
                 lagrangian.sigma *= self.growth
-            least, idle = (outer + inner, 0) if outer + inner < 0.9 * least else (least, idle + 1)
+            fell = outer + inner < least - 4 * eps * abs(value)  # by more than rounding, while sigma grows
+            least, idle = (outer + inner, 0) if fell else (least, idle + 1)
             last, state = outer, lagrangian.at(state.point, state.z)
 
 
@@ -144,11 +150,11 @@ class _Lagrangian:
         """A semismooth Newton step with a search along it: the slope at its start, where it ends, its length."""
         d = self.sigma * (1.0 - self._penalty.prox_derivative(state.v, 1.0 / self.sigma))
         move = -self._systems.factorise(state.point.w, d)(state.residual, FORCING)
-        turn, ray, slope = (
-            self.A.forward(move),
-            ray_from(self._problem, state.point, move),
-            float(state.residual @ move),
-        )
+        length, slope = float(move.norm()), float(state.residual @ move)
+        if not (length < math.inf and slope < 0.0):  # the system is singular but for rounding
+            move, length = -state.residual, float(state.residual.norm())
+            slope = -length * length
+        turn, ray = self.A.forward(move), ray_from(self._problem, state.point, move)
 
         def along(t: float) -> tuple[float, float]:
             (value, incline), (bent, _, following) = ray(t), self._envelope(torch.add(state.z, turn, alpha=t))
@@ -156,7 +162,9 @@ class _Lagrangian:
 
         if not (math.isfinite(state.value) and math.isfinite(slope)):
             return math.nan, state, 0.0
-        search = strong_wolfe(along, value=state.value, slope=slope, step=1.0, curvature=FLATNESS, noise=self._noise)
+        reach = LONGEST * max(1.0, float(state.point.w.norm()))
+        step = min(1.0, reach / length) if length > 0.0 else 1.0
+        search = strong_wolfe(along, value=state.value, slope=slope, step=step, curvature=FLATNESS, noise=self._noise)
         if search.step == 0.0:
             return slope, state, 0.0
         return slope, self.at(ray.point(search.step), torch.add(state.z, turn, alpha=search.step)), search.step

@@ -30,6 +30,8 @@ HALVINGS = 40
 """Of a step that does not make the objective fall, at most."""
 DAMPING, RAISED, LOWERED = 1e-8, 100.0, 10.0
 """Curvature that all coordinates are given where no step helps, relative to the mean, and the factors it changes by."""
+SHORT = 1e-3
+"""Share of a step below which the next one is damped more."""
 LONGEST = 1e4
 """Times the length of the point that a damped step may have: saturated losses have no curvature to speak of."""
 REFUSALS = 8
@@ -107,7 +109,10 @@ class SemismoothNewton(Solver):
                     return
                 continue
             point, refused = new, 0
-            damping = damping / LOWERED if damping > least_damping else 0.0
+            if step == 1.0:
+                damping = damping / LOWERED if damping > least_damping else 0.0
+            elif step < SHORT:
+                damping = max(LOWERED * damping, least_damping)
             H = H if constant else None
             before, value = value, point.value + problem.g(point.w)
             violations = part.violation(point.w, point.gradient)

@@ -245,7 +245,9 @@ class WorkingSet:
         if self._damping is None:
             self._damping = 0.0 if bool((curvature > 0).all()) else DAMPING
         if self._damping:
-            curvature = curvature.clamp(min=self._damping * min(model.loss.smoothness, float(curvature.max()) or 1.0))
+            largest = model.loss.smoothness  # of all there is: with it the model lies above the losses
+            largest = largest if math.isfinite(largest) else float(curvature.max()) or 1.0
+            curvature = curvature.clamp(min=self._damping * largest)
         rows = self._columns.columns * (model.scale * curvature).sqrt()
         k, n = rows.shape
         if k > WIDE * n:
@@ -259,12 +261,15 @@ class WorkingSet:
         """Solve one small problem and go there; whether the weights changed."""
         penalty = self._all_penalty.restricted(self._index.index_select(0, self._moving))
         x, gradient = (part.index_select(0, self._moving) for part in (self._w, self._gradient))
-        system = self._system()
-        made = system.factorizations
-        following = SmallProblem(system, penalty).minimise(x, gradient, tol=INEXACT * largest, most=most)
-        self._problem.count("factorizations", system.factorizations - made)
-        if not self._model.loss.quadratic:
-            following = self._searched(penalty, x, following, gradient)
+        while True:
+            system, damping = self._system(), self._damping
+            made = system.factorizations
+            following = SmallProblem(system, penalty).minimise(x, gradient, tol=INEXACT * largest, most=most)
+            self._problem.count("factorizations", system.factorizations - made)
+            if not self._model.loss.quadratic:
+                following = self._searched(penalty, x, following, gradient)
+            if self.step > 0.0 or self._damping == damping:
+                break
         if torch.equal(following, x):
             return False
         self._w = self._w.index_copy(0, self._moving, following)
