@@ -22,7 +22,7 @@ SPACES = {
     "adam": {"lr": (1e-4, 1), "1-betas[0]": (4e-3, 1)},
     "adamw": {"lr": (1e-4, 1), "1-betas[0]": (4e-3, 1)},
     "nadamw": {"lr": (1e-4, 1), "1-betas[0]": (4e-3, 1)},
-    "schedule-free-sgd": {"lr": (1e-2, 50), "1-momentum": (5e-3, 1)},
+    "schedule-free-sgd": {"lr": (1e-2, 100), "1-momentum": (5e-3, 1)},
     "ema": {"lr": (1e-3, 10), "1-decay": (1e-3, 1)},
     "polyak": {"lr": (1e-3, 10)},
     "preconditioned": {"lr": (1e-3, 10), "1-power": (0, 1)},
@@ -55,6 +55,12 @@ def test_a_memory_is_searched_down_to_none_so_that_no_general_method_excludes_it
         if isinstance(distribution, OneMinus):
             assert distribution.at(1.0) == 0.0, path
             assert all(0 <= distribution.at(u) < 1 for u in (1e-3, 0.5, 1 - 1e-12, 1 - 2**-53)), path
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_learning_rates_of_all_methods_span_four_decades(name):
+    """A method that is searched more narrowly is found sooner or not at all, by its range and not by its steps."""
+    assert METHODS[name]().space.fields["lr"].log_volume == pytest.approx(4 * math.log(10))
 
 
 @pytest.mark.parametrize("case", LATTICE, ids=lambda case: f"{case.special} in {case.general}")

@@ -69,7 +69,7 @@ class ScheduleFreeSGD(Rule):
         "weight_lr_power": 2.0,
     }
     default_space: ClassVar[Mapping[str, Any]] = {
-        "lr": LogUniform(1e-2, 50.0),
+        "lr": LogUniform(1e-2, 100.0),
         "momentum": MOMENTUM,
     }
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {
