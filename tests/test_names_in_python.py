@@ -144,6 +144,8 @@ REFUSED = [
     ("a rule as a solver", lambda: ow.solve("lasso", "adamw"), BadMethod, "adamw is no solver"),
     ("no file", lambda: ow.explain("nowhere.py:problem"), NotLoadable, "There is no file nowhere.py"),
     ("no study file", lambda: ow.compare("nowhere.toml"), NotLoadable, "There is no file nowhere.toml"),
+    ("a target of a study", lambda: ow.set_target("mine.toml"), BadProtocol, "belongs to one problem"),
+    ("a target of two", lambda: ow.set_target(["nqm", "lasso"]), BadProblem, "is no Problem"),
     ("a number", lambda: ow.explain(3), BadProblem, "3 is no Problem"),
     ("a number to predict on", lambda: ow.predict(3, "sgd:lr=0.1"), BadProblem, "3 is no Problem"),
     ("a number to predict with", lambda: ow.predict("nqm", 3), BadMethod, "3 is no method"),

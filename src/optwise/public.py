@@ -12,6 +12,7 @@ from optwise.catalog.resolving import (
     ProblemAsked,
     resolve,
     resolve_method,
+    resolve_one,
     resolve_problem,
     resolve_solver,
 )
@@ -106,7 +107,7 @@ def set_target(
     **settings: Unpack[Settings],
 ) -> TargetReport:
     """Set a target by reference runs: studies of each reference, what each selects rerun on fresh seeds."""
-    asked = resolve([problem], methods, settings)
+    asked = resolve_one(problem, methods, settings)
     with _telling(progress, asked.problems, asked.settings.get("metric")) as told:
         return targeting.set_target(asked.problems[0], asked.methods, reruns=reruns, progress=told, **asked.settings)
 

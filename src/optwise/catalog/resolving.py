@@ -76,6 +76,18 @@ def resolve(problems: Any, methods: Any, settings: Mapping[str, Any]) -> Resolve
     return Resolved([resolve_problem(each) for each in asked], resolve_methods(methods), said)
 
 
+def resolve_one(problem: Any, methods: Any, settings: Mapping[str, Any]) -> Resolved:
+    """As :func:`resolve`, for a verb that is about one problem.
+
+    Raises:
+        CallerError: A study file, which may name several, and as :func:`resolve`.
+    """
+    word = _word(problem)
+    if isinstance(word, str) and word.endswith(STUDY):
+        raise BadProtocol(f"A target belongs to one problem, and {word} is a study file; name the problem.")
+    return resolve([word], methods, settings)
+
+
 def resolve_problem(asked: Any) -> Problem:
     """The problem, built where it is named.
 

@@ -9,7 +9,6 @@ import typer
 from optwise.cli import options
 from optwise.cli.options import flag
 from optwise.cli.printing import show, show_json, stdout_for
-from optwise.core.errors import BadProtocol
 
 METHODS, STUDIES, TRIALS, RERUNS, BUDGET = "momentum,adamw", 8, 16, 5, "750steps"
 
@@ -42,8 +41,6 @@ def target(
 
     Example: optwise target digits-mlp --methods momentum,adamw
     """
-    if problem.endswith(".toml"):
-        raise BadProtocol(f"A target belongs to one problem, and {problem} is a study file; name the problem.")
     said: dict[str, Any] = {"studies": studies, "trials": trials, "reruns": reruns, "budget": budget, "metric": metric}
     said |= {
         "batch_size": batch_size,
@@ -54,11 +51,12 @@ def target(
         "schedule": schedule,
     }
     with stdout_for(json_only=json):
+        from optwise.catalog import resolve_one
         from optwise.cli.progress import progress_on
-        from optwise.cli.questions import read_question
         from optwise.verbs.targeting import set_target
 
-        question = read_question([problem], methods, said)
+        given = {name: value for name, value in said.items() if value is not None}
+        question = resolve_one(problem, methods or None, given)
         with progress_on(question.problems, metric) as progress:
             report = set_target(question.problems[0], question.methods, progress=progress, **question.settings)
     if json:
