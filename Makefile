@@ -14,10 +14,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 .DEFAULT_GOAL := help
 # two pip processes in one environment would trip over each other
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint docs bench clean
+.PHONY: help demo test test-processors test-slow lint docs bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.core  ## compare five tuned methods on digits-mlp and write one page
 	@start=$$(date +%s); \
@@ -29,7 +29,11 @@ demo: $(VENV)/.core  ## compare five tuned methods on digits-mlp and write one p
 test: $(VENV)/.dev  ## run the tests, the doctests, the examples and the README
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
-test-slow: $(VENV)/.dev  ## run the tests that take long
+# other kernels add the same numbers in other orders; what no processor here can follow is said and not run
+test-processors: $(VENV)/.dev  ## run the tests three times, with the kernels of older and newer processors
+	OMP_NUM_THREADS=1 $(BIN)/python tests/on_other_processors.py --numprocesses=auto --dist=loadfile
+
+test-slow: $(VENV)/.dev test-processors  ## run the tests that take long, and all others with three sets of kernels
 	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev  ## ruff (rules and format) and mypy
