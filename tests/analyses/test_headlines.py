@@ -204,8 +204,8 @@ def test_the_line_says_how_certain_it_is_and_what_is_open():
     shown = told({"sgd": SLOW, "adam": FAST})
     text = line(leader="adam", found=shown.found, effort=EFFORT, checks=checks, hangs="At 0.3 nothing is separated.")
     assert text == (
-        "Adjusted p = 0.0022. Tuned with 16 trials in each of 6 studies, on this split. failed: spent. "
-        "open: boundary. At 0.3 nothing is separated."
+        "Adjusted p = 0.0022. Tuned with 16 trials in each of 6 studies, on this split. Failed checks: spent. "
+        "Open checks: boundary. At 0.3 nothing is separated."
     )
 
 

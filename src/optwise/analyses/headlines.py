@@ -95,9 +95,9 @@ def line(
     failed = {f.check for f in checks if f.grade is Grade.FAIL}
     warned = {f.check for f in checks if f.grade is Grade.WARN} - failed
     if failed:
-        parts.append(f"failed: {', '.join(sorted(failed))}")
+        parts.append(f"Failed checks: {', '.join(sorted(failed))}")
     if warned:
-        parts.append(f"open: {', '.join(sorted(warned))}")
+        parts.append(f"Open checks: {', '.join(sorted(warned))}")
     return ". ".join(part for part in [*parts, hangs.rstrip(".")] if part) + "."
 
 
