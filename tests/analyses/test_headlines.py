@@ -185,6 +185,7 @@ def test_several_problems_are_told_by_who_leads_on_how_many():
 
 
 @given(st.lists(st.sampled_from([None, *LONG]), min_size=2, max_size=40))
+@settings(deadline=None)
 def test_the_verdict_over_all_problems_has_at_most_fifteen_words(leaders):
     said = overall_headline(["A headline."] * len(leaders), leaders)
     assert 0 < len(said.split()) <= MOST_WORDS

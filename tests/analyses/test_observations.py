@@ -6,7 +6,7 @@ from statistics import geometric_mean
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
@@ -54,6 +54,7 @@ def test_a_hit_lies_within_the_limit_and_everything_else_is_a_miss():
 
 
 @given(STUDIES, st.sampled_from([INF, 20.0, 8.0, 0.5]))
+@settings(deadline=None)
 def test_every_seed_hits_or_misses(studies, limit):
     o = Observations(studies, limit=limit)
     assert o.misses + sum(o.hit(v) for s in studies for v in s) == o.seeds == sum(map(len, studies))
@@ -66,6 +67,7 @@ def test_only_what_found_a_feasible_trial_can_be_compared():
 
 
 @given(STUDIES, st.integers(1, 5))
+@settings(deadline=None)
 def test_the_first_few_studies_are_what_was_known_then(studies, count):
     o = Observations(studies, tuple(tuple(v / 2 for v in s) for s in studies), limit=9.0, grid=(4.0, 8.0))
     first = o.first(count)
@@ -93,6 +95,7 @@ def test_the_resolution_is_the_mean_width_of_the_hits_in_logs():
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=8), st.lists(SEEDS, min_size=1, max_size=8))
+@settings(deadline=None)
 def test_mean_ranks_of_two_methods_are_the_statistic_of_mann_and_whitney(a, b):
     found = mean_ranks({"a": Observations(tuple((v,) for v in a)), "b": Observations(tuple((v,) for v in b))})
     u = mannwhitneyu(np.minimum(a, 1e9), np.minimum(b, 1e9), method="asymptotic").statistic
@@ -135,6 +138,7 @@ def test_methods_that_tie_stay_as_they_came():
     st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3)),
     st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3)),
 )
+@settings(deadline=None)
 def test_every_method_stands_once_and_no_rule_is_broken_between_neighbours(studies, won, lost):
     observations = {name: Observations(s) for name, s in studies.items()}
     stands = in_order(observations, won, lost)
@@ -178,6 +182,7 @@ def test_the_leader_has_the_most_claims_then_the_fewest_losses():
     st.dictionaries(st.sampled_from("abcde"), STUDIES, min_size=2),
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from([FASTER, BETTER, NOT_SEPARATED]))),
 )
+@settings(deadline=None)
 def test_nobody_leads_just_where_nothing_is_claimed(studies, claims):
     named = {name: Observations(s) for name, s in studies.items()}
     names = list(named)

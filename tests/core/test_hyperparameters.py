@@ -53,7 +53,7 @@ def torch_adamw(**values):
 
 
 @pytest.mark.parametrize("build", [adamw, torch_adamw], ids=["own", "torch"])
-@pytest.mark.parametrize(("value", "sentence"), NO_NUMBERS, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("value", "sentence"), NO_NUMBERS, ids=lambda v: str(v).partition(" at 0x")[0][:30])
 def test_a_learning_rate_that_is_no_number_is_refused_where_it_is_given(build, value, sentence):
     with pytest.raises(BadMethod) as refusal:
         build(lr=value)

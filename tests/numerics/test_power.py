@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nct
 from scipy.stats import t as student
@@ -46,6 +46,7 @@ def test_the_permutation_test_finds_the_ratio_four_times_in_five():
 
 
 @given(st.integers(6, 60), st.integers(1, 10), st.floats(0.01, 2), st.floats(0.1, 0.95))
+@settings(deadline=None)
 def test_more_studies_find_less_and_more_pairs_more_spread_and_more_power_ask_for_more(studies, pairs, spread, power):
     ratio = smallest_ratio(studies, pairs=pairs, spread=spread, power=power)
     assert ratio > smallest_ratio(studies + 1, pairs=pairs, spread=spread, power=power)
@@ -56,6 +57,7 @@ def test_more_studies_find_less_and_more_pairs_more_spread_and_more_power_ask_fo
 
 
 @given(st.integers(6, 20), st.floats(0.01, 0.99), st.floats(0.5, 0.95))
+@settings(deadline=None)
 def test_whatever_is_found_is_a_ratio_of_at_least_one(studies, power, level):
     """A power below the level itself is had for nothing, and still no ratio says that the slower one is faster."""
     assert smallest_ratio(studies, power=power, level=level) >= 1.0

@@ -1,6 +1,7 @@
 """What a p-value is worth after several looks: against Pocock's tables, scipy's normal integrals and simulation."""
 
 from itertools import pairwise
+from math import comb
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
-from optwise.numerics.multiplicity import holm
 from optwise.numerics.sequential import nominal_level, overall_p
 from optwise.numerics.splits import share_as_extreme
 
@@ -66,6 +66,7 @@ def test_another_look_never_makes_a_p_value_smaller(p, looks, more):
 
 
 @given(P, st.integers(1, 1000))
+@settings(deadline=None)
 def test_one_look_leaves_the_p_value_as_it_is(p, n):
     assert overall_p(p, (n,)) == p
     assert nominal_level(0.04, (n,)) == 0.04
@@ -108,15 +109,16 @@ def test_what_is_no_probability_is_refused(p):
 @pytest.mark.parametrize("looks", [(8, 16, 24, 32), (5, 7, 9, 11)])
 @pytest.mark.parametrize("methods", [2, 3])
 def test_several_looks_at_methods_that_do_not_differ_claim_falsely_in_one_of_twenty(looks, methods):
-    """The design of `--until separated`: the smallest p-value of all looks, what it is worth, and Holm over pairs."""
+    """The design of `--until separated`: the smallest p-value of all looks and pairs at the first step of Holm."""
     rng, draws, claims = np.random.default_rng(methods), 1000, 0
+    share = nominal_level(0.05 / comb(methods, 2), looks)
     for _ in range(draws):
         studies = rng.gumbel(size=(methods, looks[-1]))  # skew, as log times are
         pairs = [(i, j) for i in range(methods) for j in range(i)]
         smallest = [
             min(share_as_extreme(np.concatenate([studies[i, :n], studies[j, :n]]), n) for n in looks) for i, j in pairs
         ]
-        claims += holm([overall_p(p, looks) for p in smallest]).min() <= 0.05
+        claims += min(smallest) <= share
     assert claims / draws <= 0.05 + 3 * (0.05 * 0.95 / draws) ** 0.5
 
 

@@ -42,6 +42,7 @@ def test_holm_agrees_with_a_table_worked_by_hand():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0.001, 0.5))
+@settings(deadline=None)
 def test_holm_rejects_what_its_step_down_rule_rejects(p, alpha):
     rejected = np.zeros(len(p), dtype=bool)
     for step, index in enumerate(np.argsort(p, kind="stable")):
@@ -71,6 +72,7 @@ def test_the_fewest_studies_are_those_whose_smallest_p_value_survives_holm():
 
 
 @given(st.floats(1e-9, 1.0))
+@settings(deadline=None)
 def test_one_study_fewer_than_needed_never_reaches_the_share(share):
     n = fewest_for(share)
     assert reaches_level(2 / comb(2 * n, n), 1 - share)
@@ -305,6 +307,7 @@ def test_times_without_ratios_are_refused(times, extra, said):
 
 
 @given(st.lists(st.integers(0, 9) | st.just(INF), min_size=1, max_size=9), st.sampled_from([0.1, 0.25, 0.5, 0.75, 1]))
+@settings(deadline=None)
 def test_a_quantile_is_a_value_that_this_share_reached_or_none(values, q):
     arrived = [v for v in values if v < INF and sum(w <= v for w in values) >= q * len(values) - 1e-9]
     assert quantile_or_none(values, q) == (min(arrived) if arrived else None)
@@ -316,6 +319,7 @@ def test_a_share_that_is_a_whole_number_of_values_is_not_rounded_up():
 
 
 @given(st.integers(0, 9), st.integers(0, 9))
+@settings(deadline=None)
 def test_the_median_is_none_just_when_over_half_miss(hits, misses):
     if hits + misses:
         assert (quantile_or_none([1.0] * hits + [INF] * misses, 0.5) is None) == (misses > hits)

@@ -88,7 +88,7 @@ def compare_studies(
     the test is exact at the true one. An end that no data bound is None.
 
     A time that is only known to lie between ``low`` and its value widens the interval: the lower end takes the lows of
-    a, the upper end those of b. The p-value and the size take the values themselves.
+    a, the upper end those of b. The size takes the middle of each, the p-value the values themselves.
 
     Args:
         a: For each study of the first method the values of its seeds [S]; lower is better, ``inf`` is a miss; positive
@@ -121,8 +121,10 @@ def compare_studies(
     _refuse_unfit(second, low_second, "low_b")
     own = _Pair(first, second, ceiling)
     lower, upper = _Pair(low_first, second, ceiling), _Pair(first, low_second, ceiling)
-    size = own.balance()
-    low, high = own.end(size, -1, level=level), own.end(size, +1, level=level)
+    known = own.balance()
+    low, high = own.end(known, -1, level=level), own.end(known, +1, level=level)
+    middles = _Pair(_middle(first, low_first), _middle(second, low_second), ceiling)
+    size = known if low_a is None and low_b is None else middles.balance()
     if low is not None and low_a is not None:  # wider, never narrower: lows may differ less than the values do
         widened = lower.end(lower.balance(), -1, level=level)
         low = None if widened is None else min(low, widened)
@@ -182,6 +184,11 @@ def reaches_level(p: float, level: float) -> bool:
         (False, True)
     """
     return p <= 1.0 - level + 1e-12
+
+
+def _middle(values: _Seeds, lows: _Seeds) -> _Seeds:
+    """The middle of each interval, the geometric one of logs."""
+    return _Seeds((values.values + lows.values) / 2, values.study, values.studies)
 
 
 def _near(scores: FloatArray) -> float:
