@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,11 +139,36 @@ def test_steps_that_shrink_on_a_constant_gradient_are_too_small_where_others_got
     assert of_curves(dead, elsewhere=Elsewhere(0.0, "another")).check == "course", "it fell at once and stood still"
 
 
+def test_a_run_that_is_thrown_up_and_comes_back_to_its_start_is_unstable_and_one_that_then_wins_is_not():
+    """The first happens to networks whose units die, the second to those thrown into a better valley."""
+    others = Elsewhere(0.0, "another")
+    thrown = [1.0, 4.0, 2.0, *np.linspace(1.2, 0.95, EVALUATIONS - 3)]
+    better = [1.0, 4.0, 2.0, *np.linspace(0.5, 0.01, EVALUATIONS - 3)]
+    assert of_curves(thrown, elsewhere=others).check == LARGE
+    assert of_curves(better, elsewhere=others).check != LARGE
+    walk = 1.0 + 0.001 * np.sin(AT)
+    assert of_curves(walk, elsewhere=others).check != LARGE, "noise of tiny steps throws nothing"
+
+
 def test_a_learning_rate_that_is_searched_or_unknown_is_never_called_too_small():
     still = {"objective": [1.0] * EVALUATIONS}
     searched = told([run(still, point={"lr": 1e-6})], space=Space({"lr": LogUniform(1e-8, 1e-4)}))
     unknown = told([run(still, lr=None)])
     assert [searched.check, unknown.check] == ["course", "course"]
+
+
+@pytest.mark.parametrize(
+    ("method", "rate"),
+    [
+        (ow.SGD(lr=0.5), 0.5),
+        (ow.EMA(ow.Adam(lr=1e-3)), 1e-3),
+        (ow.Torch(torch.optim.SGD, lr=0.25, momentum=0.9), 0.25),
+        (ow.SGD(lr=LogUniform(1e-3, 1.0)), None),
+    ],
+)
+def test_a_learning_rate_is_found_however_deep_it_lies(method, rate):
+    one = replace(run({"objective": [1.0] * EVALUATIONS}), method=Recorded(name="m", description=method.describe()))
+    assert Training(QUADRATIC, [one], Space({}), margin=0.02).rate == rate
 
 
 def test_rounding_around_a_loss_that_stands_still_is_no_instability():

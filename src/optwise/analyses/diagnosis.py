@@ -187,7 +187,7 @@ def diagnosis(training: Training) -> Finding | None:
 
 
 def too_large(training: Training) -> Finding | None:
-    """Unstable runs: not finite, ending above their start, with most of their gain lost again, or rising to the end."""
+    """Unstable runs: not finite, above their start in the end, thrown far above it, half of their gain lost, rising."""
     subject = training.subject
     share = subject.share(training.runs, lambda run: _unstable(training, run))
     rises = _rises(training)
@@ -353,13 +353,17 @@ def _unstable(training: Training, run: Run) -> bool:
     to_gain = 0.0 if others is None else one.start - others.loss
     usual = abs(one.start) if one.values.min() > 0 else one.spread
     slack = max(ROUNDING * abs(one.start), ABOVE * to_gain, training.margin * usual)
-    gained = one.start - one.best
-    return one.level > one.start + slack or (gained > slack and one.level - one.best > LOST * gained)
+    gained, kept = one.start - one.best, one.start - one.level
+    if kept < -slack or (gained > slack and gained - kept > LOST * gained):
+        return True
+    # it was thrown far from its start, and the little it has won since is less than that
+    thrown = float(one.values.max()) - one.start
+    return kept <= LITTLE * to_gain and thrown > max(slack, kept)
 
 
 def _rises(training: Training) -> bool:
     """Whether the training loss climbs by more than the margin at a learning rate that stays, and no decay pulls it."""
-    if not training.losses or not training.holds or any(_all(run, "weight_decay") for run in training.runs):
+    if not training.losses or not training.holds or any(any(_all(run, "weight_decay")) for run in training.runs):
         return False
     _, ends = relative_fall(training.losses)
     return ends.high is not None and ends.high < -training.margin
@@ -392,9 +396,9 @@ def _rate(run: Run) -> float | None:
 
 
 def _all(run: Run, name: str) -> list[float]:
-    """Every number but 0 of that name: chosen for the run, or closed in its method."""
+    """Every number of that name: chosen for the run, or closed in its method."""
     chosen = [run.point[path] for path in run.point if path.rpartition(".")[2] == name]
-    return [float(x) for x in chosen or _numbers(run.method.describe(), name) if x]
+    return [float(x) for x in chosen or _numbers(run.method.describe(), name)]
 
 
 def _numbers(value: Any, name: str) -> list[float]:
