@@ -52,7 +52,7 @@ def clustered_share_interval(counts: Sequence[int], sizes: Sequence[int], *, lev
     Example:
         >>> together = clustered_share_interval([4, 4, 4, 4, 0, 0, 0, 0], [4] * 8)
         >>> round(together.low, 2), round(together.high, 2)
-        (0.12, 0.88)
+        (0.1, 0.9)
 
     References:
         Korn and Graubard (1998), Confidence intervals for proportions with small expected number of positive counts.

@@ -108,7 +108,7 @@ def _too_few(protocol: Protocol, plan: Plan) -> Finding | None:
     certain = set(_certain(protocol, plan.problem))
     pairs = _tested(protocol, plan.problem)
     asked = Asked(level=protocol.level, margin=protocol.margin, timed=True, looks=protocol.looks)
-    share = asked.share(len(pairs))
+    share = asked.share(len(pairs), protocol.looks)
     pairs = [pair for pair in pairs if not set(pair) & certain]  # against one number it takes more: said apart
     needed = fewest_for(share)
     if not pairs or protocol.studies >= needed:
@@ -148,7 +148,7 @@ def _no_chance(protocol: Protocol, plan: Plan) -> Finding | None:
             advice="Give one study of one seed." if protocol.studies * protocol.seeds > 1 else "",
         )
     asked = Asked(level=protocol.level, margin=protocol.margin, timed=True, looks=protocol.looks)
-    needed = math.ceil(2 / asked.share(len(_tested(protocol, plan.problem))) - 1e-9) - 1
+    needed = math.ceil(2 / asked.share(len(_tested(protocol, plan.problem)), protocol.looks) - 1e-9) - 1
     if protocol.studies >= needed:
         return None
     return CERTAIN.opens(

@@ -50,10 +50,10 @@ class Asked:
     evaluations: int | None = None
     apart: Mapping[Pair, str] | None = None
 
-    def share(self, pairs: int) -> float:
-        """What a p-value of one look must reach where ``pairs`` share the level."""
+    def share(self, pairs: int, looks: Sequence[int]) -> float:
+        """What a p-value of one of ``looks`` must reach where ``pairs`` share the level."""
         alpha = (1 - self.level) / max(1, pairs)
-        return nominal_level(alpha, self.looks) if self.looks else alpha
+        return nominal_level(alpha, looks) if looks else alpha
 
 
 @dataclass(frozen=True)
@@ -187,11 +187,13 @@ class _Look:
 
 def _look(observations: Mapping[str, Observations], pair: Pair, asked: Asked, pairs: int) -> _Look:
     x, y = observations[pair[0]], observations[pair[1]]
-    share, last = asked.share(pairs), max(len(x.studies), len(y.studies))
+    last = max(len(x.studies), len(y.studies))
     stops = [n for n in asked.looks if n < last] + [last]
+    looks = sorted({*asked.looks, *stops}) if asked.looks else []  # one that was not planned counts as well
+    share = asked.share(pairs, looks)
     seen = {n: _difference(x.first(n), y.first(n), asked) for n in stops}
     at = min(seen, key=lambda n: seen[n].p)
-    worth = overall_p(seen[at].p, sorted({*asked.looks, *stops})) if asked.looks else seen[at].p
+    worth = overall_p(seen[at].p, looks) if looks else seen[at].p
     test = compare_studies(
         x.studies,
         y.studies,
