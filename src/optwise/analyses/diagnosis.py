@@ -358,7 +358,7 @@ def _unstable(training: Training, run: Run) -> bool:
         return True
     # it was thrown far from its start, and the little it has won since is less than that
     thrown = float(one.values.max()) - one.start
-    return kept <= LITTLE * to_gain and thrown > max(slack, kept)
+    return to_gain > 0 and kept <= LITTLE * to_gain and thrown > max(slack, kept)
 
 
 def _rises(training: Training) -> bool:
