@@ -12,8 +12,9 @@ from torch import nn
 import optwise as ow
 from optwise.analyses.checks import method_checks
 from optwise.analyses.courses import course, relative_fall
-from optwise.analyses.diagnosis import Elsewhere, Training, diagnosis
+from optwise.analyses.diagnosis import diagnosis
 from optwise.analyses.subject import Subject
+from optwise.analyses.training import Elsewhere, Training
 from optwise.core.finding import Grade
 from optwise.core.method import Recorded
 from optwise.core.metric import AtLeast, AtMost, Direction

@@ -13,10 +13,7 @@ from optwise.analyses.diagnosis import (
     STILL_IMPROVING,
     TOO_LARGE,
     TOO_SMALL,
-    Elsewhere,
-    Training,
     diagnosis,
-    reached,
 )
 from optwise.analyses.fairness_checks import (
     EQUAL_BUDGET,
@@ -43,6 +40,7 @@ from optwise.analyses.search_checks import (
 from optwise.analyses.spending_check import SPENDING
 from optwise.analyses.subject import Subject
 from optwise.analyses.target_checks import HAIR, MISSES, misses, target_hair
+from optwise.analyses.training import Elsewhere, Training, reached
 from optwise.core.check import Check
 from optwise.core.finding import Finding, Grade
 from optwise.core.metric import Direction, Target

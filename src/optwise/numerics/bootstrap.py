@@ -106,7 +106,7 @@ def winner_stability(
     resamples: int = 10_000,
     average: Average = np.median,
 ) -> dict[str, float]:
-    """The chance that a second set of studies would name each method the winner; lower values are better.
+    """The share of resampled sets of studies in which each method comes first; lower values are better.
 
     Whole studies are resampled, each method on its own; the lowest average over studies wins, and methods that tie
     share the win.
