@@ -75,7 +75,7 @@ def assert_one_verdict(found):
 @pytest.mark.parametrize(("kind", "name"), TABLE)
 def test_no_verdict_hangs_on_how_a_processor_rounds(kind, name):
     """From afar saturated losses have no curvature, and no bound tells how far: only the objective falls."""
-    assert_one_verdict(ends(kind, name, 30.0, seed=5, roundings=range(3)))
+    assert_one_verdict(ends(kind, name, 300.0, seed=7, roundings=range(3)))
 
 
 @pytest.mark.slow
