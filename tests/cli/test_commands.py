@@ -46,7 +46,7 @@ def called(monkeypatch):
     }
     for name, answer in verbs.items():
         monkeypatch.setattr(f"optwise.verbs.{name}", stand_in(name.partition(".")[2], answer))
-    monkeypatch.setattr("optwise.report.terminal", lambda document: f"[b]{document['verdict']}[/b]")
+    monkeypatch.setattr("optwise.report.terminal", lambda document, page: f"[b]{document['verdict']}[/b]\n{page}")
     return calls
 
 
@@ -112,7 +112,7 @@ def test_flags_win_over_the_study_file(called, tmp_path):
 
 def test_compare_ends_with_the_verdict_its_time_and_the_path_of_the_page(called, capsys):
     assert main(["compare", "nqm:d=2"]) == 0
-    verdict, took, page = capsys.readouterr().out.splitlines()
+    verdict, page, took = capsys.readouterr().out.splitlines()
     assert verdict == "[b]a is faster[/b]"  # what a user named is never markup
     assert took.startswith("Took ")
     assert page == str(Path("runs/x/report.html"))

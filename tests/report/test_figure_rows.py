@@ -15,8 +15,8 @@ from optwise.core.status import Status
 from optwise.report.figures.axes import axis_name, axis_rows, edges, is_log
 from optwise.report.figures.budget_curves import budget_rows, drawn_points
 from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows, value_domain
-from optwise.report.figures.forest import forest_rows, ratio_domain
 from optwise.report.figures.profile import profile_rows
+from optwise.report.figures.ratios import ratio_rows, size_domain, turned
 from optwise.report.figures.sensitivity import fastest, sensitivity_rows
 from optwise.report.readings import feasible_value, per_step, quantiles, spans_decades
 
@@ -75,13 +75,31 @@ def test_packing_keeps_every_number_of_a_line_and_adds_what_a_step_costs():
     assert lines["seconds"].tolist() == [1e-4, 1e-4]
 
 
-def test_an_explosion_does_not_set_the_scale_and_a_far_target_neither():
-    rows = pd.DataFrame({"step": [0, 10, 20], "value": [2.0, 1e12, 0.5]})
-    assert value_domain(rows, 0.4, Direction.MIN) == (0.4, 2.0)
-    assert value_domain(rows, 1e-9, Direction.MIN) == (0.5, 2.0)
-    assert value_domain(rows.assign(value=NAN), None, Direction.MIN) is None
-    worse = pd.DataFrame({"step": [0, 10], "value": [1.0, 3.0]})
-    assert value_domain(worse, None, Direction.MIN) == (1.0, 3.0)
+def bands(median, low=None, high=None, *, steps=(0, 10, 20), method="m"):
+    low, high = low or median, high or median
+    return pd.DataFrame({"method": method, "step": steps, "median": median, "low": low, "high": high})
+
+
+def test_the_range_is_that_of_the_curves_after_their_first_steps():
+    falling = bands([2.3, 0.6, 0.5, 0.4], steps=(0, 10, 20, 100))
+    low, high = value_domain(falling, None, Direction.MIN)
+    assert low < 0.4
+    assert 0.5 < high < 0.6  # the value at a tenth of the run is still part of the fall
+    rising = bands([0.1, 0.9, 0.95, 0.98], steps=(0, 10, 20, 100))
+    low, high = value_domain(rising, None, Direction.MAX)
+    assert 0.9 < low < 0.95
+    assert 0.98 < high < 1.0
+
+
+def test_an_explosion_does_not_set_the_range_and_a_far_target_neither():
+    exploding = bands([2.0, 1e12, 0.5])
+    near = value_domain(exploding, 0.4, Direction.MIN)
+    assert near[0] < 0.4 < near[1] < 2.2
+    assert value_domain(exploding, 1e-9, Direction.MIN)[0] > 1e-9
+    assert value_domain(exploding.assign(median=NAN, low=NAN, high=NAN), None, Direction.MIN) is None
+    low, high = value_domain(bands([1.0, 3.0, 4.0]), None, Direction.MIN)  # nothing got better: all there is
+    assert low <= 3.0
+    assert high >= 4.0
 
 
 def test_the_best_of_k_pooled_trials_counts_infeasible_ones_as_the_worst():
@@ -155,23 +173,51 @@ def test_the_outer_tenths_are_shaded_on_the_scale_that_was_drawn(distribution, e
     assert is_log(distribution) is log
 
 
-def test_a_forest_leaves_open_ends_open():
+def pair(a, b, words="not separated", *, ratio=None, low=None, high=None, **more):
+    return {"a": a, "b": b, "words": words, "ratio": ratio, "ratio_low": low, "ratio_high": high, **more}
+
+
+def test_every_row_of_the_ratios_reads_the_same_way_and_the_leaders_come_first():
     verdicts = [
-        {"a": "adam", "b": "sgd", "words": "faster", "ratio": 0.5, "ratio_low": 0.4, "ratio_high": None},
-        {"a": "x" * 40, "b": "sgd", "words": "not separated", "ratio": None, "ratio_low": None, "ratio_high": None},
+        pair("sgd", "adam", ratio=1.25, low=1.0, high=None),
+        pair("slow", "sgd", ratio=2.0, low=1.6, high=2.5),
+        pair("adam", "slow", "faster", ratio=0.5, low=0.4, high=0.8),
     ]
-    rows = forest_rows(verdicts)
-    assert rows["pair"].tolist() == ["adam / sgd", f"{'x' * 10}… / sgd"]
-    assert rows["ratio"].tolist()[0] == 0.5
-    assert math.isnan(rows["high"].tolist()[0])
-    low, high = ratio_domain(rows, 0.02)
+    rows = ratio_rows(verdicts, order=["adam", "sgd", "slow"], leader="adam", direction=Direction.MIN)
+    assert rows["pair"].tolist() == ["adam / slow", "adam / sgd", "sgd / slow"]
+    assert rows["size"].tolist() == [0.5, 0.8, 0.5]
+    assert rows["high"].tolist() == [0.8, 1.0, pytest.approx(1 / 1.6)]
+    assert math.isnan(rows["low"].tolist()[1])  # an end that misses leave open stays open, on the other side
+    assert rows["leads"].tolist() == [True, True, False]
+    low, high = size_domain(rows, 0.02)
     assert low < 0.4
     assert high > 1.02
 
 
-def test_two_pairs_never_share_a_row_of_the_forest():
-    long = [{"a": "x" * 40 + end, "b": "sgd", "words": "better", "ratio": 0.5} for end in "ab"]
-    assert forest_rows(long)["pair"].nunique() == 2
+def test_no_size_is_printed_or_drawn_where_both_ends_are_open():
+    verdicts = [pair("adagrad", "adam", ratio=1.64), pair("adam", "sgd")]
+    rows = ratio_rows(verdicts, order=["adam", "sgd", "adagrad"], leader=None, direction=Direction.MIN)
+    assert rows["size"].isna().all()
+    assert rows["text"].tolist() == ["size not known", "size not known"]
+    known = ratio_rows(
+        [pair("a", "b", ratio=0.5, low=0.4, bound="at most")], order=["b", "a"], leader=None, direction=Direction.MIN
+    )
+    assert known["text"].tolist() == ["at least 2 [\N{EN DASH}, 2.50]"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"), [(Direction.MIN, (-0.1, -0.2, 0.05)), (Direction.MAX, (0.1, -0.05, 0.2))]
+)
+def test_differences_too_are_negative_where_the_first_method_is_ahead(direction, expected):
+    v = pair("a", "b", difference=-0.1, difference_low=-0.2, difference_high=0.05)
+    assert turned(v, "a", direction) == expected
+    assert turned(v, "b", direction) == pytest.approx((-expected[0], -expected[2], -expected[1]))
+
+
+def test_two_pairs_never_share_a_row_of_the_ratios():
+    long = [pair("x" * 40 + end, "sgd", "better", ratio=0.5, low=0.4, high=0.6) for end in "ab"]
+    rows = ratio_rows(long, order=["x" * 40 + "a", "x" * 40 + "b", "sgd"], leader=None, direction=Direction.MIN)
+    assert rows["pair"].nunique() == 2
 
 
 def test_the_sweep_names_the_fastest_from_the_easiest_target_on():
@@ -206,6 +252,7 @@ def test_the_best_value_is_read_after_the_start():
 
 def test_a_log_scale_needs_positive_values_that_span_enough():
     assert spans_decades([0.1, 1.0])
+    assert not spans_decades([0.11, 1.0])
     assert not spans_decades([0.0, 1.0])
     assert not spans_decades([-1.0, 1.0])
     assert not spans_decades([0.9, 1.0])

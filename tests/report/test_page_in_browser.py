@@ -1,17 +1,17 @@
 """The page in a real browser: charts are drawn, nothing is fetched, nothing overflows."""
 
-import shutil
+import csv
 
 import pytest
 from made_runs import LOG_LR, METHODS, made
-from playwright.sync_api import sync_playwright
 
 from optwise.report import page
 from optwise.report.figure_pages import figure_page
 from optwise.verbs.lessons.gallery import LESSONS
 
 pytestmark = pytest.mark.slow
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+OPEN_ALL = "document.querySelectorAll('details').forEach((fold) => { fold.open = true; })"
+ALL_DRAWN = "[...document.querySelectorAll('.chart:not([hidden])')].every((host) => host.querySelector('svg.marks'))"
 CASES = {
     "demo": {},
     "no target": {"target": None, "studies": 2, "trials": 4},
@@ -26,43 +26,10 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    program = next((found for found in map(shutil.which, PROGRAMS) if found), None)
-    if program is None:
-        pytest.skip(f"no browser here: none of {', '.join(PROGRAMS)} is on the path")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Open a page at a width; afterwards nothing may have been said, thrown or asked for."""
-    heard, tabs = [], []
-
-    def open_page(text, width):
-        path = tmp_path / "report.html"
-        path.write_text(text, encoding="utf-8")
-        tab = browser.new_page(viewport={"width": width, "height": 900})
-        tabs.append(tab)
-        tab.on("console", lambda message: heard.append(f"console {message.type}: {message.text}"))
-        tab.on("pageerror", lambda error: heard.append(f"error: {error}"))
-        tab.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
-        tab.on("request", lambda request: request.url == path.as_uri() or heard.append(f"request: {request.url}"))
-        tab.goto(path.as_uri())
-        tab.wait_for_selector("html[data-charts=drawn]", state="attached", timeout=60_000)
-        return tab
-
-    yield open_page
-    for tab in tabs:
-        tab.close()
-    assert heard == []
-
-
 def sizes(tab):
-    """Width and height of what each visible chart drew; None where it drew nothing."""
+    """Width and height of what each visible chart drew, everything opened; None where it drew nothing."""
+    tab.evaluate(OPEN_ALL)
+    tab.wait_for_function(ALL_DRAWN)
     return tab.evaluate(
         """() => [...document.querySelectorAll(".chart:not([hidden])")].map((host) => {
             const drawn = host.querySelector("svg.marks, canvas.marks");
@@ -108,17 +75,56 @@ def test_the_reader_changes_axis_and_metric_and_sees_names_of_trials(opened, com
     protocol, runs, document = comparison
     tab = opened(page(document, protocol, runs), 1400)
     figure = tab.locator("#p0-curves")
-    axis = figure.locator(".chart:not([hidden]) .vega-bindings select")
+    axis = figure.get_by_label("horizontal axis")
     assert axis.locator("option").all_text_contents() == ["example-gradients", "steps", "seconds"]
     axis.select_option("steps")
     assert figure.locator(".chart:not([hidden]) svg .role-axis-label text", has_text="1k").count() > 0
-    figure.locator(".choose select").select_option(label="valid/accuracy")
+    figure.get_by_label("metric").select_option(label="valid/accuracy")
     tab.wait_for_selector("#p0-curves .chart:not([hidden]) svg.marks")
     assert [chart.is_visible() for chart in figure.locator(".chart").all()] == [False, False, True]
     figure.locator(".chart:not([hidden]) svg .runs_marks path").nth(60).hover(force=True)
     tip = tab.locator("#vg-tooltip-element.visible")
     tip.wait_for()
     assert "digits-mlp/" in tip.text_content()
+
+
+def test_a_legend_sets_methods_apart_by_keyboard(opened, comparison):
+    protocol, runs, document = comparison
+    tab = opened(page(document, protocol, runs))
+    name = tab.locator("#p0-curves button", has_text="adamw")
+    lines = "[...document.querySelectorAll('#p0-curves .chart:not([hidden]) .mark-line path')]"
+    faded = f"{lines}.filter((line) => +line.getAttribute('opacity') < 0.2).length"
+    assert tab.evaluate(faded) == 0
+    name.focus()
+    tab.keyboard.press("Enter")
+    assert name.get_attribute("aria-pressed") == "true"
+    tab.wait_for_function(f"{faded} === 8")  # four others, tuned and at library defaults
+    tab.keyboard.press("Space")
+    tab.wait_for_function(f"{faded} === 0")
+
+
+def test_the_rows_of_a_figure_come_as_csv(opened, comparison):
+    protocol, runs, document = comparison
+    tab = opened(page(document, protocol, runs))
+    with tab.expect_download() as download:
+        tab.locator("#p0-curves button.data").click()
+    assert download.value.suggested_filename == "p0-curves.csv"
+    rows = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+    median = [row for row in rows if row["rows"] == "median and quartiles, valid/loss" and row["method"] == "adamw"]
+    assert [int(row["step"]) for row in median] == list(range(0, 1001, 50))
+    assert float(median[-1]["low"]) <= float(median[-1]["median"]) <= float(median[-1]["high"])
+    assert float(median[1]["example-gradients"]) == 64
+    trials = {row["trial"] for row in rows if row["rows"] == "runs, valid/loss"}
+    assert len(trials) == len(protocol.methods) * protocol.studies * protocol.seeds
+
+
+def test_a_link_into_a_fold_opens_it(opened, comparison):
+    protocol, runs, document = comparison
+    tab = opened(page(document, protocol, runs))
+    ledger = tab.locator("#p0-ledger table")
+    assert not ledger.is_visible()
+    tab.evaluate("location.hash = 'p0-ledger'")
+    ledger.wait_for(state="visible")
 
 
 def test_a_narrower_window_draws_the_charts_again(opened, small):

@@ -245,5 +245,5 @@ def test_the_page_shows_predictions_after_the_curves_and_the_check_leads_there()
     text = page(document, protocol, runs)
     places = [text.index(f'<figure id="p0-{kind}">') for kind in ("curves", "predictions", "predictions-ratios")]
     assert places == sorted(places)
-    assert '<a href="#p0-predictions">see</a>' in text
+    assert '<a href="#p0-predictions">See the predictions</a>' in text
     assert '<a href="#p0-predictions">predictions</a>' in text

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import Any
 
 from optwise.analyses.intervals import LEVEL, share_interval
 from optwise.analyses.subject import PLAYBOOK_RULE, Subject, anchor, studies
 from optwise.core.check import Check
-from optwise.core.finding import Finding, Risk
+from optwise.core.finding import Finding, Risk, Wider
 from optwise.core.run import Run
 from optwise.core.space import Distribution, IntUniform, LogUniform, OneMinus, Space, Uniform, When
 
@@ -100,7 +100,7 @@ def _judge(subject: Subject, space: Space, path: str, search: Sequence[Run], *, 
     old, new = (axis.high, axis.wider[1]) if up else (axis.low, axis.wider[0])
     if new == old:
         return passes(f", and {old:g} is where this range ends by nature")
-    return BOUNDARY.opens(
+    found = BOUNDARY.opens(
         subject,
         "Good settings crowd an edge of what was searched",
         f"{subject.method}, {axis.name}: {count} on the {edge} edge, {at}",
@@ -109,6 +109,7 @@ def _judge(subject: Subject, space: Space, path: str, search: Sequence[Run], *, 
         advice=f"{'Raise' if up else 'Lower'} the {edge} end of {axis.name} from {old:g} to {new:g}.",
         link=link,
     )
+    return replace(found, wider=Wider(path, *((axis.low, new) if up else (new, axis.high))))
 
 
 def chance(k: int, n: int) -> float:

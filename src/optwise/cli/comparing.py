@@ -113,8 +113,8 @@ def compare(
         show_json(comparison.document)
         say(f"{took}\n{page}")
     else:
-        show_verdict(comparison.document)
-        show(f"{took}\n{page}")
+        show_verdict(comparison.document, page)
+        show(took)
 
 
 def _check(question: Resolved, *, json_only: bool) -> None:

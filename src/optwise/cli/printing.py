@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 
@@ -36,15 +37,15 @@ def show_json(document: Mapping[str, Any]) -> None:
     show(json.dumps(document, indent=2, allow_nan=False))
 
 
-def show_verdict(document: Mapping[str, Any]) -> None:
-    """A results document as the terminal prints it."""
+def show_verdict(document: Mapping[str, Any], page: Path) -> None:
+    """A results document as the terminal prints it, beside it where the whole of it lies."""
     from rich.console import Console
 
     from optwise.report import terminal
 
     console = Console(markup=False, highlight=False)
     with console.capture() as captured:
-        console.print(terminal(dict(document)))
+        console.print(terminal(dict(document), page))
     show(captured.get().rstrip("\n"))
 
 

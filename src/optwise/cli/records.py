@@ -58,8 +58,7 @@ def score(
     if json:
         show_json(document)
     else:
-        show_verdict(document)
-        show(str(folder / document["file"]))
+        show_verdict(document, folder / document["file"])
 
 
 def rerun(

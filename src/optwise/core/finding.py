@@ -39,6 +39,20 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Wider:
+    """Another range for a field, on the scale that it is searched on.
+
+    Args:
+        field: Path of the field.
+        low, high: Ends that the range should have; of one minus the field where that is what is searched.
+    """
+
+    field: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Finding(Shown):
     """One checked statement.
 
@@ -56,6 +70,7 @@ class Finding(Shown):
         head: What was found, without method or number, where the evidence is ``head: detail``.
         detail: The method and its numbers, a clause. Findings of one check and one head merge into one.
         parts: The findings that were merged into this one.
+        wider: The range that the advice asks for, where it asks for one.
     """
 
     check: str
@@ -71,6 +86,7 @@ class Finding(Shown):
     head: str = ""
     detail: str = ""
     parts: tuple[Finding, ...] = ()
+    wider: Wider | None = None
 
     def __post_init__(self) -> None:
         if self.advice and self.interval is None:

@@ -68,6 +68,10 @@ class Method(Shown, ABC):
     """What the problem must offer."""
     accepts: ClassVar[frozenset[Oracle]] = frozenset()
     """Parts of a problem it respects where they are there, without needing them: prox, projection, operator."""
+    torch_class: ClassVar[str] = ""
+    """The class of torch.optim that takes the same steps at the same hyperparameters; empty where there is none."""
+    torch_arguments: ClassVar[Mapping[str, Any]] = {}
+    """What that class must be told besides."""
     gradients_per_step: ClassVar[float] = 1.0
     """Gradients of the batch one step pays for."""
 

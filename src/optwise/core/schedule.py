@@ -33,6 +33,13 @@ class Schedule(Terse, ABC):
         horizon = self.horizon or steps
         return self.factor(np.minimum(np.arange(steps, dtype=np.float64), horizon - 1), horizon)
 
+    def expression(self, horizon: int) -> str | None:
+        """The factor as Python, of ``k``, for a run of ``horizon`` steps; ``None`` where it is not written out.
+
+        ``k`` is at most ``horizon - 1`` and ``math`` is imported.
+        """
+        return None
+
     @property
     def needs_horizon(self) -> bool:
         """Whether the end of the run changes its beginning; only other schedules may be scored on shorter budgets."""

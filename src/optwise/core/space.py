@@ -294,6 +294,37 @@ _NOT_VALUES = ("class", "file_digest")
 """What a description holds besides the fields of a noun."""
 
 
+def closed_description(description: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    """A described method with the open fields at the paths of ``point`` set, as ``close`` would set them.
+
+    Example:
+        >>> lr = {"class": "LogUniform", "low": 1e-3, "high": 1.0}
+        >>> closed_description({"class": "SGD", "lr": lr}, {"lr": 0.1})
+        {'class': 'SGD', 'lr': 0.1}
+    """
+    closed: dict[str, Any] = _closed(description, "", point)
+    return closed
+
+
+def _closed(value: Any, path: str, point: Mapping[str, Any]) -> Any:
+    if path in point:
+        return point[path]
+    if distribution_of(value) is not None:
+        return value
+    if isinstance(value, list):
+        return [_closed(item, f"{path}[{i}]", point) for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {name: _closed(item, _inner_path(path, name, item), point) for name, item in value.items()}
+    return value
+
+
+def _inner_path(path: str, name: str, item: Any) -> str:
+    """Keys of a mapping stand for themselves, as fields of a wrapped rule do; other nouns carry their class."""
+    wrapped = name == INNER and distribution_of(item) is None
+    inlined = isinstance(item, Mapping) and (wrapped or "class" not in item)
+    return path if inlined else f"{path}.{name}" if path else name
+
+
 def _described(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     distribution = distribution_of(value)
     if distribution is not None:
@@ -304,13 +335,9 @@ def _described(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Mapping) and value.get("class") == "float":
         yield path, float(value["value"])
     elif isinstance(value, Mapping):
-        dot = f"{path}." if path else ""
         for name, item in value.items():
             if item is None or name in _NOT_VALUES:
                 continue
-            # keys of a mapping stand for themselves, as fields of a wrapped rule do; other nouns carry their class
-            wrapped = name == INNER and distribution_of(item) is None
-            inlined = isinstance(item, Mapping) and (wrapped or "class" not in item)
-            yield from _described(item, path if inlined else f"{dot}{name}")
+            yield from _described(item, _inner_path(path, name, item))
     else:
         yield path, value

@@ -49,6 +49,7 @@ class Adagrad(Rule):
     initial_accumulator_value: Hyper = UNSET
     eps: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "Adagrad"
     defaults: ClassVar[Mapping[str, Any]] = {
         "lr": 1e-2,
         "lr_decay": 0.0,
@@ -102,6 +103,7 @@ class RMSProp(Rule):
     weight_decay: Hyper = UNSET
     momentum: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "RMSprop"
     defaults: ClassVar[Mapping[str, Any]] = {
         "lr": 1e-2,
         "alpha": 0.99,
@@ -160,6 +162,7 @@ class Adam(Rule):
     eps: Hyper = UNSET
     weight_decay: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "Adam"
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
     default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (MEMORY, 0.999)}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
@@ -204,6 +207,7 @@ class AdamW(Rule):
     eps: Hyper = UNSET
     weight_decay: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "AdamW"
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2}
     default_space: ClassVar[Mapping[str, Any]] = {"lr": ADAPTIVE_LR, "betas": (MEMORY, 0.999)}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = _ADAM_LIMITS
@@ -252,6 +256,8 @@ class NAdamW(Rule):
     weight_decay: Hyper = UNSET
     momentum_decay: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "NAdam"
+    torch_arguments: ClassVar[Mapping[str, Any]] = {"decoupled_weight_decay": True}
     defaults: ClassVar[Mapping[str, Any]] = {
         "lr": 2e-3,
         "betas": (0.9, 0.999),

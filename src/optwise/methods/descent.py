@@ -39,6 +39,7 @@ class SGD(Rule):
     lr: Hyper = UNSET
     weight_decay: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "SGD"
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "weight_decay": 0.0}
     default_space: ClassVar[Mapping[str, Any]] = {"lr": LR}
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"lr": NONNEGATIVE, "weight_decay": NONNEGATIVE}
@@ -82,6 +83,7 @@ class Momentum(Rule):
     dampening: Hyper = UNSET
     weight_decay: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "SGD"
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.0}
     default_space: ClassVar[Mapping[str, Any]] = _MOMENTUM_SPACE
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {
@@ -130,6 +132,8 @@ class Nesterov(Rule):
     momentum: Hyper = UNSET
     weight_decay: Hyper = UNSET
 
+    torch_class: ClassVar[str] = "SGD"
+    torch_arguments: ClassVar[Mapping[str, Any]] = {"nesterov": True}
     defaults: ClassVar[Mapping[str, Any]] = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0}
     default_space: ClassVar[Mapping[str, Any]] = _MOMENTUM_SPACE
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {

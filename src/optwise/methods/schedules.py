@@ -27,6 +27,9 @@ class Constant(Schedule):
     def factor(self, k: Floats, horizon: int) -> Floats:
         return np.ones(k.shape)
 
+    def expression(self, horizon: int) -> str:
+        return "1.0"
+
     @property
     def needs_horizon(self) -> bool:
         return False
@@ -63,6 +66,12 @@ class WarmupCosine(Schedule):
         cosine: Floats = self.final + (1 - self.final) * (1 + np.cos(np.pi * decayed)) / 2
         return _ramp(k, self.warmup, horizon) * cosine
 
+    def expression(self, horizon: int) -> str:
+        begin, span = _decay(self.warmup, horizon)
+        cosine = f"(1 + math.cos(math.pi * {begin} / {span})) / 2"
+        shape = cosine if self.final == 0 else f"({self.final!r} + {1 - self.final!r} * {cosine})"
+        return f"{_ramp_expression(self.warmup, horizon)}{shape}"
+
 
 @final
 @dataclass(frozen=True)
@@ -93,6 +102,10 @@ class WarmupLinear(Schedule):
     def factor(self, k: Floats, horizon: int) -> Floats:
         line: Floats = 1 - (1 - self.final) * _decayed(k, self.warmup, horizon)
         return _ramp(k, self.warmup, horizon) * line
+
+    def expression(self, horizon: int) -> str:
+        begin, span = _decay(self.warmup, horizon)
+        return f"{_ramp_expression(self.warmup, horizon)}(1 - {1 - self.final!r} * {begin} / {span})"
 
 
 @final
@@ -128,6 +141,11 @@ class WarmupStableDecay(Schedule):
         line: Floats = 1 - (1 - self.final) * _decayed(k, 1 - self.decay, horizon)
         return np.minimum(_ramp(k, self.warmup, horizon), line)
 
+    def expression(self, horizon: int) -> str:
+        begin, span = _decay(1 - self.decay, horizon)
+        ramp = max(_steps(self.warmup, horizon), 1)
+        return f"min((k + 1) / {ramp}, 1, 1 - {1 - self.final!r} * {begin} / {span})"
+
 
 @final
 @dataclass(frozen=True)
@@ -155,6 +173,10 @@ class InverseSqrt(Schedule):
     def factor(self, k: Floats, horizon: int) -> Floats:
         peak = max(_steps(self.warmup, horizon), 1)
         return np.minimum(_ramp(k, self.warmup, horizon), np.sqrt(peak / (k + 1)))
+
+    def expression(self, horizon: int) -> str:
+        peak = max(_steps(self.warmup, horizon), 1)
+        return f"min((k + 1) / {peak}, 1, math.sqrt({peak} / (k + 1)))"
 
     @property
     def needs_horizon(self) -> bool:
@@ -188,6 +210,9 @@ class StepDecay(Schedule):
     def factor(self, k: Floats, horizon: int) -> Floats:
         return np.asarray(self.gamma ** (k // self.every))
 
+    def expression(self, horizon: int) -> str:
+        return f"{self.gamma!r} ** (k // {self.every})"
+
     @property
     def needs_horizon(self) -> bool:
         return False
@@ -216,6 +241,9 @@ class Exponential(Schedule):
 
     def factor(self, k: Floats, horizon: int) -> Floats:
         return np.asarray(self.gamma**k)
+
+    def expression(self, horizon: int) -> str:
+        return f"{self.gamma!r}**k"
 
     @property
     def needs_horizon(self) -> bool:
@@ -250,6 +278,9 @@ class InverseTime(Schedule):
     def factor(self, k: Floats, horizon: int) -> Floats:
         return np.asarray(1 / (1 + self.decay * k))
 
+    def expression(self, horizon: int) -> str:
+        return f"1 / (1 + {self.decay!r} * k)"
+
     @property
     def needs_horizon(self) -> bool:
         return False
@@ -262,6 +293,17 @@ def _steps(share: float, horizon: int) -> int:
 def _ramp(k: Floats, warmup: float, horizon: int) -> Floats:
     """The warm-up, 1 from its last step on."""
     return np.minimum((k + 1) / max(_steps(warmup, horizon), 1), 1.0)
+
+
+def _decay(before: float, horizon: int) -> tuple[str, int]:
+    """The steps of a decay that begins after the share ``before``, as Python of ``k``, and how many there are."""
+    begin = _steps(before, horizon)
+    return f"max(k - {begin}, 0)" if begin else "k", horizon - begin
+
+
+def _ramp_expression(warmup: float, horizon: int) -> str:
+    steps = _steps(warmup, horizon)
+    return f"min((k + 1) / {steps}, 1) * " if steps > 1 else ""
 
 
 def _decayed(k: Floats, before: float, horizon: int) -> Floats:

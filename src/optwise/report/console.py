@@ -1,160 +1,193 @@
-"""The report in the terminal: verdict, results, pairs, warnings."""
+"""The report in the terminal: the verdict and where the page is, what was reached, what is open; at most 24 lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.panel import Panel
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from optwise.core.metric import Direction
 from optwise.core.race import KIND
-from optwise.report.readings import Document
-from optwise.report.words import NOTHING, duration, number, percent, probability
+from optwise.report.check_list import methods_of, open_checks, title_of
+from optwise.report.figures.ratios import turned
+from optwise.report.headlines import headline, lines, problem_headline
+from optwise.report.readings import Document, leading, ordered
+from optwise.report.words import NOTHING, duration, number, plural, size_words, with_interval
 
-_STYLES = {"faster": "bold green", "better": "bold green", "equivalent within margin": "cyan", "not comparable": "red"}
+MOST = 24
+"""Lines printed; a command adds one of its own."""
+_GAP = 2
 
 
-def terminal(document: Document) -> RenderableType:
+def terminal(document: Document, page: Path | None = None) -> Report:
     """The results document as a renderable of ``rich``, readable at 80 columns.
 
     Args:
         document: The results document.
+        page: Where the whole of it lies.
 
     Example:
-        ``rich.print(terminal(document))``
+        ``rich.print(terminal(document, Path("runs/demo/report.html")))``
     """
-    return Group(*_parts(document))
+    return Report(document, page)
 
 
-def _parts(document: Document) -> Iterator[RenderableType]:
-    if document.get("kind") == KIND:
-        yield from _race_parts(document)
-        return
-    about = document["protocol"]
-    how = (
-        f"{about['studies']} studies x {about['trials']} trials, {about['seeds']} seeds, {about['budget']}, "
-        f"axis {about['axis']}, level {percent(about['level'])}"
-    )
-    yield Panel(Text(document["verdict"], style="bold"), title="verdict", title_align="left")
-    yield Text(how, style="dim")
-    for problem, result in document["problems"].items():
-        yield Text(f"\n{problem}", style="bold underline")
-        target = about["target"].get(problem)
-        yield Text(f"target {target}" if target else f"no target: best {about['metric'][problem]}", style="dim")
-        yield _results(document, problem)
-        if result["verdicts"]:
-            yield Text()
-            yield _pairs(document, problem)
-        yield from _warnings(document, problem)
+@dataclass(frozen=True)
+class Report:
+    """What :func:`terminal` gives: drawn at the width there is."""
+
+    document: Document
+    page: Path | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from _lines(self.document, self.page, options.max_width)
 
 
-def _race_parts(document: Document) -> Iterator[RenderableType]:
-    about = document["protocol"]
-    yield Panel(Text(document["verdict"], style="bold"), title="verdict", title_align="left")
-    yield Text(f"certificate {about['tol']:g}, at most {about['max_seconds']:g} s a run", style="dim")
-    for problem, result in document["problems"].items():
-        yield Text(f"\n{problem}", style="bold underline")
-        yield Text(f"best value {number(result['best']['value'], digits=8)}: {result['best']['source']}", style="dim")
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("method", overflow="fold")
-        table.add_column("ended", overflow="fold")
-        for head in ("certificate", "iterations", "gradient eq.", "seconds"):
-            table.add_column(head, justify="right")
-        for name, method in result["methods"].items():
-            if method["status"] == "not eligible":
-                table.add_row(Text(name), Text("not eligible"), *[NOTHING] * 4)
-                continue
-            proof = method["certificate"]
-            table.add_row(
-                Text(name),
-                Text(method["status"]),
+def _lines(document: Document, page: Path | None, width: int) -> Iterator[Text]:
+    race = document.get("kind") == KIND
+    head = [
+        Text(text, style="bold") for text in _wrapped(document["verdict"] if race else headline(document), width, 4)
+    ]
+    head += [] if page is None else [Text(str(page), overflow="fold")]
+    if not race:
+        told = lines(document)
+        several = len(told) > 1
+        room = 3 if len(told) < 3 else 1
+        for name, text in list(told.items())[:3]:
+            head += [Text(line, style="dim") for line in _wrapped(f"{name}: {text}" if several else text, width, room)]
+    yield from head
+    problems = list(document["problems"])
+    room = (MOST - len(head)) // len(problems) if len(head) + 4 * len(problems) <= MOST else 0
+    for problem in problems if room else ():
+        yield from (_race_lines if race else _problem_lines)(document, problem, width, room)
+    if not room:
+        shown = problems[: MOST - len(head) - 1]
+        for problem in shown:
+            said = document["problems"][problem].get("verdict", "") if race else problem_headline(document, problem)
+            yield from (Text(line) for line in _wrapped(f"{problem}: {said}", width, 1))
+        yield _cut(f"{plural(len(problems), 'problem')}; the page shows them one by one.", width, "dim")
+
+
+def _problem_lines(document: Document, problem: str, width: int, room: int) -> Iterator[Text]:
+    target = document["protocol"]["target"].get(problem)
+    rows = [_heads(document, problem), *_rows(document, problem)]
+    axis = next((v["axis"] for v in document["problems"][problem]["verdicts"] if v.get("axis")), "")
+    goal = f"{axis or document['protocol']['axis']} to {target}" if target else "no target, so best values"
+    yield Text("")
+    yield _cut(f"{problem}: {goal}", width, "bold")
+    table, hidden = _fitted(rows, room - 2)
+    yield from _table(table, width)
+    if hidden:
+        yield _cut(f"and {plural(hidden, 'more method')} on the page", width, "dim")
+    for check in open_checks(document, problem)[: max(room - 2 - len(table) - bool(hidden), 0)]:
+        style = "bold red" if check["status"] == "fail" else "yellow"
+        about = ", ".join(methods_of(check)) or problem
+        yield _cut(f"{check['status']}  {title_of(check).lower()}: {about}", width, style)
+
+
+def _fitted(rows: Sequence[Sequence[str]], room: int) -> tuple[Sequence[Sequence[str]], int]:
+    """The rows that fit, and how many do not; the line that says so has its place too."""
+    kept = rows if len(rows) <= room else rows[: max(room - 1, 2)]
+    return kept, len(rows) - len(kept)
+
+
+def _heads(document: Document, problem: str) -> list[str]:
+    metric, first = document["protocol"]["metric"][problem], leading(document, problem)
+    timed = ["median [interval]", "misses"] if document["protocol"]["target"].get(problem) else []
+    against = ["ratio to it"] if document["problems"][problem]["verdicts"] and first is not None else []
+    return ["method", *timed, f"best {metric}", *(f"{first[:12]}'s {a}" for a in against if first is not None)]
+
+
+def _rows(document: Document, problem: str) -> Iterator[list[str]]:
+    result, first = document["problems"][problem], leading(document, problem)
+    metric = document["protocol"]["metric"][problem]
+    direction = Direction(document["protocol"]["problems"][problem]["metrics"][metric.rpartition("/")[2]])
+    timed = bool(document["protocol"]["target"].get(problem))
+    pairs = {frozenset((v["a"], v["b"])): v for v in result["verdicts"]}
+    for name in ordered(document, problem):
+        confirm = result["methods"][name]["confirm"]
+        cells = [name]
+        if timed:
+            cells += _time(confirm.get("time_to_target"))
+        cells.append(number(confirm["value"]["median"]) if timed else _value(confirm["value"]))
+        if result["verdicts"] and first is not None:
+            verdict = pairs.get(frozenset((first, name)))
+            cells.append(NOTHING if verdict is None else _against(verdict, first, direction))
+        yield cells
+
+
+def _against(v: Mapping[str, Any], first: str, direction: Direction) -> str:
+    size = size_words(*turned(v, first, direction))
+    return f"{size}, {v['words']}" if v["words"] == "not comparable" else size
+
+
+def _time(time: Mapping[str, Any] | None) -> list[str]:
+    if time is None:
+        return [NOTHING, NOTHING]
+    none = "not reached" if time["low"] is None else f"not reached [{number(time['low'])}, {NOTHING}]"
+    median = none if time["median"] is None else with_interval(time["median"], time["low"], time["high"])
+    return [median, f"{time['misses']}/{time['n']}"]
+
+
+def _value(value: Mapping[str, Any]) -> str:
+    return with_interval(value["median"], value["low"], value["high"])
+
+
+def _race_lines(document: Document, problem: str, width: int, room: int) -> Iterator[Text]:
+    result = document["problems"][problem]
+    rows = [["method", "ended", "certificate", "iterations", "gradient eq.", "seconds"]]
+    for name, method in result["methods"].items():
+        if method["status"] == "not eligible":
+            rows.append([name, "not eligible", *[NOTHING] * 4])
+            continue
+        proof = method["certificate"]
+        rows.append(
+            [
+                name,
+                method["status"],
                 NOTHING if proof is None else number(proof["value"], digits=2),
                 number(method["iterations"]),
                 number(method["gradient_equivalents"]),
                 duration(method["seconds"]["median"]),
-            )
-        yield table
-        for method in result["methods"].values():
-            if method["status"] == "not eligible":
-                yield Text(method["refusal"], style="dim")
-        yield from _warnings(document, problem)
-
-
-def _results(document: Document, problem: str) -> Table:
-    methods = document["problems"][problem]["methods"]
-    timed = document["protocol"]["target"].get(problem) is not None
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("method", overflow="fold")
-    if timed:
-        axis = next(
-            (m["confirm"]["time_to_target"]["axis"] for m in methods.values() if m["confirm"]["time_to_target"]), ""
-        )
-        for head in (f"{axis}", "misses", "restr. mean"):
-            table.add_column(head, justify="right")
-    table.add_column(f"best {document['protocol']['metric'][problem]}", justify="right")
-    table.add_column("at defaults", justify="right")
-    for name, method in sorted(methods.items(), key=lambda item: _order(item[1]["confirm"].get("time_to_target"))):
-        time, value = method["confirm"].get("time_to_target"), method["confirm"]["value"]
-        default = method.get("default") or {}
-        cells = [Text(name)]
-        if timed:
-            cells += [
-                Text(
-                    NOTHING if time is None else _stacked(time["median"], time["low"], time["high"], none="not reached")
-                ),
-                Text(NOTHING if time is None else f"{time['misses']}/{time['n']}"),
-                Text(NOTHING if time is None else number(time["restricted_mean"])),
             ]
-        cells.append(Text(_stacked(value["median"], value["low"], value["high"])))
-        reference = default.get("time_to_target") if timed else default.get("value")
-        cells.append(Text(NOTHING if reference is None else number(reference["median"])))
-        table.add_row(*cells)
-    return table
-
-
-def _pairs(document: Document, problem: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("pair", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    table.add_column("ratio", justify="right")
-    table.add_column("p, Holm", justify="right")
-    table.add_column("warnings", overflow="fold")
-    for v in document["problems"][problem]["verdicts"]:
-        words = v["words"] + (f", because {v['because']}" if v.get("because") else "")
-        needed = f" ({v['studies_needed']} studies could tell)" if v.get("studies_needed") else ""
-        table.add_row(
-            Text(f"{v['a']} / {v['b']}"),
-            Text(f"{words}{needed}", style=_STYLES.get(v["words"], "")),
-            Text(_stacked(v["ratio"], v["ratio_low"], v["ratio_high"])),
-            Text(probability(v["p_adjusted"])),
-            Text(", ".join(v.get("warnings") or []) or NOTHING),
         )
-    return table
+    found = [c for c in result["checks"] if c["status"] != "pass"]
+    yield Text("")
+    best = result["best"]
+    yield _cut(f"{problem}: best value {number(best['value'], digits=8)}, {best['source']}", width, "bold")
+    table, hidden = _fitted(rows, room - 2 - bool(found))
+    yield from _table(table, width)
+    said = [f"and {plural(hidden, 'more method')} on the page"] if hidden else []
+    said += [f"{c['method']}, {c['check']}: {c['evidence']}" for c in found]
+    yield from (Text(line, style="yellow") for line in _wrapped("; ".join(said), width, 1))
 
 
-def _warnings(document: Document, problem: str) -> Iterator[Text]:
-    found = [c for c in document["problems"][problem]["checks"] if c["status"] != "pass"]
-    for check in sorted(found, key=lambda c: c["status"] != "fail"):
-        style = "bold red" if check["status"] == "fail" else "yellow"
-        line = Text()
-        line.append(f"\n{check['status']} ", style=style)
-        who = "" if check.get("head") else f"{check['method'] or problem}, "
-        line.append(f"{who}{check['check']}: {check['evidence']}")
-        if check.get("advice"):
-            line.append(f" {check['advice']}", style="dim")
-        yield line
+def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[Text]:
+    """Columns as wide as they need, the first one shortened until a row fits; text left, numbers right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    spare = sum(widths) + _GAP * (len(widths) - 1) - width
+    if spare > 0:
+        widths[0] = max(widths[0] - spare, 6)
+    for i, row in enumerate(rows):
+        cells = [_shortened(row[0], widths[0]).ljust(widths[0])]
+        cells += [cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)]
+        yield _cut((" " * _GAP).join(cells).rstrip(), width, "bold" if i == 0 else "")
 
 
-def _stacked(value: float | None, low: float | None, high: float | None, *, none: str = NOTHING) -> str:
-    """A number over its interval: two short lines keep five columns within 80."""
-    first = none if value is None else number(value)
-    return first if low is None and high is None else f"{first}\n[{number(low)}, {number(high)}]"
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: max(length - 1, 1)]}…"
 
 
-def _order(time: dict[str, float | None] | None) -> tuple[float, float]:
-    if time is None:
-        return (0.0, 0.0)
-    median, mean = time["median"], time["restricted_mean"]
-    return (float("inf") if median is None else median, float("inf") if mean is None else mean)
+def _cut(text: str, width: int, style: str) -> Text:
+    return Text(_shortened(text, width), style=style, no_wrap=True)
+
+
+def _wrapped(text: str, width: int, most: int) -> list[str]:
+    """At most so many lines; what does not fit ends in dots."""
+    found = textwrap.wrap(text, width, max_lines=most, placeholder=" …")
+    return found or ([] if not text else [_shortened(text, width)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import pandas as pd
 import vl_convert
 
 from optwise.core.errors import BadFolder
+from optwise.core.metric import Direction
 from optwise.core.showing import Terse
 from optwise.report.readings import spans_decades
 
@@ -51,6 +53,7 @@ _CONFIG: Mapping[str, Any] = {
     },
     "legend": {
         "orient": "top",
+        "offset": 8,
         "title": None,
         "labelColor": INK,
         "labelFontSize": 12,
@@ -60,6 +63,23 @@ _CONFIG: Mapping[str, Any] = {
     },
     "title": {"color": INK, "fontSize": 12, "fontWeight": "normal"},
 }
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the reader may choose beside a figure: one parameter of its charts.
+
+    Args:
+        parameter: Its name in the charts.
+        label: What the choice is called.
+        options: What it may be.
+        shown: What it is at first.
+    """
+
+    parameter: str
+    label: str
+    options: tuple[str, ...]
+    shown: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,8 @@ class Figure(Terse):
         panels: Charts by label.
         together: Whether panels stand side by side (small multiples); otherwise the reader picks one.
         diagram: An SVG element that stands in place of charts; text inside it is already escaped.
+        legend: Name to colour, where the page draws the legend itself, as buttons that set names apart.
+        controls: What the page offers to choose.
     """
 
     anchor: str
@@ -83,6 +105,23 @@ class Figure(Terse):
     panels: Mapping[str, Chart] = field(default_factory=dict)
     together: bool = False
     diagram: str = ""
+    legend: Mapping[str, str] = field(default_factory=dict)
+    controls: Sequence[Control] = ()
+
+
+HELD = "held"
+"""Parameter of charts that hold several methods: the names set apart, all of them where it is empty."""
+_APART = f"!length({HELD}) || indexof({HELD}, datum.method) >= 0"
+
+
+def held() -> alt.Parameter:
+    """The parameter that the buttons of a legend set."""
+    return alt.param(name=HELD, value=[])
+
+
+def dimmed(full: float) -> Any:
+    """An opacity: ``full``, and faint where other methods are set apart."""
+    return alt.when(_APART).then(alt.value(full)).otherwise(alt.value(full / 12))
 
 
 def colours(methods: Sequence[str]) -> dict[str, str]:
@@ -116,16 +155,33 @@ def method_colour(present: Sequence[str], methods: Sequence[str], *, symbol: str
 
 
 def value_scale(values: Sequence[float], *, domain: Sequence[float] | None = None) -> alt.Scale:
-    """Scale of a vertical axis: log where all values are positive and span enough to be worth it."""
-    ends = alt.Undefined if domain is None else list(domain)
+    """Scale of a vertical axis: log where all values are positive and span a decade."""
     if spans_decades(values):
-        return alt.Scale(type="log", domain=ends, nice=False)
-    return alt.Scale(type="linear", domain=ends, nice=domain is None, zero=False)
+        return alt.Scale(type="log", domain=alt.Undefined if domain is None else list(domain), nice=False)
+    return linear_scale(domain=domain)
 
 
-def inline(frame: pd.DataFrame) -> alt.InlineData:
-    """Rows as the data of a chart: six significant digits, nothing that JSON has no word for."""
-    return alt.InlineData(values=[{str(k): compact(v) for k, v in row.items()} for row in frame.to_dict("records")])
+def linear_scale(*, domain: Sequence[float] | None = None) -> alt.Scale:
+    """Linear scale of a vertical axis, without a zero that would press the data together."""
+    return alt.Scale(
+        type="linear", domain=alt.Undefined if domain is None else list(domain), nice=domain is None, zero=False
+    )
+
+
+def metric_scale(values: Sequence[float], direction: Direction, *, domain: Sequence[float] | None = None) -> alt.Scale:
+    """Scale of a metric: what is to be maximised (an accuracy) is linear, since its best is no zero to come near."""
+    return value_scale(values, domain=domain) if direction is Direction.MIN else linear_scale(domain=domain)
+
+
+def inline(frame: pd.DataFrame, name: str = "") -> alt.InlineData:
+    """Rows as the data of a chart: six significant digits, nothing that JSON has no word for.
+
+    Args:
+        frame: The rows.
+        name: What they are called where the reader downloads them; rows without a name are drawn only.
+    """
+    values = [{str(k): compact(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    return alt.InlineData(values=values, name=name or alt.Undefined)
 
 
 def compact(value: Any) -> Any:
@@ -147,11 +203,32 @@ def compact(value: Any) -> Any:
 
 
 def spec_of(chart: Chart) -> Spec:
-    """The Vega-Lite specification of a chart, dressed in the report's type and colours."""
-    spec: Spec = chart.to_dict()
+    """The Vega-Lite specification of a chart, dressed in the report's type and colours.
+
+    Rows that have a name stand once, under ``datasets``, however many layers draw them.
+    """
+    spec: Spec = chart.to_dict(validate=False)  # its parts were checked when they were made, and the tests check all
     # the page names the dialect itself; a schema's address would only look like a request
     spec.pop("$schema", None)
-    return {**spec, "config": dict(_CONFIG)}
+    datasets = dict(spec.pop("datasets", {}))
+    spec = _gathered(spec, datasets)
+    return {**spec, **({"datasets": datasets} if datasets else {}), "config": dict(_CONFIG)}
+
+
+def _gathered(part: Any, datasets: dict[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_gathered(item, datasets) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    found = {key: _gathered(value, datasets) for key, value in part.items() if key != "data"}
+    data = part.get("data")
+    if isinstance(data, Mapping) and "name" in data and "values" in data:
+        names = (data["name"] if i == 1 else f"{data['name']} ({i})" for i in itertools.count(1))
+        name = next(name for name in names if datasets.setdefault(name, data["values"]) == data["values"])
+        found["data"] = {"name": name}
+    elif data is not None:
+        found["data"] = data
+    return found
 
 
 def script_json(value: Any) -> str:

@@ -13,7 +13,8 @@ import vl_convert
 
 from optwise.core.errors import BadFolder
 from optwise.report.drawing import INK, RULE, SCHEMA, Figure, Spec, spec_of
-from optwise.report.self_contained import charts_element, html_file
+from optwise.report.figure_elements import charts_element
+from optwise.report.self_contained import html_file
 from optwise.report.words import escape
 
 SUFFIXES = ("html", "png", "svg", "csv")

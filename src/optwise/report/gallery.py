@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from optwise.core.metric import Target
+from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
-from optwise.report.drawing import Chart, Figure, colours
+from optwise.report.answers import (
+    curves_question,
+    first_to_arrive,
+    hangs_on_target,
+    ranks_answer,
+    separated_pairs,
+    small_budgets,
+)
+from optwise.report.drawing import Control, Figure, colours
 from optwise.report.figures.axes import axis_panels
 from optwise.report.figures.budget_curves import budget_chart, budget_rows
+from optwise.report.figures.critical_difference import group_rows, rank_chart, rank_rows, ranked
 from optwise.report.figures.curves import curve_chart
-from optwise.report.figures.forest import forest_chart, forest_rows
 from optwise.report.figures.predictions import prediction_figures
 from optwise.report.figures.profile import profile_chart, profile_rows
-from optwise.report.figures.sensitivity import fastest, sensitivity_chart, sensitivity_rows
-from optwise.report.readings import Document, chosen, direction_of, metric_names, per_step
-from optwise.report.words import goal_words, listed, number, percent, plural, with_interval
+from optwise.report.figures.ratios import ratio_chart, ratio_rows
+from optwise.report.figures.sensitivity import sensitivity_chart, sensitivity_rows
+from optwise.report.readings import Document, chosen, direction_of, leading, metric_names, ordered, per_step
+from optwise.report.words import listed, number, percent, plural
+
+FIRST = 12
+"""Pairs that the first figure shows at most; the rest follows in one of its own."""
 
 
 def figures(document: Document, protocol: Protocol, runs: Sequence[Run]) -> list[Figure]:
@@ -31,12 +42,12 @@ def figures(document: Document, protocol: Protocol, runs: Sequence[Run]) -> list
     found = [
         figure for problem in document["problems"] for figure in problem_figures(document, protocol, runs, problem)
     ]
-    return [*found, *_profile(document, protocol)]
+    return [*found, *_ranks(document, protocol), *_profile(document, protocol)]
 
 
 def problem_figures(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
     """The figures of one problem."""
-    yield from _forest(document, protocol, problem)
+    yield from _ratios(document, protocol, problem)
     yield from _curves(document, protocol, runs, problem)
     yield from _predictions(document, protocol, runs, problem)
     yield from _budget(document, protocol, runs, problem)
@@ -57,93 +68,80 @@ def anchor(document: Document, problem: str, kind: str, method: str | None = Non
     return f"{place}-m{list(document['problems'][problem]['methods']).index(method)}"
 
 
-def times(document: Document, problem: str) -> dict[str, dict[str, Any]]:
-    """Time to target by method, fastest median first, of the methods that have one."""
-    methods = document["problems"][problem]["methods"]
-    known = {name: m["confirm"].get("time_to_target") for name, m in methods.items()}
-    reached = {name: time for name, time in known.items() if time is not None and time.get("median") is not None}
-    return dict(sorted(reached.items(), key=lambda pair: pair[1]["median"]))
+def _legend(protocol: Protocol, present: Iterable[str]) -> dict[str, str]:
+    present = set(present)
+    return {name: colour for name, colour in colours(list(protocol.methods)).items() if name in present}
 
 
-def _forest(document: Document, protocol: Protocol, problem: str) -> Iterator[Figure]:
+def _ratios(document: Document, protocol: Protocol, problem: str) -> Iterator[Figure]:
     verdicts = document["problems"][problem]["verdicts"]
-    axis = next((v["axis"] for v in verdicts if v.get("axis")), None)
-    rows = forest_rows(verdicts)
-    metric = document["protocol"]["metric"][problem]
-    chart = forest_chart(rows, margin=protocol.margin, what=axis or metric)
-    if chart is None:
+    if not verdicts:
         return
-    claims = sum(v["words"] in ("faster", "better") for v in verdicts)
-    yield Figure(
-        anchor=anchor(document, problem, "pairs"),
-        question="How large are the differences between methods?",
-        answer=f"{claims} of {plural(len(verdicts), 'pair')} are separated at level {percent(protocol.level)}.",
-        key=f"Dot: ratio of the first method to the second. Line: its {percent(protocol.level)} interval, with an "
-        f"arrow where misses leave an end open. Green band: equivalence within {percent(protocol.margin)}.",
-        panels={"ratios": chart},
+    metric = document["protocol"]["metric"][problem]
+    axis = next((v["axis"] for v in verdicts if v.get("axis")), None)
+    rows = ratio_rows(
+        verdicts,
+        order=ordered(document, problem),
+        leader=leading(document, problem),
+        direction=direction_of(protocol, problem, metric),
     )
+    ratios = not any(v.get("difference") is not None for v in verdicts)
+    level = percent(protocol.level)
+    open_ends = bool((rows["low"].isna() ^ rows["high"].isna()).any())
+    for kind, shown in (("pairs", rows[:FIRST]), ("more-pairs", rows[FIRST:])):
+        chart = ratio_chart(
+            shown, margin=protocol.margin, what=axis or metric, ahead="faster" if axis else "better", ratios=ratios
+        )
+        if chart is not None:
+            yield Figure(
+                anchor=anchor(document, problem, kind),
+                question="How far apart are the methods?" if kind == "pairs" else "And the other pairs?",
+                answer=separated_pairs(verdicts, level),
+                key=f"Dot and line: the first method's {axis or metric} {'over' if ratios else 'minus'} the second's, "
+                f"with its {level} interval{', open where misses leave it so (arrow)' if open_ends else ''}. Left: "
+                "the first method is ahead. "
+                + (f"Green: equivalent within {percent(protocol.margin)}." if ratios else ""),
+                panels={"ratios": chart},
+            )
 
 
 def _curves(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
-    methods = list(protocol.methods)
+    methods, metric = list(protocol.methods), document["protocol"]["metric"][problem]
     confirm = chosen(runs, problem, Phase.CONFIRM, methods)
     defaults = chosen(runs, problem, Phase.DEFAULT, methods)
+    present = {run.name.method for run in (*confirm, *defaults) if run.name is not None}
     costs = {method: per_step(runs, document, problem, method) for method in methods}
+    axes = [a for a in (EXAMPLE_GRADIENTS, STEPS, SECONDS) if all(costs[m].get(a) is not None for m in present)]
+    shown = protocol.axis if protocol.axis in axes else STEPS
+    axes.sort(key=lambda a: a != shown)
     target = protocol.targets.get(problem)
-    panels: dict[str, Chart] = {}
-    for metric in metric_names([*confirm, *defaults], document["protocol"]["metric"][problem]):
-        chart = curve_chart(
+    charts = {
+        name: curve_chart(
             confirm,
             defaults,
-            metric=metric,
-            direction=direction_of(protocol, problem, metric),
+            metric=name,
+            direction=direction_of(protocol, problem, name),
             methods=methods,
             costs=costs,
-            axis=protocol.axis,
-            target=target.value if target is not None and target.metric == metric else None,
+            axes=axes,
+            target=target.value if target is not None and target.metric == name else None,
         )
-        if chart is not None:
-            panels[metric] = chart
+        for name in metric_names([*confirm, *defaults], metric)
+    }
+    panels = {name: chart for name, chart in charts.items() if chart is not None}
     if panels:
         yield Figure(
             anchor=anchor(document, problem, "curves"),
-            question="Which method reaches the target first?"
-            if target
-            else "Which method ends lowest?"
-            if direction_of(protocol, problem, document["protocol"]["metric"][problem]).value == "min"
-            else "Which method ends highest?",
-            answer=_first(document, protocol, problem, target),
+            question=curves_question(protocol, problem, metric),
+            answer=first_to_arrive(document, protocol, problem),
             key="Solid line and band: median and quartiles over the confirmation runs, where a run that ended early "
-            "counts as the worst. Dashed: library defaults. Cross: a run that diverged, where it ended. Values worse "
-            "than every start are cut off. Click a name in the legend to set a method apart.",
+            "counts as the worst. Dashed: library defaults. Cross: a run that diverged, where it ended. The scale is "
+            "that of the tuned methods after their first steps; what lies beyond is cut off. A name in the legend sets "
+            "its method apart.",
             panels=panels,
+            legend=_legend(protocol, present),
+            controls=[Control("axis", "horizontal axis", tuple(axes), axes[0])],
         )
-
-
-def _first(document: Document, protocol: Protocol, problem: str, target: Target | None) -> str:
-    methods = document["problems"][problem]["methods"]
-    if target is None:
-        known = {
-            name: m["confirm"]["value"] for name, m in methods.items() if m["confirm"]["value"]["median"] is not None
-        }
-        if not known:
-            return "No method has a finite value."
-        sign = direction_of(protocol, problem, document["protocol"]["metric"][problem]).sign
-        best = min(known, key=lambda name: sign * known[name]["median"])
-        value = known[best]
-        interval = with_interval(value["median"], value["low"], value["high"])
-        return f"{best} has the best median: {value['metric']} {interval}."
-    ordered = times(document, problem)
-    if not ordered:
-        return f"No method reaches {goal_words(target)} in half of its runs."
-    time = next(iter(ordered.values()))
-    tied = [name for name in ordered if ordered[name]["median"] == time["median"]]
-    first, rest = listed(tied), list(ordered)[len(tied) :]
-    second = f"; next is {rest[0]} at {number(ordered[rest[0]]['median'])}" if rest else ""
-    return (
-        f"{first} at the median: {goal_words(target)} after {with_interval(time['median'], time['low'], time['high'])} "
-        f"{time['axis']}{second}. The pairs say which differences are separated."
-    )
 
 
 def _predictions(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
@@ -161,23 +159,17 @@ def _budget(document: Document, protocol: Protocol, runs: Sequence[Run], problem
     methods, metric = list(protocol.methods), document["protocol"]["metric"][problem]
     direction = direction_of(protocol, problem, metric)
     rows = budget_rows(chosen(runs, problem, Phase.EXPLORE, methods), metric, direction)
-    chart = budget_chart(rows, metric=metric, methods=methods, trials=protocol.trials)
-    if chart is None:
-        return
-    answers = []
-    for k in sorted({min(4, protocol.trials), protocol.trials}):
-        at = rows[(rows["k"] == k) & rows["median"].notna()]
-        if len(at):
-            best = at.iloc[int((at["median"] * direction.sign).to_numpy().argmin())]
-            answers.append(f"with {plural(k, 'trial')} {best['method']} ({number(float(best['median']))})")
-    yield Figure(
-        anchor=anchor(document, problem, "budget"),
-        question="Which method is best for a small tuning budget?",
-        answer=f"By median best {metric}: {listed(answers)}.",
-        key="Best of k random trials out of all trials of the search, in closed form: median and quartiles. "
-        "Infeasible trials count as the worst.",
-        panels={"best of k": chart},
-    )
+    chart = budget_chart(rows, metric=metric, direction=direction, methods=methods, trials=protocol.trials)
+    if chart is not None:
+        yield Figure(
+            anchor=anchor(document, problem, "budget"),
+            question="Which method is best for a small tuning budget?",
+            answer=small_budgets(rows, metric=metric, direction=direction, trials=protocol.trials),
+            key="Best of k random trials out of all trials of the search, in closed form: median and quartiles. "
+            "Infeasible trials count as the worst. These are search values, on the seeds that selected.",
+            panels={"best of k": chart},
+            legend=_legend(protocol, rows.loc[rows["median"].notna(), "method"]),
+        )
 
 
 def _axes(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
@@ -216,27 +208,38 @@ def _sensitivity(document: Document, protocol: Protocol, problem: str) -> Iterat
         return
     methods = list(protocol.methods)
     rows = sensitivity_rows(document["problems"][problem].get("sensitivity") or [], methods)
-    axis = next((time["axis"] for time in times(document, problem).values()), protocol.axis)
+    times = [m["confirm"].get("time_to_target") for m in document["problems"][problem]["methods"].values()]
+    axis = next((time["axis"] for time in times if time is not None), protocol.axis)
     chart = sensitivity_chart(rows, target=target, methods=methods, axis=axis)
-    if chart is None:
-        return
-    winners = [(value, name) for value, name in fastest(rows, target.direction) if name is not None]
-    changes = [pair for i, pair in enumerate(winners) if i == 0 or pair[1] != winners[i - 1][1]]
-    if not changes:
-        answer = "No target has a single fastest method."
-    elif len(changes) == 1:
-        answer = f"No: {changes[0][1]} has the earliest median at every target that has a single fastest method."
-    else:
-        answer = (
-            f"Yes: the earliest median belongs to {listed(f'{name} from {number(value)}' for value, name in changes)}."
+    if chart is not None:
+        yield Figure(
+            anchor=anchor(document, problem, "sensitivity"),
+            question="Does the answer hang on the target?",
+            answer=hangs_on_target(document, problem, rows, target.direction),
+            key="Median time to the target as the target moves; a line ends where over half of the runs miss.",
+            panels={"median time": chart},
+            legend=_legend(protocol, rows.loc[rows["time"].notna(), "method"]),
         )
-    yield Figure(
-        anchor=anchor(document, problem, "sensitivity"),
-        question="Does the answer hang on the target?",
-        answer=answer,
-        key="Median time to the target as the target moves; a line ends where over half of the runs miss.",
-        panels={"median time": chart},
-    )
+
+
+def _ranks(document: Document, protocol: Protocol) -> Iterator[Figure]:
+    problems, methods = document["problems"], list(protocol.methods)
+    if len(problems) < 2 or len(methods) < 2:
+        return
+    directions = {name: direction_of(protocol, name, document["protocol"]["metric"][name]) for name in problems}
+    found = ranked(problems, methods, directions, level=protocol.level)
+    bars = group_rows(found, methods)
+    chart = rank_chart(rank_rows(found, methods), bars, methods=methods)
+    if chart is not None:
+        yield Figure(
+            anchor="ranks",
+            question="Which method comes first across the problems?",
+            answer=ranks_answer(found, methods),
+            key=f"Average rank over {plural(len(problems), 'problem')}, ties shared; a bar joins methods that differ "
+            f"by less than the critical difference, {number(found.difference)} (Nemenyi, level "
+            f"{percent(protocol.level)}). The problem is the unit here; verdicts on one problem stand below.",
+            panels={"average rank": chart},
+        )
 
 
 def _profile(document: Document, protocol: Protocol) -> Iterator[Figure]:
@@ -244,7 +247,8 @@ def _profile(document: Document, protocol: Protocol) -> Iterator[Figure]:
     if not profile:
         return
     methods = list(protocol.methods)
-    chart = profile_chart(profile_rows(profile, methods), methods=methods)
+    rows = profile_rows(profile, methods)
+    chart = profile_chart(rows, methods=methods)
     if chart is not None:
         scores = sorted(profile["score"].items(), key=lambda pair: -pair[1])
         yield Figure(
@@ -254,4 +258,5 @@ def _profile(document: Document, protocol: Protocol) -> Iterator[Figure]:
             "on the set of methods.",
             key="Share of the problems on which a method's median time is within a factor of the fastest.",
             panels={"profile": chart},
+            legend=_legend(protocol, rows["method"]),
         )

@@ -1,28 +1,32 @@
-"""One self-contained HTML page: verdict first, then tables and figures, provenance last."""
+"""One self-contained HTML page: the first screen decides, the rest of it says why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from optwise.core.protocol import Protocol
 from optwise.core.run import Run
+from optwise.report.check_list import checks_element, summary_of_checks
 from optwise.report.drawing import Figure
+from optwise.report.figure_elements import figure_element
+from optwise.report.first_screen import first_screen
 from optwise.report.gallery import anchor, figures
+from optwise.report.glossary import glossary
+from optwise.report.hints import Hints
+from optwise.report.pair_tables import pair_matrix, pairs_table
 from optwise.report.provenance import how_line, meaning, problem_line, provenance
 from optwise.report.readings import Document
-from optwise.report.self_contained import figure_element, html_file
-from optwise.report.tables import (
-    checks_table,
-    ledger_table,
-    pairs_table,
-    results_table,
-    selected_table,
-    summary_of_checks,
-)
+from optwise.report.self_contained import html_file
+from optwise.report.tables import ledger_table, results_table, selected_table
 from optwise.report.words import basis, escape
+from optwise.report.worth import at_checkpoints, beside, worth_sentence
+
+_ACROSS = ("ranks", "profile")
+_FIRST = ("ranks", "p0-pairs")
+"""The picture of the first screen: over several problems the ranks, else the pairs."""
 
 
-def page(document: Document, protocol: Protocol, runs: Sequence[Run]) -> str:
+def page(document: Document, protocol: Protocol, runs: Sequence[Run], hints: Hints | None = None) -> str:
     """The report as one HTML file that makes no request.
 
     All text of the user is escaped, charts are data that a fixed script draws, and a content security policy admits
@@ -32,80 +36,106 @@ def page(document: Document, protocol: Protocol, runs: Sequence[Run]) -> str:
         document: The results document.
         protocol: Its protocol.
         runs: Every run of the comparison, searches and confirmations.
+        hints: Settings to paste and commands to run next.
     """
     drawn = figures(document, protocol, runs)
-    sections = "\n".join(_problem(document, protocol, problem, drawn) for problem in document["problems"])
-    across = "".join(figure_element(figure, basis(protocol)) for figure in drawn if figure.anchor == "profile")
+    hints = hints or Hints()
+    first = min((f for f in drawn if f.anchor in _FIRST), key=lambda f: _FIRST.index(f.anchor), default=None)
+    shown = {figure.anchor: figure_element(figure, basis(protocol)) for figure in drawn if figure is not first}
+    sections = "\n".join(
+        _problem(document, protocol, problem, _results(document, protocol, runs, problem), shown)
+        for problem in document["problems"]
+    )
+    across = "".join(text for place, text in shown.items() if place in _ACROSS)
     if across:
-        across = f"<section><h2>Across the problems</h2>{across}</section>"
-    problems = ", ".join(document["problems"])
+        across = f'<section><h2 id="across">Across the problems</h2>{across}</section>'
     return html_file(
-        f"optwise: {problems}",
-        '<header><p class="eyebrow">optwise comparison · '
-        f"{escape(problems)}</p>\n<h1>{escape(document['verdict'])}</h1>\n"
-        f'<p class="how">{escape(how_line(protocol))}</p>\n{_contents(document, drawn)}</header>\n'
-        "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
-        f'{sections}\n{across}\n<section><h2 id="meaning">What a verdict means, and what it does not</h2>\n'
-        f'<p>{escape(meaning(protocol))}</p></section>\n<section><h2 id="provenance">Provenance</h2>\n'
-        f"{provenance(document, protocol)}</section>\n",
+        f"optwise: {', '.join(document['problems'])}",
+        first_screen(document, protocol, picture=first, hints=hints, nav=_contents(document, drawn))
+        + "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
+        f'{across}\n{sections}\n<section><h2 id="meaning">What a verdict means, and what it does not</h2>\n'
+        f"<p>{escape(meaning(protocol))}</p>\n"
+        f'<details class="folded"><summary>Glossary: the words of this page</summary>{glossary()}</details></section>\n'
+        f'<section><h2 id="provenance">Provenance</h2><details class="folded"><summary>Hashes, versions, machine and '
+        f"the commands that repeat this</summary>{provenance(document, protocol, hints)}</details></section>\n",
     )
 
 
-def _problem(document: Document, protocol: Protocol, problem: str, drawn: Sequence[Figure]) -> str:
+def _problem(document: Document, protocol: Protocol, problem: str, results: str, own: Mapping[str, str]) -> str:
+    """One problem: ``own`` are its figures as HTML by anchor, without the one that stands on the first screen."""
+
     def place(kind: str) -> str:
         return anchor(document, problem, kind)
 
-    own = [figure for figure in drawn if figure.anchor.startswith(place(""))]
-    anchors = [*(figure.anchor for figure in own), place("table"), place("ledger")]
-
     def shown(kind: str) -> str:
-        return "".join(
-            figure_element(figure, basis(protocol)) for figure in own if figure.anchor.startswith(place(kind))
-        )
+        return "".join(text for name, text in own.items() if name.startswith(place(kind)))
 
-    order = "Medians over confirmation runs with bootstrap intervals, best first; the order alone is no verdict."
-    verdicts = document["problems"][problem]["verdicts"]
-    pairs = pairs_table(document, protocol, problem) if verdicts else "<p>There is one method, hence no pair.</p>"
+    anchors = [*own, place("pairs"), place("table"), place("ledger")]
+    ledger = f'<div class="ledger" id="{place("ledger")}">{ledger_table(document, protocol, problem)}</div>'
+    parts = {
+        "Budget curves": shown("budget"),
+        "Search spaces, axis by axis": shown("axes"),
+        "Settings that each study selected": selected_table(document, protocol, problem),
+        "Fairness ledger": ledger,
+    }
+    folded = "".join(_part(title, body) for title, body in parts.items() if body)
     return f"""<section>
 <h2 id="{place("top")}">{escape(problem)}</h2>
-<p class="how">{escape(problem_line(document, protocol, problem))}</p>
+<p class="how">{escape(problem_line(document, protocol, problem))} {escape(how_line(protocol))}</p>
 <h3 id="{place("table")}">Results</h3>
-{results_table(document, protocol, problem)}
-<p class="note">{order}</p>
-<h3 id="{place("verdicts")}">Verdicts, pair by pair</h3>
-<div class="pairs">{pairs}</div>
-{shown("pairs")}
-<h3 id="{place("ledger")}">Fairness ledger: what each method was given</h3>
-<div class="ledger">{ledger_table(document, protocol, problem)}</div>
-{shown("curves")}{shown("predictions")}{shown("budget")}{shown("axes")}
-<details><summary>The settings each study selected</summary>{selected_table(document, protocol, problem)}</details>
+{results}
+{_pairs(document, protocol, problem, shown("pairs"), shown("more-pairs"))}{shown("curves")}{shown("predictions")}
 {shown("sensitivity")}
 <h3 id="{place("checks")}">Checks</h3>
 <p class="note">{escape(summary_of_checks(document, problem))}</p>
-<div class="checks">{checks_table(document, protocol, problem, anchors)}</div>
+{checks_element(document, protocol, problem, anchors)}
+<h3 id="{place("more")}">What stands behind it</h3>
+{folded}
 </section>"""
 
 
+def _results(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> str:
+    """The table, and below it what its differences are worth in another metric."""
+    metric = document["protocol"]["metric"][problem]
+    other = beside(protocol, problem, metric)
+    values = {} if other is None else at_checkpoints(runs, protocol, problem, metric=metric, other=other)
+    if other is None or all(value is None for value in values.values()):
+        return results_table(document, protocol, problem)
+    table = results_table(document, protocol, problem, other=other, checkpoints=values)
+    return f'{table}<p class="note">{escape(worth_sentence(document, problem, other, values))}</p>'
+
+
+def _pairs(document: Document, protocol: Protocol, problem: str, first: str, more: str) -> str:
+    """The matrix, then the figure of the pairs where the first screen has not shown it, then all numbers."""
+    place, result = anchor(document, problem, "verdicts"), document["problems"][problem]
+    if not result["verdicts"]:
+        return f'<h3 id="{place}">Pairs</h3><p>There is one method, hence no pair.</p>'
+    curve = (result.get("target_curve") or {}).get("sentence") or ""
+    return (
+        f'<h3 id="{place}">Pairs</h3>{pair_matrix(document, protocol, problem)}{first}'
+        f"{f'<p>{escape(curve)}</p>' if curve else ''}"
+        f'<details class="folded"><summary>All pairs in numbers</summary><div class="pairs">'
+        f"{pairs_table(document, protocol, problem)}</div>{more}</details>"
+    )
+
+
+def _part(title: str, body: str) -> str:
+    return f'<details class="part"><summary>{escape(title)}</summary>{body}</details>'
+
+
 def _contents(document: Document, drawn: Iterable[Figure]) -> str:
-    drawn = list(drawn)
+    known = {figure.anchor for figure in drawn}
     links = [(anchor(document, problem, "top"), problem) for problem in document["problems"]]
     if len(links) == 1:
-        kinds = {
-            "table": "results",
-            "verdicts": "pairs",
-            "ledger": "ledger",
-            "curves": "curves",
-            "predictions": "predictions",
-            "budget": "budget curves",
-        }
-        kinds |= {"sensitivity": "target", "checks": "checks"}
         problem = next(iter(document["problems"]))
-        known = {figure.anchor for figure in drawn}
+        kinds = {"table": "results", "verdicts": "pairs", "curves": "curves"}
+        kinds |= {"predictions": "predictions", "sensitivity": "other targets", "checks": "checks", "more": "search"}
         places = {anchor(document, problem, kind): (kind, words) for kind, words in kinds.items()}
         links = [
             (place, words)
             for place, (kind, words) in places.items()
-            if place in known or kind in ("table", "verdicts", "ledger", "checks")
+            if place in known or kind in ("table", "verdicts", "checks", "more")
         ]
-    links += [("meaning", "what a verdict means"), ("provenance", "provenance")]
-    return "<nav>" + "".join(f'<a href="#{place}">{escape(words)}</a> ' for place, words in links) + "</nav>"
+    links += [("meaning", "meaning"), ("provenance", "provenance")]
+    inside = "".join(f'<a href="#{place}">{escape(words)}</a> ' for place, words in links)
+    return f'<nav aria-label="Parts of this page">{inside}</nav>'

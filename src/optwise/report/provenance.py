@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optwise.core.protocol import Protocol
+from optwise.report.hints import Hints
 from optwise.report.readings import Document
 from optwise.report.words import budget_words, escape, goal_words, number, percent, plural
 
@@ -64,35 +65,26 @@ def meaning(protocol: Protocol) -> str:
     )
 
 
-def commands(protocol: Protocol) -> str:
-    """The commands that continue or repeat what the page shows; DIR is the folder the page lies in."""
+def commands(protocol: Protocol, hints: Hints) -> str:
+    """The commands that continue or repeat what the page shows, in the folder that it is about."""
     problem, method = next(iter(protocol.problems)), next(iter(protocol.methods))
-    references = [str(about.get("reference") or name) for name, about in protocol.problems.items()]
-    run = ["optwise", "compare", *references, "--methods", ",".join(protocol.methods)]
-    run += ["--studies", str(protocol.studies), "--trials", str(protocol.trials), "--seeds", str(protocol.seeds)]
-    run += ["--budget", str(protocol.budget), "--axis", protocol.axis]
-    goals = {str(target) for target in protocol.targets.values() if target is not None}
-    run += ["--target", *goals] if len(goals) == 1 else []
-    run += ["--dtype", protocol.dtype, "--out", "DIR"]
-    trial = shlex.quote(f"{problem}/{method}/0/c0")
+    place, trial = shlex.quote(hints.folder), shlex.quote(f"{problem}/{method}/0/c0")
+    resume = ["# resume, or add studies and methods: what was run is kept", hints.again] if hints.again else []
     return "\n".join(
         [
-            "# resume, or add studies and methods: what was run is kept (a study file works as well)",
-            " ".join(shlex.quote(word) for word in run)
-            .replace(" --studies", " \\\n    --studies")
-            .replace(" --axis", " \\\n    --axis"),
+            *resume,
             "# draw this page again",
-            "optwise report DIR",
+            f"optwise report {place}",
             "# the same runs under another target: nothing is run again",
-            "optwise score DIR --target 'METRIC<=VALUE'",
+            f"optwise score {place} --target 'METRIC<=VALUE'",
             "# one trial again, by the name that hovering shows",
-            f"optwise rerun DIR {trial}",
-            "optwise export DIR --to parquet",
+            f"optwise rerun {place} {trial}",
+            f"optwise export {place} --to parquet",
         ]
     )
 
 
-def provenance(document: Document, protocol: Protocol) -> str:
+def provenance(document: Document, protocol: Protocol, hints: Hints) -> str:
     """Hashes, seeds, versions, machine and commands, as HTML."""
     about = document["protocol"]
     rows = {
@@ -105,19 +97,17 @@ def provenance(document: Document, protocol: Protocol) -> str:
         **{f"data of {name}": p.get("fingerprint") for name, p in about["problems"].items() if p.get("fingerprint")},
     }
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{_code(value)}</dd>" for name, value in rows.items())
-    described = json.dumps(
-        _described(about.get("methods") or {}), indent=1, sort_keys=True, ensure_ascii=False, default=str
+    described = "\n".join(
+        f"{name}: {json.dumps(description, sort_keys=True, ensure_ascii=False, default=str)}"
+        for name, description in (about.get("methods") or {}).items()
     )
     return (
-        f"<dl>{facts}</dl>\n<pre>{escape(commands(protocol))}</pre>\n"
-        f"<details><summary>Methods, their spaces and schedules</summary><pre>{escape(described)}</pre></details>"
+        f"<dl>{facts}</dl>\n<pre class='command' tabindex='0'>{escape(commands(protocol, hints))}</pre>\n"
+        "<details><summary>Methods, their spaces and schedules</summary>"
+        f"<pre class='command' tabindex='0'>{escape(described)}</pre></details>"
     )
 
 
 def _code(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping | list) else str(value)
     return f"<code>{escape(text)}</code>"
-
-
-def _described(methods: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(name): description for name, description in methods.items()}

@@ -10,10 +10,11 @@ from typing import Any
 from optwise.core.race import Race
 from optwise.core.run import Run
 from optwise.report.drawing import Figure, colours
+from optwise.report.figure_elements import figure_element
 from optwise.report.figures.profile import profile_chart, profile_rows
 from optwise.report.figures.suboptimality import course_chart, course_rows
 from optwise.report.readings import Document
-from optwise.report.self_contained import figure_element, html_file
+from optwise.report.self_contained import html_file
 from optwise.report.tables import grid, method_name
 from optwise.report.words import NOTHING, duration, escape, listed, number, percent, plural
 
@@ -136,7 +137,8 @@ def _results(told: Mapping[str, Any], race: Race) -> str:
                 f"{duration(seconds['low'])} to {duration(seconds['high'])}, n = {seconds['n']}",
             ]
         )
-    return grid(heads, body, text=(0, 1))
+    caption = "What each solver proved, and what it took: medians and ranges of the seconds over the repeats."
+    return grid(caption, heads, body, text=(0, 1))
 
 
 def _rank(method: Mapping[str, Any]) -> tuple[bool, bool, float]:
@@ -150,7 +152,7 @@ def _reasons(told: Mapping[str, Any], race: Race) -> str:
         [method_name(name, palette), escape(method.get("refusal") or method.get("failure") or method.get("why") or "")]
         for name, method in told["methods"].items()
     ]
-    return grid(["method", "reason"], rows, text=(0, 1))
+    return grid("Why each method runs as it does, or why it does not fit.", ["method", "reason"], rows, text=(0, 1))
 
 
 def _checks(told: Mapping[str, Any], race: Race) -> str:
@@ -164,7 +166,7 @@ def _checks(told: Mapping[str, Any], race: Race) -> str:
         ]
         for check in sorted(told["checks"], key=lambda check: check["status"] == "pass")
     ]
-    return grid(["", "method", "check", "evidence"], rows, text=(0, 1, 2, 3))
+    return grid("Checks, what is open first.", ["ended", "method", "check", "evidence"], rows, text=range(4), name=1)
 
 
 def _across(document: Document, race: Race) -> str:
@@ -215,8 +217,8 @@ def _provenance(document: Document, race: Race) -> str:
     described = {name: method.describe() for name, method in race.methods.items()}
     listing = json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False, default=str)
     return (
-        f"<dl>{facts}</dl>\n<pre>{escape(_commands(race))}</pre>\n"
-        f"<details><summary>Solvers and their settings</summary><pre>{escape(listing)}</pre></details>"
+        f"<dl>{facts}</dl>\n<pre tabindex='0'>{escape(_commands(race))}</pre>\n"
+        f"<details><summary>Solvers and their settings</summary><pre tabindex='0'>{escape(listing)}</pre></details>"
     )
 
 

@@ -1,4 +1,4 @@
-"""What figures read off runs: which ones, their best values, what a step costs, quantiles that count every run."""
+"""What the report reads off documents and runs: order and leader, best values, what a step costs, quantiles."""
 
 from __future__ import annotations
 
@@ -41,6 +41,40 @@ def chosen(runs: Sequence[Run], problem: str, phase: Phase, methods: Sequence[st
 def direction_of(protocol: Protocol, problem: str, metric: str) -> Direction:
     """Which way a metric is better, as the problem declares it."""
     return Direction(protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
+
+
+CLAIMS = ("faster", "better")
+"""Words of a verdict that say one method is ahead of the other."""
+
+
+def leading(document: Document, problem: str) -> str | None:
+    """The method that the verdict speaks of first; ``None`` where it is ahead of no other."""
+    result = document["problems"][problem]
+    first: str | None = result.get("leader")
+    return first if any(v["words"] in CLAIMS and v["a"] == first for v in result["verdicts"]) else None
+
+
+def ordered(document: Document, problem: str) -> list[str]:
+    """The methods in the one order of the page.
+
+    It is the document's own; one that is older names none, and its methods stand by median time, misses last, or by
+    median value, the leader at the front.
+    """
+    result = document["problems"][problem]
+    if result.get("order"):
+        return [name for name in result["order"] if name in result["methods"]]
+    metric = document["protocol"]["metric"][problem].rpartition("/")[2]
+    sign = Direction(document["protocol"]["problems"][problem]["metrics"][metric]).sign
+    first = leading(document, problem)
+
+    def place(name: str) -> tuple[bool, float, float, float]:
+        confirm = result["methods"][name]["confirm"]
+        time = confirm.get("time_to_target") or {"median": 0.0, "restricted_mean": 0.0}
+        value = confirm["value"]["median"]
+        late, mean = (math.inf if time[key] is None else time[key] for key in ("median", "restricted_mean"))
+        return name != first, late, mean, math.inf if value is None else value * sign
+
+    return sorted(result["methods"], key=place)
 
 
 def metric_names(runs: Sequence[Run], first: str) -> list[str]:
@@ -88,7 +122,7 @@ def quantiles(values: Floats, direction: Direction, shares: Sequence[float]) -> 
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def spans_decades(values: Sequence[float], *, ratio: float = 5.0) -> bool:
+def spans_decades(values: Sequence[float], *, ratio: float = 10.0) -> bool:
     """Whether a log scale is possible and worth it: all positive, and the largest ``ratio`` times the smallest."""
     finite = [value for value in values if math.isfinite(value)]
     return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= ratio

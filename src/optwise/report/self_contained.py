@@ -1,4 +1,4 @@
-"""HTML files that make no request: the head with its policy, the charts as data, the two scripts that draw them."""
+"""HTML files that make no request: the head with its policy, and the two scripts that draw the charts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from importlib.resources import files
 
 import vl_convert
 
-from optwise.report.drawing import SCHEMA, Figure, script_json, spec_of
+from optwise.report.drawing import SCHEMA
+from optwise.report.themes import theme_css
 from optwise.report.words import escape
 
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
@@ -30,59 +31,12 @@ def html_file(title: str, body: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>{_packaged('page.css')}</style></head>\n"
+        f"<style>{theme_css()}{_packaged('page.css')}</style></head>\n"
     )
     last = "".join(f"<script>{script}</script>\n" for script in scripts)
     return f"{head}<body><main>\n{body}</main>\n{last}</body></html>\n"
-
-
-def figure_element(figure: Figure, basis: str) -> str:
-    """A figure with its question above and its caption below, as HTML.
-
-    Args:
-        figure: What is shown.
-        basis: What its caption ends with: seeds and budget.
-    """
-    return (
-        f'<figure id="{figure.anchor}"><h3>{escape(figure.question)}</h3>{_choice(figure)}'
-        f"{charts_element(figure)}"
-        f"<figcaption><b>{escape(figure.answer)}</b> {escape(f'{figure.key} {basis}')}</figcaption></figure>\n"
-    )
-
-
-def charts_element(figure: Figure, *, frame: str = "") -> str:
-    """The charts of a figure alone, or its diagram, as HTML.
-
-    Args:
-        figure: What is shown.
-        frame: Class of a frame that shows all of them; by default side by side or one at a time, as the figure says.
-    """
-    if figure.diagram:
-        return f'<div id="{figure.anchor}-panels" class="diagram">{figure.diagram}</div>'
-    hosts = []
-    for i, (label, chart) in enumerate(figure.panels.items()):
-        spec = {**spec_of(chart), "description": f"{figure.question} {label}"}
-        name = f"{figure.anchor}-chart{i}"
-        hidden = " hidden" if i and not figure.together and not frame else ""
-        hosts.append(
-            f'<div class="chart" id="{name}" data-spec="{name}-spec"{hidden}></div>'
-            f'<script type="application/json" id="{name}-spec">{script_json(spec)}</script>'
-        )
-    frame = frame or ("panels" if figure.together else "panel")
-    return f'<div id="{figure.anchor}-panels" class="{frame}">{"".join(hosts)}</div>'
-
-
-def _choice(figure: Figure) -> str:
-    if len(figure.panels) < 2 or figure.together:
-        return ""
-    options = "".join(
-        f'<option value="{figure.anchor}-chart{i}">{escape(label)}</option>' for i, label in enumerate(figure.panels)
-    )
-    return (
-        f'<label class="choose">metric <select data-panels="{figure.anchor}-panels" autocomplete="off">{options}'
-        "</select></label>"
-    )
 
 
 def _policy(scripts: Iterable[str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS, Budget
 from optwise.core.metric import Direction, Target
@@ -58,6 +59,28 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
+def size_words(size: float, low: float, high: float) -> str:
+    """How large a difference is, NaN standing for what is not known: a bound where one end is open.
+
+    Example:
+        >>> size_words(0.43, 0.295, 0.556), size_words(0.43, math.nan, 0.556)
+        ('0.430 [0.295, 0.556]', '≤ 0.430 [–, 0.556]')
+        >>> size_words(math.nan, math.nan, math.nan), size_words(1.64, math.nan, math.nan)
+        ('size not known', '1.64')
+    """
+    if math.isnan(size):
+        return "size not known"
+    if math.isnan(low) and math.isnan(high):
+        return number(size)
+    return f"{open_end(low, high)}{with_interval(size, low, high)}"
+
+
+def open_end(low: float | None, high: float | None) -> str:
+    """The sign before a number whose interval misses leave open at one end."""
+    below, above = (end is None or math.isnan(end) for end in (low, high))
+    return "" if below == above else "≤ " if below else "≥ "
+
+
 def probability(p: float | None) -> str:
     """A p value; very small ones only by their bound.
 
@@ -104,6 +127,36 @@ def listed(words: Iterable[str]) -> str:
     """
     *first, last = list(words) or [NOTHING]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def brief(names: Sequence[str], *, length: int = 11) -> dict[str, str]:
+    """Names short enough for the label of an axis: what all of them share is left out before anything else.
+
+    Example:
+        >>> brief(["sgd", "adamw"])
+        {'sgd': 'sgd', 'adamw': 'adamw'}
+        >>> list(brief(["my optimizer, small", "my optimizer, large"]).values())
+        ['…small', '…large']
+    """
+    if all(len(name) <= length for name in names):
+        return {name: name for name in names}
+    head = _shared_start(names)
+    tail = _shared_start([name[len(head) :][::-1] for name in names])[::-1]
+    found = {}
+    for name in names:
+        middle = name[len(head) : len(name) - len(tail)]
+        text = f"{'…' if head else ''}{middle}{'…' if tail else ''}"
+        text = text if middle and len(text) < len(name) else name
+        found[name] = text if len(text) <= length else f"{text[: length - 1]}…"
+    return found
+
+
+def _shared_start(texts: Sequence[str]) -> str:
+    """The letters that all of several texts begin with."""
+    if len(texts) < 2:
+        return ""
+    shared = takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))
+    return "".join(letters[0] for letters in shared)
 
 
 def plural(count: int, noun: str) -> str:

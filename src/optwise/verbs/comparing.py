@@ -40,6 +40,7 @@ from optwise.verbs.comparing_solvers import SolverComparison, compare_solvers, s
 from optwise.verbs.executing import Work, versions, work
 from optwise.verbs.forecasting import forecasts
 from optwise.verbs.foreseeing import foreseen
+from optwise.verbs.hinting import hints
 from optwise.verbs.looking import POSSIBLE, claims_possible, decided, earlier_looks, planned
 from optwise.verbs.planning import processor
 from optwise.verbs.progress import Progress, Silent
@@ -172,7 +173,7 @@ class Comparison(Shown):
     def report(self, path: Path | str | None = None) -> Path:
         """Write the page, to ``path`` where given, and return where it is."""
         file = self.folder / PAGE if path is None else Path(path)
-        write_page(file, self.document, self.protocol, self.runs)
+        write_page(file, self.document, self.protocol, self.runs, folder=str(self.folder))
         return file
 
     def card(self) -> Card:
@@ -263,10 +264,13 @@ def _weights(folder: Folder, run: Run, step: int) -> HeldWeights | None:
     return None
 
 
-def write_page(file: Path, document: Mapping[str, Any], protocol: Protocol, runs: Sequence[Run]) -> None:
-    """Write the page, whole or not at all."""
+def write_page(
+    file: Path, document: Mapping[str, Any], protocol: Protocol, runs: Sequence[Run], *, folder: str
+) -> None:
+    """Write the page, whole or not at all; ``folder`` is where the comparison lies, for the commands it proposes."""
+    text = page(dict(document), protocol, runs, hints(document, protocol, runs, folder))
     with replacing(file) as temporary:
-        temporary.write_text(page(dict(document), protocol, runs), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def default_folder(protocol: Protocol) -> Path:

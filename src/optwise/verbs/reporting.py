@@ -37,7 +37,7 @@ def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
         runs = recall(opened, set(notes["keys"]))
         if opened.reveals():
             runs = revealed(opened, protocol, runs)
-    write_page(file, document, protocol, runs)
+    write_page(file, document, protocol, runs, folder=str(folder))
     return file
 
 

@@ -261,6 +261,7 @@ def _check(finding: Finding) -> dict[str, Any]:
         "source": finding.source,
         "link": finding.link,
         "parts": [_check(part) for part in finding.parts],
+        "wider": vars(finding.wider) if finding.wider else None,
     }
 
 

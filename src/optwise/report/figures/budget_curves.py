@@ -11,7 +11,7 @@ import pandas as pd
 from optwise.core.metric import Direction
 from optwise.core.run import Run
 from optwise.numerics.statistics import best_of_k
-from optwise.report.drawing import RULE, Chart, inline, method_colour, value_scale
+from optwise.report.drawing import RULE, Chart, dimmed, held, inline, method_colour, metric_scale
 from optwise.report.readings import address, feasible_value
 
 POINTS = 60  # k drawn per method at most
@@ -43,7 +43,9 @@ def drawn_points(trials: int) -> list[int]:
     return [int(k) for k in np.unique(np.rint(np.geomspace(1, trials, POINTS)))]
 
 
-def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], trials: int) -> Chart | None:
+def budget_chart(
+    rows: pd.DataFrame, *, metric: str, direction: Direction, methods: Sequence[str], trials: int
+) -> Chart | None:
     """Draw the budget curves; ``None`` where no trial was feasible. ``trials``: what one study of the protocol ran."""
     found = rows.dropna(subset=["median"])
     if found.empty:
@@ -57,15 +59,16 @@ def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], tri
     present = [method for method in methods if method in set(kept["method"])]
     shades = method_colour(present, methods)
     values = [*kept["median"], *kept["low"].dropna(), *kept["high"].dropna()]
-    vertical = value_scale(values, domain=(min(values), max(values)) if min(values) < max(values) else None)
+    domain = (min(values), max(values)) if min(values) < max(values) else None
+    vertical = metric_scale(values, direction, domain=domain)
     x = alt.X(
         "k:Q",
         scale=alt.Scale(type="log", nice=False),
         axis=alt.Axis(title="trials k (random ones of all studies)", format="d"),
     )
     title = alt.Axis(title=f"best {metric} of k trials", format="~g", tickCount=6)
-    chart = alt.Chart(inline(kept))
-    band = chart.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_area(opacity=0.14)
+    chart = alt.Chart(inline(kept, "best of k"))
+    band = chart.transform_filter("isValid(datum.low) && isValid(datum.high)").mark_area()
     line = chart.mark_line(strokeWidth=2.4)
     rule = alt.Chart(alt.InlineData(values=[{"k": trials, "text": f"one study: {trials}"}]))
     tips = [
@@ -73,14 +76,20 @@ def budget_chart(rows: pd.DataFrame, *, metric: str, methods: Sequence[str], tri
         alt.Tooltip("k:Q", title="trials"),
         *(alt.Tooltip(f"{name}:Q", format=".5g") for name in ("median", "low", "high")),
     ]
-    return alt.layer(
-        rule.mark_rule(color=RULE, strokeDash=[2, 2]).encode(x=x),
-        rule.mark_text(align="left", baseline="top", dx=4, color=RULE, fontSize=11).encode(
-            x=x, y=alt.value(2), text="text:N"
-        ),
-        band.encode(x=x, y=alt.Y("low:Q", scale=vertical, axis=title), y2="high:Q", color=shades),
-        line.encode(x=x, y=alt.Y("median:Q", scale=vertical, axis=title), color=shades),
-        chart.mark_point(filled=True, size=60, opacity=0).encode(
-            x=x, y=alt.Y("median:Q", scale=vertical, axis=title), tooltip=tips
-        ),
-    ).properties(width="container", height=300)
+    return (
+        alt.layer(
+            rule.mark_rule(color=RULE, strokeDash=[2, 2]).encode(x=x),
+            rule.mark_text(align="left", baseline="top", dx=4, color=RULE, fontSize=11).encode(
+                x=x, y=alt.value(2), text="text:N"
+            ),
+            band.encode(
+                x=x, y=alt.Y("low:Q", scale=vertical, axis=title), y2="high:Q", color=shades, opacity=dimmed(0.14)
+            ),
+            line.encode(x=x, y=alt.Y("median:Q", scale=vertical, axis=title), color=shades, opacity=dimmed(1.0)),
+            chart.mark_point(filled=True, size=60, opacity=0).encode(
+                x=x, y=alt.Y("median:Q", scale=vertical, axis=title), tooltip=tips
+            ),
+        )
+        .add_params(held())
+        .properties(width="container", height=260)
+    )

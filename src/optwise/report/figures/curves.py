@@ -10,16 +10,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
 from optwise.core.metric import Direction
 from optwise.core.run import Run
-from optwise.report.drawing import CROSS, RULE, Chart, inline, method_colour, value_scale
-from optwise.report.readings import address, diverged, quantiles
+from optwise.report.drawing import CROSS, RULE, Chart, dimmed, held, inline, method_colour, metric_scale
+from optwise.report.readings import address, diverged, quantiles, spans_decades
 from optwise.report.words import axis_title
 
 # d3 would write 0k for none and 10m for ten milliseconds
 _LABELS = "datum.value == 0 ? '0' : axis == 'seconds' ? format(datum.value, '~g') : datum.label"
 QUARTILES = (0.5, 0.25, 0.75)
+SETTLED = 0.1
+"""Share of a run after which its curve sets the range of values that is drawn."""
 
 
 def run_rows(runs: Sequence[Run], metric: str) -> pd.DataFrame:
@@ -61,21 +62,35 @@ def end_rows(runs: Sequence[Run], metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "trial", "step", "value", "status"])
 
 
-def value_domain(rows: pd.DataFrame, target: float | None, direction: Direction) -> tuple[float, float] | None:
-    """Range of values to draw: what is worse than every start is off the chart, so that one explosion hides nothing.
+def value_domain(bands: pd.DataFrame, target: float | None, direction: Direction) -> tuple[float, float] | None:
+    """Range of values to draw: where the curves differ, so from their medians and quartiles after the first steps.
 
-    A target is within it unless it is further away than the values span. ``None`` without a finite value.
+    What a method was worse than at its start is no part of it, so that an explosion hides nothing. A target is within
+    it unless it is further away than the values span. ``None`` without a finite value.
+
+    Args:
+        bands: From :func:`band_rows`.
+        target: Value to reach.
+        direction: Which way the metric is better.
     """
-    values = [float(v) for v in rows["value"] if math.isfinite(v)]
-    if not values:
+    columns = ["median", "low", "high"]
+    finite = bands[np.isfinite(bands["median"])] if len(bands) else bands
+    if finite.empty:
         return None
-    starts = [float(v) for v in rows.loc[rows["step"] == rows["step"].min(), "value"]]
-    low, high = (min(values), max(starts)) if direction is Direction.MIN else (min(starts), max(values))
-    if low >= high:  # nothing got better than the starts: all there is
-        low, high = min(values), max(values)
-    if target is not None and _near(target, low, high):
-        low, high = min(low, target), max(high, target)
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
+    start, end = float(finite["step"].min()), float(finite["step"].max())
+    settled = finite[finite["step"] > start + SETTLED * (end - start)]
+    worst = float(np.nanmax(finite.loc[finite["step"] == start, columns].to_numpy() * direction.sign)) * direction.sign
+    values = [float(v) for v in (settled if len(settled) else finite)[columns].to_numpy().ravel() if math.isfinite(v)]
+    within = [v for v in values if not direction.better(worst, v)]
+    values = within if len(within) > 1 else values
+    if target is not None and _near(target, min(values), max(values)):
+        values = [*values, target]
+    low, high = min(values), max(values)
+    if spans_decades([low, high]) and direction is Direction.MIN:
+        room = (high / low) ** 0.03
+        return low / room, high * room
+    room = 0.04 * (high - low) or 0.1 * abs(low) or 0.5
+    return low - room, high + room
 
 
 def _near(target: float, low: float, high: float) -> bool:
@@ -94,7 +109,7 @@ def curve_chart(
     direction: Direction,
     methods: Sequence[str],
     costs: Mapping[str, Mapping[str, float | None]],
-    axis: str,
+    axes: Sequence[str],
     target: float | None,
 ) -> Chart | None:
     """Draw one metric; ``None`` where nothing finite was measured.
@@ -106,22 +121,18 @@ def curve_chart(
         direction: Which way it is better.
         methods: All methods of the comparison, for their colours.
         costs: Method to what one step costs on each axis.
-        axis: The axis shown first.
+        axes: What the horizontal axis may show, what it shows first at the front.
         target: Value to mark, where the target is on this metric.
     """
     rows, ends = run_rows(runs, metric), end_rows(runs, metric)
-    reference = band_rows(defaults, metric, direction)
-    everything = pd.concat([rows, run_rows(defaults, metric)], ignore_index=True)
-    domain = value_domain(everything, target, direction)
+    bands, reference = band_rows(runs, metric, direction), band_rows(defaults, metric, direction)
+    domain = value_domain(bands if len(bands) else reference, target, direction)
     if domain is None:
         return None
     target = target if target is not None and domain[0] <= target <= domain[1] else None
-    present = [method for method in methods if method in set(everything["method"])]
-    axes = [a for a in (EXAMPLE_GRADIENTS, STEPS, SECONDS) if all(costs[m].get(a) is not None for m in present)]
-    shown = axis if axis in axes else STEPS
+    present = [method for method in methods if method in {*rows["method"], *reference["method"]}]
 
-    pick = alt.param(name="axis", value=shown, bind=alt.binding_select(options=axes, name="horizontal axis "))
-    held = alt.selection_point(name="method", fields=["method"], bind="legend", toggle="true")
+    pick = alt.param(name="axis", value=axes[0], bind=alt.binding_select(options=list(axes), name="horizontal axis "))
     near = alt.selection_point(name="near", on="pointerover", clear="pointerout", fields=["trial", "step"])
     shades = method_colour(present, methods)
     x = alt.X(
@@ -129,77 +140,66 @@ def curve_chart(
         axis=alt.Axis(title=None, format="~s", tickCount=6, labelExpr=_LABELS),
         scale=alt.Scale(nice=False),
     )
-    drawn = [*domain, min(everything["value"])]  # one value that is not positive rules a log scale out
-    scale = value_scale(drawn, domain=domain)
+    drawn = [*domain, *([float(rows["value"].min())] if len(rows) else [])]  # one that is not positive: no log scale
+    scale = metric_scale(drawn, direction, domain=domain)
     vertical = alt.Axis(title=metric, tickCount=6, format="~g")
 
     def y(name: str) -> alt.Y:
         return alt.Y(f"{name}:Q", scale=scale, axis=vertical)
 
-    def dimmed(full: float) -> Any:
-        return alt.when(held).then(alt.value(full)).otherwise(alt.value(full / 12))
-
-    def placed(frame: pd.DataFrame, fields: Sequence[str]) -> alt.Chart:
+    def placed(frame: pd.DataFrame, fields: Sequence[str], name: str) -> alt.Chart:
         """Pack each line into one row; the browser unpacks it and puts it on the axis chosen."""
         return (
-            alt.Chart(inline(packed(frame, fields, costs, axes)))
+            alt.Chart(inline(packed(frame, fields, costs, axes), f"{name}, {metric}"))
             .transform_flatten(["step", *fields])
             .transform_calculate(x="datum.step * datum[axis]")
         )
 
     layers: list[alt.Chart] = []
-    bands = band_rows(runs, metric, direction)
     if len(bands):
+        middle = placed(bands, ("median", "low", "high"), "median and quartiles")
         layers.append(
-            placed(bands, ("low", "high"))
-            .transform_filter("isValid(datum.low) && isValid(datum.high)")
+            middle.transform_filter("isValid(datum.low) && isValid(datum.high)")
             .mark_area(clip=True, interpolate="linear")
             .encode(x=x, y=y("low"), y2="high:Q", color=shades, opacity=dimmed(0.16))
         )
     if len(reference):
         layers.append(
-            placed(reference, ("median",))
+            placed(reference, ("median",), "at library defaults")
             .mark_line(clip=True, strokeWidth=1.4, strokeDash=[5, 4], invalid="break-paths-show-domains")
             .encode(x=x, y=y("median"), color=shades, opacity=dimmed(0.85))
         )
     if len(bands):
         layers.append(
-            placed(bands, ("median",))
-            .mark_line(clip=True, strokeWidth=2.4, invalid="break-paths-show-domains")
-            .encode(x=x, y=y("median"), color=shades, opacity=dimmed(1.0))
+            middle.mark_line(clip=True, strokeWidth=2.4, invalid="break-paths-show-domains").encode(
+                x=x, y=y("median"), color=shades, opacity=dimmed(1.0)
+            )
         )
     if target is not None:
+        goal = alt.Chart(alt.InlineData(values=[{"target": target, "text": "target"}]))
+        rule = alt.Y("target:Q", scale=scale, axis=vertical)
+        layers.append(goal.mark_rule(color=RULE, strokeWidth=1.2, strokeDash=[2, 2]).encode(y=rule))
         layers.append(
-            alt.Chart(alt.InlineData(values=[{"target": target}]))
-            .mark_rule(color=RULE, strokeWidth=1.2, strokeDash=[2, 2])
-            .encode(y=alt.Y("target:Q", scale=scale, axis=vertical))
-        )
-        layers.append(
-            alt.Chart(alt.InlineData(values=[{"target": target, "text": "target"}]))
-            .mark_text(align="right", baseline="bottom", dy=-3, dx=-2, color=RULE, fontSize=11)
-            .encode(y=alt.Y("target:Q", scale=scale, axis=vertical), x=alt.value("width"), text="text:N")
+            goal.mark_text(align="right", baseline="bottom", dy=-3, dx=-2, color=RULE, fontSize=11).encode(
+                y=rule, x=alt.value("width"), text="text:N"
+            )
         )
     if len(ends):
         ends = ends.assign(value=ends["value"].clip(*domain))
         layers.append(
-            placed(ends, ("value",))
+            placed(ends, ("value",), "ends")
             .mark_point(shape=CROSS, size=42, strokeWidth=1.6, filled=False)
-            .encode(
-                x=x,
-                y=y("value"),
-                color=shades,
-                opacity=dimmed(0.95),
-            )
+            .encode(x=x, y=y("value"), color=shades, opacity=dimmed(0.95))
         )
-    tips = [
-        alt.Tooltip("trial:N", title="trial"),
-        alt.Tooltip("value:Q", title=metric, format=".5g"),
-        alt.Tooltip("step:Q", title="step"),
-        alt.Tooltip("x:Q", title="on the axis", format=".6~g"),
-    ]
     if len(rows):
+        tips = [
+            alt.Tooltip("trial:N", title="trial"),
+            alt.Tooltip("value:Q", title=metric, format=".5g"),
+            alt.Tooltip("step:Q", title="step"),
+            alt.Tooltip("x:Q", title="on the axis", format=".6~g"),
+        ]
         layers.append(
-            placed(rows, ("value",))
+            placed(rows, ("value",), "runs")
             .transform_filter(f"datum.value >= {float(domain[0])!r} && datum.value <= {float(domain[1])!r}")
             .mark_point(filled=True, size=60, stroke="white", strokeWidth=1)
             .encode(
@@ -212,14 +212,13 @@ def curve_chart(
             .properties(name="runs")
             .add_params(near)
         )
-    layers[0] = layers[0].properties(name="first").add_params(held)
     titles = "{" + ", ".join(f"'{a}': '{axis_title(a)}'" for a in axes) + "}[axis]"
     return (
         alt.layer(*layers)
-        .add_params(pick)
+        .add_params(pick, held())
         .properties(
             width="container",
-            height=360,
+            height=340,
             title=alt.Title(alt.ExprRef(titles), orient="bottom", anchor="middle", offset=8),
         )
     )
@@ -233,7 +232,7 @@ def packed(
 ) -> pd.DataFrame:
     """One row a line: its steps and values as lists, and what one step costs on each axis."""
     keys = ["method", "trial"] if "trial" in frame else ["method"]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, block in frame.groupby(keys, sort=False):
         own: dict[str, Any] = dict(zip(keys, key, strict=True))
         lists = {name: block[name].tolist() for name in ("step", *fields)}

@@ -57,7 +57,7 @@ def ratio_chart(rows: pd.DataFrame, *, methods: Sequence[str]) -> Chart | None:
         *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("ratio", "low", "high")),
         alt.Tooltip("n:Q", title="runs"),
     ]
-    chart, one = alt.Chart(inline(drawn)), alt.Chart(alt.InlineData(values=[{"one": 1}]))
+    chart, one = alt.Chart(inline(drawn, "measured over predicted")), alt.Chart(alt.InlineData(values=[{"one": 1}]))
     return alt.layer(
         one.mark_rule(color=RULE, strokeDash=[5, 3]).encode(y=alt.Y("one:Q", scale=scale, axis=vertical)),
         chart.mark_rule(clip=True, strokeWidth=1.4).encode(

@@ -211,7 +211,7 @@ def prediction_chart(
             .encode(x=x, y=y("mean"))
         )
     layers.append(
-        alt.Chart(inline(pooled[["step", "predicted"]].dropna()))
+        alt.Chart(inline(pooled[["step", "predicted"]].dropna(), "predicted"))
         .mark_line(clip=True, strokeWidth=1.8, strokeDash=[5, 3], color=colour)
         .encode(x=x, y=y("predicted"))
     )
@@ -221,7 +221,7 @@ def prediction_chart(
         *(alt.Tooltip(f"{name}:Q", format=".5g") for name in ("predicted", "mean", "low", "high")),
         alt.Tooltip("n:Q", title="runs"),
     ]
-    points = alt.Chart(inline(seen.drop(columns=["method", "study"])))
+    points = alt.Chart(inline(seen.drop(columns=["method", "study"]), "measured"))
     layers.append(points.mark_rule(clip=True, strokeWidth=1.4, color=colour).encode(x=x, y=y("low"), y2="high:Q"))
     layers.append(
         points.mark_point(clip=True, filled=True, size=30, color=colour, opacity=1).encode(

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from optwise.report.drawing import Chart, inline, method_colour
+from optwise.report.drawing import Chart, dimmed, held, inline, method_colour
 
 
 def profile_rows(profile: Mapping[str, Any], methods: Sequence[str]) -> pd.DataFrame:
@@ -40,9 +40,15 @@ def profile_chart(rows: pd.DataFrame, *, methods: Sequence[str]) -> Chart | None
         alt.Tooltip("tau:Q", title="factor", format=".4~g"),
         alt.Tooltip("rho:Q", title="share", format=".1%"),
     ]
-    chart = alt.Chart(inline(rows))
+    chart = alt.Chart(inline(rows, "profile"))
     shades = method_colour(present, methods)
-    return alt.layer(
-        chart.mark_line(interpolate="step-after", strokeWidth=2.2).encode(x=x, y=y, color=shades),
-        chart.mark_point(filled=True, size=26).encode(x=x, y=y, color=shades, tooltip=tips),
-    ).properties(width="container", height=280)
+    return (
+        alt.layer(
+            chart.mark_line(interpolate="step-after", strokeWidth=2.2).encode(
+                x=x, y=y, color=shades, opacity=dimmed(1.0)
+            ),
+            chart.mark_point(filled=True, size=26).encode(x=x, y=y, color=shades, opacity=dimmed(1.0), tooltip=tips),
+        )
+        .add_params(held())
+        .properties(width="container", height=280)
+    )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from optwise.core.budget import SECONDS
 from optwise.core.metric import Direction, Target
-from optwise.report.drawing import NO_PREFIX_ON_ZERO, RULE, Chart, inline, method_colour, value_scale
+from optwise.report.drawing import NO_PREFIX_ON_ZERO, RULE, Chart, dimmed, held, inline, method_colour, value_scale
 from optwise.report.words import axis_title
 
 
@@ -57,15 +57,21 @@ def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[s
         alt.Tooltip("target:Q", format=".5~g"),
         alt.Tooltip("time:Q", title=axis, format=".6~g"),
     ]
-    chart = alt.Chart(inline(rows[rows["method"].isin(present)]))
+    chart = alt.Chart(inline(rows[rows["method"].isin(present)], "median times"))
     rule = alt.Chart(alt.InlineData(values=[{"target": target.value, "text": "target"}]))
-    return alt.layer(
-        rule.mark_rule(color=RULE, strokeDash=[2, 2]).encode(x=x),
-        rule.mark_text(align="left", baseline="top", dx=4, color=RULE, fontSize=11).encode(
-            x=x, y=alt.value(2), text="text:N"
-        ),
-        chart.mark_line(strokeWidth=2, invalid="break-paths-show-domains").encode(x=x, y=y, color=shades),
-        chart.transform_filter("isValid(datum.time)")
-        .mark_point(filled=True, size=42)
-        .encode(x=x, y=y, color=shades, tooltip=tips),
-    ).properties(width="container", height=280)
+    return (
+        alt.layer(
+            rule.mark_rule(color=RULE, strokeDash=[2, 2]).encode(x=x),
+            rule.mark_text(align="left", baseline="top", dx=4, color=RULE, fontSize=11).encode(
+                x=x, y=alt.value(2), text="text:N"
+            ),
+            chart.mark_line(strokeWidth=2, invalid="break-paths-show-domains").encode(
+                x=x, y=y, color=shades, opacity=dimmed(1.0)
+            ),
+            chart.transform_filter("isValid(datum.time)")
+            .mark_point(filled=True, size=42)
+            .encode(x=x, y=y, color=shades, opacity=dimmed(1.0), tooltip=tips),
+        )
+        .add_params(held())
+        .properties(width="container", height=240)
+    )

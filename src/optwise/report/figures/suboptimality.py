@@ -12,7 +12,7 @@ import pandas as pd
 from optwise.core.race import suboptimality
 from optwise.core.run import Run
 from optwise.core.status import Status
-from optwise.report.drawing import CROSS, RULE, Chart, inline, method_colour
+from optwise.report.drawing import CROSS, RULE, Chart, dimmed, held, inline, method_colour
 from optwise.report.lessons.channels import DECADES, decades, log_scale
 
 AXES = ("iterations", "gradient equivalents", "seconds")
@@ -75,10 +75,9 @@ def course_chart(rows: pd.DataFrame, measure: str, *, methods: Sequence[str], to
     )
     x = alt.X("x:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(title=None, labelExpr=DECADES, tickCount=6))
     pick = alt.param(name="axis", value=AXES[0], bind=alt.binding_select(options=list(AXES), name="horizontal axis "))
-    held = alt.selection_point(name="method", fields=["method"], bind="legend", toggle="true")
     shades = method_colour(present, methods)
-    base = alt.Chart(inline(drawn)).transform_calculate(x="datum[axis]")
-    faded = alt.when(held).then(alt.value(1.0)).otherwise(alt.value(0.08))
+    base = alt.Chart(inline(drawn, measure)).transform_calculate(x="datum[axis]")
+    faded = dimmed(1.0)
     tips = [
         alt.Tooltip("method:N"),
         alt.Tooltip("value:Q", title=measure, format=".2e"),
@@ -87,7 +86,7 @@ def course_chart(rows: pd.DataFrame, measure: str, *, methods: Sequence[str], to
         alt.Tooltip("seconds:Q", format=".3~g"),
     ]
     layers = [
-        base.mark_line(strokeWidth=2.2, clip=True).encode(x=x, y=y, color=shades, opacity=faded).add_params(held),
+        base.mark_line(strokeWidth=2.2, clip=True).encode(x=x, y=y, color=shades, opacity=faded),
         alt.Chart(alt.InlineData(values=[{"tol": tol, "text": f"asked {tol:g}"}]))
         .mark_rule(color=RULE, strokeDash=[3, 3], strokeWidth=1.2)
         .encode(y=alt.Y("tol:Q", scale=log_scale(low, high))),
@@ -102,7 +101,7 @@ def course_chart(rows: pd.DataFrame, measure: str, *, methods: Sequence[str], to
     titles = "{" + ", ".join(f"'{axis}': '{axis}'" for axis in AXES) + "}[axis]"
     return (
         alt.layer(*layers)
-        .add_params(pick)
+        .add_params(pick, held())
         .properties(
             width="container",
             height=360,

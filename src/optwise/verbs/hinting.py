@@ -1,0 +1,176 @@
+"""What the reader of a page may do with it: settings to paste, and at most three commands, filled in."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from optwise.analyses.best_study import RULE, best_study
+from optwise.core.budget import STEPS
+from optwise.core.metric import Direction, Target
+from optwise.core.protocol import Protocol
+from optwise.core.run import Phase, Run
+from optwise.core.space import LogUniform, OneMinus, closed_description, space_of
+from optwise.report.hints import MOST, Hints, Setting, Step
+from optwise.report.readings import CLAIMS, Document, leading, ordered
+from optwise.report.words import listed, plural
+from optwise.verbs.command_words import compare_command
+from optwise.verbs.settings_as_code import setting_code
+
+MORE = 2
+"""How many times the studies there are that a step proposes, where nothing says how many are needed."""
+
+
+def hints(document: Document, protocol: Protocol, runs: Sequence[Run], folder: str) -> Hints:
+    """Settings to paste and steps to take.
+
+    Args:
+        document: The results document.
+        protocol: Its protocol.
+        runs: Every run of the comparison.
+        folder: Where it lies, as the caller wrote it.
+    """
+    settings = [
+        setting
+        for problem in document["problems"]
+        for method in ordered(document, problem)
+        if (setting := _setting(document, protocol, runs, problem, method)) is not None
+    ]
+    steps = [step for step in _steps(document, protocol, folder) if step is not None]
+    again = compare_command(protocol, folder) or f"ow.compare(problem, methods, out={folder!r})  # as it was asked"
+    return Hints(settings, steps[:MOST], again, folder)
+
+
+def _setting(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str, method: str) -> Setting | None:
+    result, metric, target = (
+        document["problems"][problem]["methods"][method],
+        protocol.metrics[problem],
+        protocol.targets[problem],
+    )
+    description = protocol.methods[method].describe()
+    steps = int((result["search"].get("budget") or {}).get(STEPS) or 0)
+    if not steps:
+        return None
+    if not protocol.methods[method].is_open:
+        return Setting(problem, method, f"{method} as it was given.", setting_code(description, steps=steps))
+    own = [
+        r
+        for r in runs
+        if r.name is not None and (r.name.problem, r.name.method, r.name.phase) == (problem, method, Phase.CONFIRM)
+    ]
+    direction = Direction(protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
+    study = best_study(own, metric=metric, direction=direction, target=target)
+    picks = {pick["study"]: pick["point"] for pick in result.get("selected") or [] if pick is not None}
+    if study not in picks:
+        return None
+    code = setting_code(closed_description(description, picks[study]), steps=steps)
+    which = f"Study {study} of {len(picks)}: {RULE[target is not None]}" if len(picks) > 1 else "The one study"
+    return Setting(problem, method, f"{which}. Rounded.", code)
+
+
+def _steps(document: Document, protocol: Protocol, folder: str) -> Iterator[Step | None]:
+    """In the order of use: enough studies for any verdict, wider spaces, a target that is reached, more studies."""
+    needed = [
+        v["studies_needed"] for p in document["problems"].values() for v in p["verdicts"] if v.get("studies_needed")
+    ]
+    if needed:
+        yield _studies(protocol, folder, max(needed), "These studies can separate nothing; so many could.")
+    yield _wider(document, protocol, folder)
+    yield _other_target(document, protocol, folder)
+    if not needed and _unsettled(document):
+        yield _studies(
+            protocol,
+            folder,
+            MORE * protocol.studies,
+            "More studies may part what is not separated; those run are kept.",
+        )
+    yield _reveal(document, protocol, folder)
+    yield Step("Every measurement as one table.", shlex.join(["optwise", "export", folder, "--to", "csv"]))
+
+
+def _unsettled(document: Document) -> bool:
+    """Whether a pair that the headline speaks of is not separated."""
+    return any(
+        v["words"] == "not separated" and leading(document, name) in (None, v["a"], v["b"])
+        for name, problem in document["problems"].items()
+        for v in problem["verdicts"]
+    )
+
+
+def _studies(protocol: Protocol, folder: str, studies: int, why: str) -> Step | None:
+    command = compare_command(protocol, folder, more=["--studies", str(studies)])
+    return Step(why, command or _python(folder, f"studies={studies}"))
+
+
+def _python(folder: str, change: str) -> str:
+    """What to write where the command line cannot name the problem or a method."""
+    return f"ow.compare(problem, methods, {change}, out={folder!r})  # the rest as before"
+
+
+def _wider(document: Document, protocol: Protocol, folder: str) -> Step | None:
+    """The same comparison with the spaces widened that end where good settings lie."""
+    described = {name: method.describe() for name, method in protocol.methods.items()}
+    changed: list[str] = []
+    for problem in document["problems"].values():
+        for check in (part for found in problem["checks"] for part in found.get("parts") or [found]):
+            proposal, method = check.get("wider"), check.get("method")
+            if check["status"] == "pass" or not proposal or method not in described:
+                continue
+            described[method] = _widened(described[method], **proposal)
+            changed += [] if method in changed else [method]
+    if not changed:
+        return None
+    command = compare_command(protocol, folder, methods=described)
+    whose = "its" if len(changed) == 1 else "their"
+    why = f"Search {listed(changed)} in the wider space that {whose} best settings ask for."
+    return Step(why, command) if command is not None else None
+
+
+def _widened(description: Mapping[str, Any], *, field: str, low: float, high: float) -> dict[str, Any]:
+    """The description with another range at a path, on the scale it is searched on."""
+    match space_of(description).fields.get(field):
+        case LogUniform():
+            wide: Any = {"class": "LogUniform", "low": low, "high": high}
+        case OneMinus(of=LogUniform()):
+            wide = {"class": "OneMinus", "of": {"class": "LogUniform", "low": low, "high": high}}
+        case _:
+            return dict(description)
+    return closed_description(description, {field: wide})
+
+
+def _other_target(document: Document, protocol: Protocol, folder: str) -> Step | None:
+    """The hardest target of the sweep that every method reaches in half of its runs, where the target is not one."""
+    for name, problem in document["problems"].items():
+        target, methods = protocol.targets[name], list(problem["methods"])
+        times = [m["confirm"].get("time_to_target") for m in problem["methods"].values()]
+        late = [t for t in times if t is not None and t["median"] is None]
+        if target is None or not late:
+            continue
+        reached = [
+            row["target"] for row in problem.get("sensitivity") or [] if all(row.get(m) is not None for m in methods)
+        ]
+        if not reached:
+            continue
+        value = min(reached) if target.direction is Direction.MIN else max(reached)
+        goal = str(Target(target.metric, float(f"{value:.6g}"), target.direction))
+        why = (
+            f"Ask for a target that all reach: {plural(len(late), 'method')} missed this one in over half of the runs."
+        )
+        return Step(why, shlex.join(["optwise", "score", folder, "--target", goal]))
+    return None
+
+
+def _reveal(document: Document, protocol: Protocol, folder: str) -> Step | None:
+    """The test split, where there is one that nobody looked at, and a claim to confirm."""
+    about = protocol.problems.values()
+    claims = any(v["words"] in CLAIMS for p in document["problems"].values() for v in p["verdicts"])
+    if (
+        document["environment"].get("revealed")
+        or not claims
+        or not any("test" in (a.get("splits") or {}) for a in about)
+    ):
+        return None
+    command = compare_command(protocol, folder, more=["--reveal-test"])
+    why = "Look at the test split, once; the record keeps that it was done."
+    return Step(why, command or _python(folder, "reveal_test=True"))

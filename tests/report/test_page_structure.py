@@ -1,0 +1,134 @@
+"""The page as a document: one heading, few words, names for links and tables, nothing said twice."""
+
+import json
+import re
+from itertools import pairwise
+
+import pytest
+from made_runs import LOG_LR, METHODS, made
+from parsed import Page
+
+from optwise.report import page
+from optwise.report.glossary import TERMS
+from optwise.report.hints import Hints, Setting, Step
+
+LONG = "<script>alert('a name that is far too long to be read at one glance')</script>"
+SHAPES = {
+    "the demo": {},
+    "one method": {"methods": {"sgd": METHODS["sgd"]}, "studies": 1, "trials": 4, "seeds": 1},
+    "no target": {"target": None, "studies": 2, "trials": 4},
+    "an accuracy": {"target": "valid/accuracy>=0.9", "studies": 2, "trials": 4},
+    "nothing but misses": {"target": "valid/loss<=1e-9", "studies": 2, "trials": 4},
+    "no feasible trial": {"never": ("adam",), "studies": 2, "trials": 4},
+    "two problems": {"problems": ("first", "second"), "studies": 2, "trials": 4},
+    "closed methods": {"methods": {f"m{i}": {"class": "Adam", "lr": 0.1 * (i + 1)} for i in range(2)}, "studies": 2},
+    "twelve hostile names": {
+        "methods": {f"{LONG}{i}": {"class": "SGD", "lr": LOG_LR} for i in range(12)},
+        "studies": 2,
+        "trials": 4,
+        "seeds": 1,
+    },
+}
+
+
+@pytest.fixture(scope="module", params=SHAPES.values(), ids=SHAPES.keys())
+def shaped(request):
+    protocol, runs, document = made(**request.param)
+    problem = next(iter(document["problems"]))
+    method = next(iter(protocol.methods))
+    hints = Hints([Setting(problem, method, "The rule.", "code")], [Step("Why.", "optwise report x")], folder="x")
+    return document, Page(page(document, protocol, runs, hints))
+
+
+def test_there_is_one_first_heading_and_no_level_is_skipped(shaped):
+    _, read = shaped
+    levels = [int(element.tag[1]) for element in read.elements if re.fullmatch(r"h[1-6]", element.tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_verdict_has_at_most_fifteen_words(shaped):
+    document, read = shaped
+    words = " ".join(read.all("h1")[0].said.replace(LONG, "name").split())
+    assert 0 < len(words.split()) <= 15 or document.get("headline")
+
+
+def test_no_id_stands_twice_and_every_reference_leads_to_one(shaped):
+    _, read = shaped
+    ids = [element.attributes["id"] for element in read.elements if "id" in element.attributes]
+    assert len(ids) == len(set(ids))
+    named = ("data-spec", "data-panels", "data-figure", "data-csv", "data-copies")
+    for element in read.elements:
+        for name in named:
+            assert element.attributes.get(name, ids[0]) in ids
+        if element.tag == "option" and element.inside[-1].attributes.get("data-parameter") is None:
+            assert element.attributes["value"] in ids
+    assert {element.attributes["href"][1:] for element in read.all("a")} <= set(ids)
+
+
+def test_every_table_has_a_caption_and_every_row_a_name(shaped):
+    _, read = shaped
+    assert read.all("table")
+    assert len(read.all("caption")) == len(read.all("table"))
+    assert all(caption.said for caption in read.all("caption"))
+    assert all("scope" in head.attributes for head in read.all("th"))
+
+
+def test_links_and_buttons_say_where_they_lead(shaped):
+    _, read = shaped
+    vague = {"see", "here", "link", "more", ""}
+    for element in (*read.all("a"), *read.all("button")):
+        assert (element.attributes.get("aria-label") or element.said).lower() not in vague
+    for select in read.all("select"):
+        assert select.within("label")
+
+
+def test_every_chart_is_one_image_that_says_its_answer(shaped):
+    document, read = shaped
+    charts = [e for e in read.elements if "data-spec" in e.attributes]
+    assert charts or len(document["problems"]) == 1
+    for chart in charts:
+        assert chart.attributes["role"] == "img"
+        assert "?" in chart.attributes["aria-label"]
+        assert chart.attributes["aria-label"].count(".") >= 1
+
+
+def test_nothing_leads_out_of_the_page_and_nothing_is_fetched(shaped):
+    _, read = shaped
+    for element in read.elements:
+        assert "src" not in element.attributes
+        assert element.attributes.get("href", "#").startswith("#")
+    assert not read.all("link")
+
+
+def test_the_page_says_what_it_has_to_say_in_few_words(shown):
+    assert len(Page(shown).words) < 1000  # the charts have words of their own
+
+
+def test_terms_are_explained_where_they_stand_and_in_the_glossary(shown):
+    read = Page(shown)
+    explained = {element.said: element.attributes for element in read.all("abbr")}
+    assert {"separated", "not separated", "ratio", "misses", "example-gradients"} <= set(explained)
+    assert all(attributes["title"] in TERMS.values() for attributes in explained.values())
+    assert all(attributes["tabindex"] == "0" for attributes in explained.values())
+    assert [element.said for element in read.all("dfn")] == list(TERMS)
+
+
+def test_an_accuracy_is_drawn_on_a_linear_axis_near_its_values(shown):
+    spec = next(
+        json.loads(found)
+        for found in re.findall(
+            r'<script type="application/json" id="p0-curves[^"]*">(.*?)</script>', shown, flags=re.DOTALL
+        )
+        if '"median and quartiles, valid/accuracy"' in found
+    )
+    scales = [
+        layer["encoding"]["y"]["scale"] for layer in spec["layer"] if "scale" in layer.get("encoding", {}).get("y", {})
+    ]
+    assert {scale["type"] for scale in scales} == {"linear"}
+    low, high = scales[0]["domain"]
+    drawn = [v for row in spec["datasets"]["median and quartiles, valid/accuracy"] for v in row["median"][5:]]
+    assert low <= min(drawn)
+    assert max(drawn) <= high
+    assert high - low < 3 * (max(drawn) - min(drawn))
