@@ -341,40 +341,54 @@ def _sensitivity(protocol, runs, problem):
 
 
 def _checks(names):
-    def check(method, slug, status, evidence, advice=""):
+    """As a document has them: what is open of one kind is one entry with its parts, passes are one by one."""
+
+    def check(methods, slug, status, evidence, *, head="", advice="", risk=2, **more):
         return {
-            "method": method,
+            "method": methods[0] if len(methods) == 1 else "",
+            "methods": methods,
             "check": slug,
             "status": status,
-            "evidence": evidence,
+            "risk": risk,
+            "at_risk": "whether a method was tuned as well as it can be",
+            "head": head,
+            "evidence": f"{head}: {evidence}" if head else evidence,
             "advice": advice,
             "value": 0.5,
             "low": 0.2,
             "high": 0.8,
             "source": "optwise, own choice",
             "link": "",
+            "wider": None,
+            "parts": [],
+            **more,
         }
 
-    found = [
-        check(name, "boundary", "pass", "The selected lr lies inside the inner 80 % of its range in 6 of 6 studies.")
-        for name in names
-    ]
-    found += [check(name, "density", "pass", "At least 3 of 16 trials came within 5 % of the best.") for name in names]
-    found[0] |= {
-        "status": "fail",
-        "evidence": "The selected lr lies in the upper tenth of its range in 4 of 6 studies.",
-        "advice": "Widen lr upwards by a factor of 10, to 1e-4..10.",
-    }
-    return [
-        *found,
-        check(
-            names[-1],
-            "late-variance",
-            "warn",
-            "The last quarter of the curve varies by 4 %.",
-            "Decay the learning rate further.",
-        ),
-    ]
+    lr = [check([name], "boundary", "pass", "lr: 1 of 6 selected settings lie on the upper edge.") for name in names]
+    near = [check([name], "density", "pass", "3 of 16 trials came within 5 % of the best.") for name in names]
+    edge = "Good settings crowd an edge of what was searched"
+    wider = {"field": "lr", "low": 1e-4, "high": 10.0}
+    lr[0] = check(
+        names[:1],
+        "boundary",
+        "fail",
+        f"{names[0]}, lr: 4 of 6 selected settings on the upper edge.",
+        head=edge,
+        advice="Raise the upper end of lr from 1 to 10.",
+        wider=wider,
+    )
+    restless = [check([name], "still-improving", "warn", f"{name}: 5 of 24 runs.", risk=4) for name in names[-2:]]
+    late = check(
+        names[-2:],
+        "still-improving",
+        "warn",
+        "; ".join(f"{name}: 5 of 24 runs" for name in names[-2:]) + ".",
+        head="Runs end before they stop improving",
+        advice="Give a larger budget.",
+        risk=4,
+        parts=restless if len(restless) > 1 else [],
+    )
+    return [*lr, *near, late]
 
 
 def _profile(protocol):

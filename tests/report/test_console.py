@@ -25,7 +25,7 @@ def test_the_terminal_says_the_verdict_and_where_the_page_is_first(comparison):
     said = " ".join(" ".join(lines).split())
     time = document["problems"]["digits-mlp"]["methods"]["adamw"]["confirm"]["time_to_target"]
     assert f"{round(time['median'], -2):,.0f}" in said
-    assert "best settings at an edge: sgd" in said
+    assert "fail good settings crowd an edge of what was searched: sgd" in said
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -199,17 +199,15 @@ def test_no_size_is_printed_or_drawn_where_both_ends_are_open():
     rows = ratio_rows(verdicts, order=["adam", "sgd", "adagrad"], leader=None, direction=Direction.MIN)
     assert rows["size"].isna().all()
     assert rows["text"].tolist() == ["size not known", "size not known"]
-    known = ratio_rows(
-        [pair("a", "b", ratio=0.5, low=0.4, bound="at most")], order=["b", "a"], leader=None, direction=Direction.MIN
-    )
-    assert known["text"].tolist() == ["at least 2 [\N{EN DASH}, 2.50]"]
+    known = ratio_rows([pair("a", "b", ratio=0.5, low=0.4)], order=["b", "a"], leader=None, direction=Direction.MIN)
+    assert known["text"].tolist() == ["≤ 2 [\N{EN DASH}, 2.50]"]
 
 
 @pytest.mark.parametrize(
     ("direction", "expected"), [(Direction.MIN, (-0.1, -0.2, 0.05)), (Direction.MAX, (0.1, -0.05, 0.2))]
 )
 def test_differences_too_are_negative_where_the_first_method_is_ahead(direction, expected):
-    v = pair("a", "b", difference=-0.1, difference_low=-0.2, difference_high=0.05)
+    v = pair("a", "b", low=-0.2, high=0.05, difference=-0.1)
     assert turned(v, "a", direction) == expected
     assert turned(v, "b", direction) == pytest.approx((-expected[0], -expected[2], -expected[1]))
 

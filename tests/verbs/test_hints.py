@@ -59,7 +59,8 @@ def test_the_code_makes_the_optimizer_whose_steps_the_rule_takes(name):
         model.weight.grad = g.clone()
         optimizer.step()
         w, state = rule.step(w, g, state)
-        torch.testing.assert_close(model.weight.detach(), w, rtol=1e-10, atol=1e-12)
+        # torch's NAdam keeps the product of its momenta in single precision
+        torch.testing.assert_close(model.weight.detach(), w, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULED, ids=str)
@@ -183,6 +184,12 @@ def test_the_command_asks_the_very_comparison_that_was_asked(asked, methods):
     assert parsed(words[2:]) == replace(protocol, studies=5)
 
 
+@pytest.mark.parametrize("asked", [{"against": "adamw"}, {"until": "separated"}, {"until": "separated", "studies": 5}])
+def test_the_command_keeps_what_was_pledged(asked):
+    protocol = ask(load_problem("digits-mlp"), workers=1, **asked).protocol
+    assert parsed(shlex.split(compare_command(protocol, "runs/a folder"))[2:]) == protocol
+
+
 def parsed(words):
     """The protocol that the command line makes of these words."""
     flags = dict(zip(words[1::2], words[2::2], strict=True))
@@ -201,7 +208,7 @@ def test_what_the_command_line_has_no_words_for_is_said_in_python(tmp_path):
     found = hints(done.document, done.protocol, done.runs, "runs/mine")
     assert compare_command(done.protocol, "runs/mine") is None
     commands = [step.command for step in found.steps]
-    assert any(command.startswith("ow.compare(problem, methods, studies=") for command in commands)
+    assert any(command.startswith("ow.compare(problem, methods, ") for command in commands)
     assert len(commands) <= 3
     assert [setting.method for setting in found.settings] == list(
         dict.fromkeys(setting.method for setting in found.settings)

@@ -16,6 +16,7 @@ from optwise.core.race import KIND
 from optwise.report.check_list import methods_of, open_checks, title_of
 from optwise.report.figures.ratios import turned
 from optwise.report.headlines import headline, lines, problem_headline
+from optwise.report.race_words import race_headline
 from optwise.report.readings import Document, leading, ordered
 from optwise.report.words import NOTHING, duration, number, plural, size_words, with_interval
 
@@ -50,16 +51,14 @@ class Report:
 
 def _lines(document: Document, page: Path | None, width: int) -> Iterator[Text]:
     race = document.get("kind") == KIND
-    head = [
-        Text(text, style="bold") for text in _wrapped(document["verdict"] if race else headline(document), width, 4)
-    ]
+    said = race_headline(document) if race else headline(document)
+    head = [Text(text, style="bold") for text in _wrapped(said, width, 4)]
     head += [] if page is None else [Text(str(page), overflow="fold")]
-    if not race:
-        told = lines(document)
-        several = len(told) > 1
-        room = 3 if len(told) < 3 else 1
-        for name, text in list(told.items())[:3]:
-            head += [Text(line, style="dim") for line in _wrapped(f"{name}: {text}" if several else text, width, room)]
+    told = {"": str(document["verdict"])} if race else lines(document)
+    room = 3 if len(told) < 3 else 1
+    for name, text in list(told.items())[:3]:
+        line = f"{name}: {text}" if len(told) > 1 else text
+        head += [Text(part, style="dim") for part in _wrapped(line, width, room)]
     yield from head
     problems = list(document["problems"])
     room = (MOST - len(head)) // len(problems) if len(head) + 4 * len(problems) <= MOST else 0

@@ -9,10 +9,11 @@ from typing import Any
 
 from optwise.core.race import Race
 from optwise.core.run import Run
-from optwise.report.drawing import Figure, colours
+from optwise.report.drawing import Control, Figure, colours
 from optwise.report.figure_elements import figure_element
 from optwise.report.figures.profile import profile_chart, profile_rows
-from optwise.report.figures.suboptimality import course_chart, course_rows
+from optwise.report.figures.suboptimality import AXES, course_chart, course_rows
+from optwise.report.race_words import race_headline
 from optwise.report.readings import Document
 from optwise.report.self_contained import html_file
 from optwise.report.tables import grid, method_name
@@ -41,17 +42,19 @@ def race_page(document: Document, race: Race, runs: Sequence[Run]) -> str:
     problems = ", ".join(document["problems"])
     links = [(f"p{i}-top", name) for i, name in enumerate(document["problems"])]
     links += [("profile", "profile")] if across else []
-    links += [("meaning", "what a verdict means"), ("provenance", "provenance")]
-    nav = "<nav>" + "".join(f'<a href="#{place}">{escape(words)}</a> ' for place, words in links) + "</nav>"
+    links += [("meaning", "meaning"), ("provenance", "provenance")]
+    inside = "".join(f'<a href="#{place}">{escape(words)}</a> ' for place, words in links)
     return html_file(
         f"optwise: {problems}",
-        '<header><p class="eyebrow">optwise comparison of solvers · '
-        f"{escape(problems)}</p>\n<h1>{escape(document['verdict'])}</h1>\n"
-        f'<p class="how">{escape(how_line(race))}</p>\n{nav}</header>\n'
+        '<header><div class="eyebrow"><p>optwise comparison of solvers \N{MIDDLE DOT} '
+        f'{escape(problems)}</p><nav aria-label="Parts of this page">{inside}</nav></div>\n'
+        f"<h1>{escape(race_headline(document))}</h1>\n"
+        f'<p class="line">{escape(document["verdict"])}</p>\n<p class="how">{escape(how_line(race))}</p></header>\n'
         "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
         f'{across}\n{sections}\n<section><h2 id="meaning">What a verdict means, and what it does not</h2>\n'
         f'<p>{escape(MEANING)}</p></section>\n<section><h2 id="provenance">Provenance</h2>\n'
-        f"{_provenance(document, race)}</section>\n",
+        '<details class="folded"><summary>Hashes, versions, machine and the commands that repeat this</summary>'
+        f"{_provenance(document, race)}</details></section>\n",
     )
 
 
@@ -92,6 +95,8 @@ def race_figures(document: Document, race: Race, runs: Sequence[Run], problem: s
             "that proved nothing. Values below 1e-16 are drawn there; the start is drawn at half a unit. A certificate "
             "is recomputed where the solver expects it to be met; between, its own estimate is drawn.",
             panels=charts,
+            legend={name: colour for name, colour in colours(methods).items() if name in set(rows["method"])},
+            controls=[Control("axis", "horizontal axis", AXES, AXES[0])],
         )
     ]
 
@@ -107,10 +112,9 @@ def _problem(document: Document, race: Race, problem: str, runs: Sequence[Run]) 
 <p class="how">{escape(f"{size}, {told['dtype']}. Best value {number(best['value'], digits=8)}: {best['source']}.")}</p>
 <h3>Results</h3>
 {_results(told, race)}
-{figures}<h3>Why each method, or why not</h3>
-{_reasons(told, race)}
-<h3>Checks</h3>
+{figures}<h3>Checks</h3>
 <div class="checks">{_checks(told, race)}</div>
+<details class="part"><summary>Why each method, or why not</summary>{_reasons(told, race)}</details>
 </section>"""
 
 

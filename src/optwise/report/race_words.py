@@ -7,6 +7,34 @@ from typing import Any
 
 from optwise.report.words import duration, listed, number
 
+FEW = 3
+"""Names that the headline lists; more are counted."""
+
+
+def race_headline(document: Mapping[str, Any]) -> str:
+    """The verdict in at most fifteen words.
+
+    Args:
+        document: The results document.
+    """
+    problems = document["problems"]
+    if len(problems) > 1:
+        profile = document["profiles"]["seconds"]
+        leader = max(profile["score"], key=lambda m: profile["score"][m])
+        return f"{leader} leads in seconds over {len(problems)} problems."
+    ((name, problem),) = problems.items()
+    solved = {m: told for m, told in problem["methods"].items() if told["certified"]}
+    if not solved:
+        return f"No solver proves its answer on {name}."
+    first = min(solved, key=lambda m: solved[m]["seconds"]["median"])
+    level = [m for m in solved if m == first or _overlap(solved[first], solved[m])]
+    if len(solved) == 1:
+        return f"Only {first} proves its answer on {name}, after {_time(solved[first])}."
+    if len(level) == 1:
+        return f"{first} proves its answer on {name} first, after {_time(solved[first])}."
+    who = listed(level) if len(level) <= FEW else f"{len(level)} solvers"
+    return f"{who} prove their answers on {name} first, equally fast."
+
 
 def race_verdict(document: Mapping[str, Any]) -> str:
     """One or two sentences: who proves what, with the least work, in which time.

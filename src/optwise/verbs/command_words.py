@@ -11,7 +11,7 @@ from optwise.core.plain import plain
 from optwise.core.protocol import Protocol
 from optwise.core.space import Distribution, LogUniform, OneMinus, distribution_of
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, SCHEDULES, Torch
-from optwise.verbs.asking import DEFAULT_STUDIES
+from optwise.verbs.asking import SEPARATED
 
 _FLAGS = ("trials", "seeds", "budget", "evaluations", "axis", "level", "margin", "resamples", "dtype", "device", "seed")
 _BATCH = 64
@@ -38,8 +38,7 @@ def compare_command(
     if not all(references) or None in spelled or protocol.scientific:
         return None
     words = ["optwise", "compare", *references, "--methods", ",".join(word or "" for word in spelled)]
-    if "--studies" not in more and protocol.studies != DEFAULT_STUDIES:
-        words += ["--studies", str(protocol.studies)]
+    words += [] if "--studies" in more else ["--studies", str((*protocol.looks, protocol.studies)[0])]
     shipped = {field.name: field.default for field in fields(Protocol)}
     shipped["budget"] = "1000steps"
     for name in _FLAGS:
@@ -54,6 +53,8 @@ def compare_command(
         if goal is None or goal.metric != protocol.metrics[name]
     }
     words += ["--metric", selects.pop()] if len(selects) == 1 else []
+    words += [] if protocol.against is None else ["--against", protocol.against]
+    words += ["--until", SEPARATED] if protocol.looks else []
     return shlex.join([*words, *more, "--out", folder])
 
 

@@ -15,11 +15,9 @@ from optwise.core.space import LogUniform, OneMinus, closed_description, space_o
 from optwise.report.hints import MOST, Hints, Setting, Step
 from optwise.report.readings import CLAIMS, Document, leading, ordered
 from optwise.report.words import listed, plural
+from optwise.verbs.asking import SEPARATED
 from optwise.verbs.command_words import compare_command
 from optwise.verbs.settings_as_code import setting_code
-
-MORE = 2
-"""How many times the studies there are that a step proposes, where nothing says how many are needed."""
 
 
 def hints(document: Document, protocol: Protocol, runs: Sequence[Run], folder: str) -> Hints:
@@ -75,16 +73,13 @@ def _steps(document: Document, protocol: Protocol, folder: str) -> Iterator[Step
         v["studies_needed"] for p in document["problems"].values() for v in p["verdicts"] if v.get("studies_needed")
     ]
     if needed:
-        yield _studies(protocol, folder, max(needed), "These studies can separate nothing; so many could.")
+        why = f"Run the {max(needed)} studies that could separate something; those run are kept."
+        yield _change(protocol, folder, why, name="studies", value=str(max(needed)))
     yield _wider(document, protocol, folder)
     yield _other_target(document, protocol, folder)
-    if not needed and _unsettled(document):
-        yield _studies(
-            protocol,
-            folder,
-            MORE * protocol.studies,
-            "More studies may part what is not separated; those run are kept.",
-        )
+    if not needed and not protocol.looks and _unsettled(document):
+        why = "Add studies until every pair is told apart, at looks that are corrected for; those run are kept."
+        yield _change(protocol, folder, why, name="until", value=SEPARATED)
     yield _reveal(document, protocol, folder)
     yield Step("Every measurement as one table.", shlex.join(["optwise", "export", folder, "--to", "csv"]))
 
@@ -98,9 +93,10 @@ def _unsettled(document: Document) -> bool:
     )
 
 
-def _studies(protocol: Protocol, folder: str, studies: int, why: str) -> Step | None:
-    command = compare_command(protocol, folder, more=["--studies", str(studies)])
-    return Step(why, command or _python(folder, f"studies={studies}"))
+def _change(protocol: Protocol, folder: str, why: str, *, name: str, value: str) -> Step:
+    """The same comparison with one setting changed, on the command line or, where that has no words, in Python."""
+    command = compare_command(protocol, folder, more=[f"--{name}", value])
+    return Step(why, command or _python(folder, f"{name}={value if value.isdigit() else repr(value)}"))
 
 
 def _python(folder: str, change: str) -> str:
