@@ -16,8 +16,8 @@ from optwise.numerics.splits import EXACT_POOL, share_as_extreme
 
 _NEAR = 1e-9
 """Logs of times that differ by less differ by rounding."""
-LATE = 0.025
-"""A miss counts as this much (in logs) beyond the limit: worse than a hit at the limit, by one of 40 evaluations."""
+LATE = float(np.log(1.025))
+"""A miss counts as 2.5 % beyond the limit (in logs): worse than a hit at the limit, by one of 40 evaluations."""
 _FIRST_STRIDE, _GROWTH = 0.02, 1.15
 """The search for an end of the interval strides away from the size, each stride longer than the last."""
 _BISECTIONS = 26
