@@ -74,8 +74,9 @@ def opened(browser, tmp_path):
                 or heard.append(f"request: {request.url}")
             ),
         )
+        tab.set_default_timeout(120_000)  # of a machine with other work
         tab.goto(path.as_uri())
-        tab.wait_for_selector("html[data-charts=drawn]", state="attached", timeout=60_000)
+        tab.wait_for_selector("html[data-charts=drawn]", state="attached")
         return tab
 
     yield open_page

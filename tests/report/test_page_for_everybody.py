@@ -118,6 +118,6 @@ def test_code_is_copied_at_a_press_and_another_method_can_be_chosen(opened, offe
     tab.locator(".next button.copy").first.click()
     tab.locator("#status", has_text="Copied.").wait_for(state="attached")
     assert tab.evaluate("navigator.clipboard.readText()") == STEPS[0].command
-    tab.get_by_label("of", exact=True).select_option(label="adagrad")
+    tab.locator("select[data-shows=settings]").select_option(label="adagrad")
     assert tab.locator("#setting2").is_visible()
     assert tab.locator("[data-of=settings]:visible").count() == 1

@@ -21,6 +21,8 @@ WORDS = {
     "not separated": "#6f7882",
     "not comparable": "#D55E00",
 }
+_SIDE_BY_SIDE = 24
+"""Letters of the legend that find room in one row of a narrow chart."""
 COLUMNS = ["pair", "first", "second", "words", "size", "low", "high", "text", "leads"]
 
 
@@ -117,7 +119,8 @@ def ratio_chart(rows: pd.DataFrame, *, margin: float, what: str, ahead: str, rat
     y = alt.Y("pair:N", sort=order, axis=None)
     words = [word for word in WORDS if word in set(rows["words"])]
     scale = alt.Scale(domain=words, range=[WORDS[word] for word in words])
-    colour = alt.Color("words:N", scale=scale, legend=alt.Legend(symbolType="circle", symbolOpacity=1, columns=2))
+    columns = 2 if sum(map(len, words)) <= _SIDE_BY_SIDE else 1
+    colour = alt.Color("words:N", scale=scale, legend=alt.Legend(symbolType="circle", symbolOpacity=1, columns=columns))
     heads = {"first": "first", "second": "second", "words": "verdict"}
     tips = [
         *(alt.Tooltip(f"{name}:N", title=head) for name, head in heads.items()),
