@@ -32,6 +32,15 @@ def test_every_python_block_of_the_readme_runs_and_prints_a_verdict(block: str, 
     assert len(list(tmp_path.glob("runs/*/report.html"))) == 1
 
 
+def test_every_picture_of_the_readme_is_there_and_light():
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert pictures
+    for said, path in pictures:
+        assert len(said.split()) > 5
+        assert (ROOT / path).read_bytes().startswith(b"\x89PNG")
+        assert (ROOT / path).stat().st_size < 300_000
+
+
 def test_the_first_own_problem_takes_fifteen_lines():
     code = [line for line in BLOCKS[0].splitlines() if line.strip()]
     assert len(code) <= 20  # of which five are imports

@@ -113,5 +113,6 @@ def ranks_answer(found: AverageRanks, methods: Sequence[str]) -> str:
     near = [
         name for name, rank in zip(methods, found.ranks, strict=True) if rank != best and rank - best < found.difference
     ]
-    rest = f"{plural(found.problems, 'problem')} cannot tell it from {listed(near)}" if near else "it differs from all"
-    return f"{listed(first)} at {number(best)}; {rest}."
+    whom = "it" if len(first) == 1 else "them"
+    cannot = f"{plural(found.problems, 'problem')} cannot tell {whom} from {listed(near)}"
+    return f"{listed(first)} at {number(best)}; {cannot if near else 'all others differ'}."

@@ -22,8 +22,8 @@ from optwise.report.words import basis, escape
 from optwise.report.worth import at_checkpoints, beside, worth_sentence
 
 _ACROSS = ("ranks", "profile")
-_FIRST = ("ranks", "p0-pairs")
-"""The picture of the first screen: over several problems the ranks, else the pairs."""
+_FIRST = ("ranks", "p0-pairs", "p0-curves")
+"""The picture of the first screen: over several problems the ranks, else the pairs; without any, the curves."""
 
 
 def page(document: Document, protocol: Protocol, runs: Sequence[Run], hints: Hints | None = None) -> str:

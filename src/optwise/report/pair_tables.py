@@ -35,8 +35,10 @@ def pair_matrix(document: Document, protocol: Protocol, problem: str) -> str:
             for j, column in enumerate(columns)
         )
         body.append(f'<tr><th scope="row">{method_name(row, palette)}</th>{cells}</tr>')
+    ratios = all(v.get("difference") is None for v in found.values())
+    size = f"{term('ratio')} of row to column" if ratios else "difference, row minus column so that less is ahead,"
     caption = (
-        f"Each row's method against each column's, with the {term('ratio')} of row to column where it is known. A word "
+        f"Each row's method against each column's, with the {size} where it is known. A word "
         f"says that they are {term('separated')}, {term('equivalent')} or not comparable; no word says "
         f"{term('not separated')}."
     )

@@ -10,7 +10,7 @@ from typing import Any
 from optwise.core.protocol import Protocol
 from optwise.report.hints import Hints
 from optwise.report.readings import Document
-from optwise.report.words import budget_words, escape, goal_words, number, percent, plural
+from optwise.report.words import budget_words, escape, goal_words, listed, number, percent, plural
 
 
 def how_line(protocol: Protocol) -> str:
@@ -18,9 +18,14 @@ def how_line(protocol: Protocol) -> str:
 
     Studies, trials, seeds, budget, axis, level.
     """
+    given = [name for name, method in protocol.methods.items() if not method.is_open]
+    studies, seeds = plural(protocol.studies, "study"), plural(protocol.seeds, "fresh seed")
+    searched = f"each in {studies} of {plural(protocol.trials, 'trial')}, confirmed on {seeds} per study"
+    as_given = f"run as given in {studies} of {seeds}"
+    how = as_given if len(given) == len(protocol.methods) else searched
+    some = f" ({listed(given)} {as_given})" if given and how is searched else ""
     return (
-        f"{plural(len(protocol.methods), 'method')}, each in {plural(protocol.studies, 'study')} of "
-        f"{plural(protocol.trials, 'trial')}, confirmed on {plural(protocol.seeds, 'fresh seed')} per study; "
+        f"{plural(len(protocol.methods), 'method')}, {how}{some}; "
         f"{budget_words(protocol.budget)} per run, counted in {protocol.axis}; level {percent(protocol.level)}, "
         f"margin {percent(protocol.margin)}."
     )
@@ -43,7 +48,8 @@ def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
         else f"No target: judged by best {document['protocol']['metric'][problem]}"
     )
     command = about.get("target_command")
-    origin = f", set by {command}" if target is not None and command else ""
+    made = f"set by {command}" if str(command).startswith("optwise ") else str(command)
+    origin = f", {made}" if target is not None and command else ""
     line = f"{'; '.join(part for part in parts if part)}. {goal}{origin}."
     return " ".join([line, *(about.get("notes") or [])])
 

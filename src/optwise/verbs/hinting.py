@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -87,7 +88,7 @@ def _steps(document: Document, protocol: Protocol, folder: str) -> Iterator[Step
 def _unsettled(document: Document) -> bool:
     """Whether a pair that the headline speaks of is not separated."""
     return any(
-        v["words"] == "not separated" and leading(document, name) in (None, v["a"], v["b"])
+        v["words"] == "not separated" and not v.get("because") and leading(document, name) in (None, v["a"], v["b"])
         for name, problem in document["problems"].items()
         for v in problem["verdicts"]
     )
@@ -136,25 +137,40 @@ def _widened(description: Mapping[str, Any], *, field: str, low: float, high: fl
 
 
 def _other_target(document: Document, protocol: Protocol, folder: str) -> Step | None:
-    """The hardest target of the sweep that every method reaches in half of its runs, where the target is not one."""
+    """The hardest target near this one that every method reaches in half of its runs, else that half of all do."""
     for name, problem in document["problems"].items():
         target, methods = protocol.targets[name], list(problem["methods"])
         times = [m["confirm"].get("time_to_target") for m in problem["methods"].values()]
         late = [t for t in times if t is not None and t["median"] is None]
         if target is None or not late:
             continue
-        reached = [
+        near = [
             row["target"] for row in problem.get("sensitivity") or [] if all(row.get(m) is not None for m in methods)
         ]
-        if not reached:
+        anywhere = (problem.get("target_curve") or {}).get("targets") or []
+        if not near and not anywhere:
             continue
-        value = min(reached) if target.direction is Direction.MIN else max(reached)
-        goal = str(Target(target.metric, float(f"{value:.6g}"), target.direction))
-        why = (
-            f"Ask for a target that all reach: {plural(len(late), 'method')} missed this one in over half of the runs."
-        )
+        value = (min if target.direction is Direction.MIN else max)(near or anywhere)
+        goal = str(Target(target.metric, easier(value, target.direction), target.direction))
+        who = "all" if near else "half of the runs"
+        missed = f"{plural(len(late), 'method')} missed this one in over half of the runs"
+        why = f"Ask for a target that {who} reach: {missed}."
         return Step(why, shlex.join(["optwise", "score", folder, "--target", goal]))
     return None
+
+
+def easier(value: float, direction: Direction) -> float:
+    """Four digits, rounded towards the easier side.
+
+    Example:
+        >>> easier(0.0625949, Direction.MIN), easier(0.977777, Direction.MAX)
+        (0.0626, 0.9777)
+    """
+    if value == 0:
+        return value
+    scale = 10.0 ** (3 - math.floor(math.log10(abs(value))))
+    whole = math.ceil(value * scale) if direction is Direction.MIN else math.floor(value * scale)
+    return float(f"{whole / scale:.4g}")
 
 
 def _reveal(document: Document, protocol: Protocol, folder: str) -> Step | None:

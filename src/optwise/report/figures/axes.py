@@ -178,15 +178,25 @@ def axis_chart(
         {"field": "value", "type": "quantitative", "title": f"{metric}, search value", "format": ".5g"},
         {"field": "steps", "type": "quantitative", "title": "steps to target", "format": "d"},
     ]
-    marks: list[tuple[pd.DataFrame, dict[str, Any]]] = [
-        (infeasible, {"shape": CROSS, "size": 30, "strokeWidth": 1.3, "filled": False, "color": RULE}),
-        (feasible, {"shape": "circle", "size": 34, "opacity": 0.65, "filled": True, "color": colour}),
-        (shown[shown["selected"]], {"shape": "circle", "size": 120, "strokeWidth": 1.6, "filled": False, "color": INK}),
-        (shown[shown["best"]], {"shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": INK}),
+    marks: list[tuple[pd.DataFrame, str, dict[str, Any]]] = [
+        (
+            infeasible,
+            "infeasible trials",
+            {"shape": CROSS, "size": 30, "strokeWidth": 1.3, "filled": False, "color": RULE},
+        ),
+        (feasible, "trials", {"shape": "circle", "size": 34, "opacity": 0.65, "filled": True, "color": colour}),
+        (
+            shown[shown["selected"]],
+            "",
+            {"shape": "circle", "size": 120, "strokeWidth": 1.6, "filled": False, "color": INK},
+        ),
+        (shown[shown["best"]], "", {"shape": "diamond", "size": 90, "filled": True, "opacity": 1, "color": INK}),
     ]
     layers = [*_zones(zones, x_scale, x_axis), *_line(heights, y)]
     layers += [
-        alt.Chart(inline(part)).mark_point(**mark).encode(x=x, y=y, tooltip=tips) for part, mark in marks if len(part)
+        alt.Chart(inline(part, name)).mark_point(**mark).encode(x=x, y=y, tooltip=tips)
+        for part, name, mark in marks
+        if len(part)
     ]
     return alt.layer(*layers).properties(width="container", height=190)
 

@@ -91,7 +91,7 @@ def _valued(title: str, values: Sequence[float], sign: float) -> Heights:
     if not values:
         return Heights(title, 0.0, 1.0, log=False, sign=sign)
     low, high = min(values), max(values)
-    if spans_decades(values):
+    if sign > 0 and spans_decades(values):  # what is to be maximised has no zero to come near
         room = (high / low) ** 0.06
         return Heights(title, low / room, high * room, log=True, sign=sign)
     room = 0.06 * (high - low) or 0.5
