@@ -16,11 +16,12 @@ from optwise.cli.questions import read_question
 from optwise.core.metric import AtMost, Direction
 from optwise.core.protocol import Protocol
 from optwise.core.run import Measurement, Run, TrialName
+from optwise.core.space import closed_description
 from optwise.core.status import Status
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, SCHEDULES
 from optwise.verbs.asking import ask
 from optwise.verbs.command_words import compare_command
-from optwise.verbs.hinting import hints
+from optwise.verbs.hinting import easier, hints
 from optwise.verbs.settings_as_code import setting_code, short
 
 IN_TORCH = [name for name, cls in METHODS.items() if cls.torch_class]
@@ -137,6 +138,29 @@ def test_the_setting_to_use_is_that_of_the_study_that_missed_least_and_then_arri
     )  # all miss: the best median, then the first
     assert best_study([*missed, *late], target=None, **asked) == 0 or best_study(missed, target=None, **asked) == 2
     assert best_study([], target=None, **asked) is None
+
+
+WRAPPED = [
+    ow.EMA(ow.Momentum()),
+    ow.Torch(torch.optim.RAdam),
+    ow.SGD(schedule=ow.WarmupCosine(warmup=ow.Uniform(0, 0.5))),
+]
+
+
+@pytest.mark.parametrize("method", [*(METHODS[name]() for name in IN_TORCH), *WRAPPED], ids=lambda method: method.label)
+def test_a_description_is_closed_as_the_method_itself_is(method):
+    point = method.space.point((0.3,) * method.space.dimensions)
+    assert closed_description(method.describe(), point) == method.close(point).describe()
+
+
+@pytest.mark.parametrize(
+    ("value", "direction"), [(0.0625949, "min"), (0.977777, "max"), (0.0, "min"), (-3.14159, "max")]
+)
+def test_a_proposed_target_is_no_harder_than_what_was_reached(value, direction):
+    way = Direction(direction)
+    found = easier(value, way)
+    assert (found - value) * way.sign >= 0
+    assert abs(found - value) <= 1e-3 * abs(value)
 
 
 ASKED_OF_DIGITS = {

@@ -144,7 +144,7 @@ def brief(names: Sequence[str], *, length: int = 11) -> dict[str, str]:
     tail = _shared_start([name[len(head) :][::-1] for name in names])[::-1]
     found = {}
     for name in names:
-        middle = name[len(head) : len(name) - len(tail)]
+        middle = name[len(head) : len(name) - len(tail)].strip()
         text = f"{'…' if head else ''}{middle}{'…' if tail else ''}"
         text = text if middle and len(text) < len(name) else name
         found[name] = text if len(text) <= length else f"{text[: length - 1]}…"
