@@ -188,6 +188,8 @@ def _problem(protocol, runs, problem):
         "headline": f"{leader} is faster than the others." if leader else "No method is ahead.",
         "line": "Adjusted p at most 0.022, on this split; two kinds of checks are open; other targets say the same.",
         "hangs_on_target": {"answer": False, "sentence": "the same methods are separated at every target."},
+        "limit": {"axis": protocol.axis, "amount": STEPS * BATCH},
+        "resolution": {"axis": protocol.axis, "amount": STEPS * BATCH / 20, "share": 0.05},
         "verdicts": verdicts,
         "winner_stability": dict.fromkeys(methods, 1 / len(methods)),
         "sensitivity": _sensitivity(protocol, runs, problem),

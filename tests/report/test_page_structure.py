@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -132,3 +133,25 @@ def test_an_accuracy_is_drawn_on_a_linear_axis_near_its_values(shown):
     assert low <= min(drawn)
     assert max(drawn) <= high
     assert high - low < 3 * (max(drawn) - min(drawn))
+
+
+def test_the_page_says_how_well_times_are_known_and_what_was_asked(comparison):
+    protocol, runs, document = comparison
+    asked = replace(protocol, against="adamw", looks=(8, 16))
+    said = " ".join(Page(page(document, asked, runs)).words)
+    assert "Times are known to within 3,200 example-gradients (5 % of all); a hit after 64,000 is a miss." in said
+    assert "asked against adamw alone; looks after 8 and 16 studies, corrected for." in said
+
+
+def test_a_pair_says_what_could_still_tell_it_apart_and_one_that_was_not_asked_says_so(comparison):
+    protocol, runs, document = comparison
+    result = document["problems"]["digits-mlp"]
+    more = {"evaluations_needed": 1234, "separated_at": 16, "ratio_low": None, "ratio_high": None}
+    verdicts = [{**result["verdicts"][0], **more}, {**result["verdicts"][1], "asked": False}, *result["verdicts"][2:]]
+    changed = {**document, "problems": {"digits-mlp": {**result, "verdicts": verdicts}}}
+    text = page(changed, protocol, runs)
+    assert "1,234 evaluations could show whether they are equivalent" in text
+    assert "told apart after 16 studies" in text
+    matrix = text[text.index('<div class="scroll matrix"') : text.index("All pairs in numbers")]
+    assert matrix.count("not asked") == 1
+    assert matrix.count("size not known") == 1  # the interval has no end, so no number is printed beside it

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,6 +92,19 @@ def test_what_failed_is_counted_and_stays_in_the_table(both):
         assert "no step today" in problem["methods"]["raising"]["failure"]
     assert both.document["profiles"]["seconds"]["solved"]["short"] == 0.0
     assert "short" in (both.folder / "report.html").read_text()
+
+
+def test_its_page_has_a_short_heading_named_tables_and_charts_that_say_what_they_show(both):
+    text = re.sub(r"<script.*?</script>", "", (both.folder / "report.html").read_text(), flags=re.DOTALL)
+    (heading,) = re.findall(r"<h1>(.*?)</h1>", text)
+    assert 0 < len(heading.split()) <= 15
+    assert text.count("<caption>") == text.count("<table>") > 0
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+    assert text.count('class="chart"') == text.count('role="img" aria-label="') > 0
+    assert 'aria-pressed="false"' in text
+    assert not re.search(r'(src|href)="(?!#)', text)
 
 
 def test_suboptimality_is_against_the_best_certified_value(both):

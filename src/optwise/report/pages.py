@@ -11,14 +11,14 @@ from optwise.report.drawing import Figure
 from optwise.report.figure_elements import figure_element
 from optwise.report.first_screen import first_screen
 from optwise.report.gallery import anchor, figures
-from optwise.report.glossary import glossary
+from optwise.report.glossary import glossary, term
 from optwise.report.hints import Hints
 from optwise.report.pair_tables import pair_matrix, pairs_table
 from optwise.report.provenance import how_line, meaning, problem_line, provenance
 from optwise.report.readings import Document
 from optwise.report.self_contained import html_file
 from optwise.report.tables import ledger_table, results_table, selected_table
-from optwise.report.words import basis, escape
+from optwise.report.words import basis, escape, number, percent
 from optwise.report.worth import at_checkpoints, beside, worth_sentence
 
 _ACROSS = ("ranks", "profile")
@@ -41,7 +41,7 @@ def page(document: Document, protocol: Protocol, runs: Sequence[Run], hints: Hin
     drawn = figures(document, protocol, runs)
     hints = hints or Hints()
     first = min((f for f in drawn if f.anchor in _FIRST), key=lambda f: _FIRST.index(f.anchor), default=None)
-    shown = {figure.anchor: figure_element(figure, basis(protocol)) for figure in drawn if figure is not first}
+    shown = {f.anchor: "" if f is first else figure_element(f, basis(protocol)) for f in drawn}
     sections = "\n".join(
         _problem(document, protocol, problem, _results(document, protocol, runs, problem), shown)
         for problem in document["problems"]
@@ -62,7 +62,7 @@ def page(document: Document, protocol: Protocol, runs: Sequence[Run], hints: Hin
 
 
 def _problem(document: Document, protocol: Protocol, problem: str, results: str, own: Mapping[str, str]) -> str:
-    """One problem: ``own`` are its figures as HTML by anchor, without the one that stands on the first screen."""
+    """One problem: ``own`` are the figures as HTML by anchor, nothing for the one that stands on the first screen."""
 
     def place(kind: str) -> str:
         return anchor(document, problem, kind)
@@ -70,7 +70,7 @@ def _problem(document: Document, protocol: Protocol, problem: str, results: str,
     def shown(kind: str) -> str:
         return "".join(text for name, text in own.items() if name.startswith(place(kind)))
 
-    anchors = [*own, place("pairs"), place("table"), place("ledger")]
+    anchors = [*own, place("table"), place("ledger")]
     ledger = f'<div class="ledger" id="{place("ledger")}">{ledger_table(document, protocol, problem)}</div>'
     parts = {
         "Budget curves": shown("budget"),
@@ -96,13 +96,24 @@ def _problem(document: Document, protocol: Protocol, problem: str, results: str,
 
 def _results(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> str:
     """The table, and below it what its differences are worth in another metric."""
-    metric = document["protocol"]["metric"][problem]
+    metric, known = document["protocol"]["metric"][problem], _known_to(document, protocol, problem)
     other = beside(protocol, problem, metric)
     values = {} if other is None else at_checkpoints(runs, protocol, problem, metric=metric, other=other)
     if other is None or all(value is None for value in values.values()):
-        return results_table(document, protocol, problem)
+        return results_table(document, protocol, problem) + known
     table = results_table(document, protocol, problem, other=other, checkpoints=values)
-    return f'{table}<p class="note">{escape(worth_sentence(document, problem, other, values))}</p>'
+    return f'{table}<p class="note">{escape(worth_sentence(document, problem, other, values))}</p>{known}'
+
+
+def _known_to(document: Document, protocol: Protocol, problem: str) -> str:
+    """How well times are known, and up to where every method was observed."""
+    gap, limit = document["problems"][problem].get("resolution"), document["problems"][problem].get("limit")
+    if protocol.targets.get(problem) is None or not gap or gap.get("amount") is None:
+        return ""
+    share = f" ({percent(gap['share'])} of all)" if gap.get("share") is not None else ""
+    late = f"; a hit after {number(limit['amount'])} is a miss" if limit and limit.get("amount") is not None else ""
+    said = f"{term('resolution', shown='Times are known')} to within {number(gap['amount'])} {escape(gap['axis'])}"
+    return f'<p class="note">{said}{share}{late}.</p>'
 
 
 def _pairs(document: Document, protocol: Protocol, problem: str, first: str, more: str) -> str:

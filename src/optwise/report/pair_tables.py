@@ -49,9 +49,7 @@ def pair_matrix(document: Document, protocol: Protocol, problem: str) -> str:
 
 
 def _cell(v: Mapping[str, Any] | None, row: str, direction: Direction) -> str:
-    if v is None:
-        return '<td class="none"></td>'
-    if not v.get("asked", True):
+    if v is None or not v.get("asked", True):  # a pair outside --against is not in the document
         return "<td><small>not asked</small></td>"
     word, kind = str(v["words"]), _KINDS.get(v["words"], "")
     if word in CLAIMS:
@@ -75,7 +73,9 @@ def pairs_table(document: Document, protocol: Protocol, problem: str) -> str:
         tail = "" if v["words"] in CLAIMS else f' <b class="word">{escape(v["words"])}</b>'
         word = f'<b class="word">{joint}</b>' if not tail else joint
         because = f"<br><small>because {escape(v['because'])}</small>" if v.get("because") else ""
-        needed = f"<br><small>{v['studies_needed']} studies could tell</small>" if v.get("studies_needed") else ""
+        needed = _small(v.get("studies_needed"), "{} studies could tell")
+        needed += _small(v.get("evaluations_needed"), "{} evaluations could show whether they are equivalent")
+        needed += _small(v.get("separated_at"), "told apart after {} studies")
         share = v.get("share_of_pairs", v.get("p_a_better"))
         body.append(
             [
@@ -100,6 +100,10 @@ def pairs_table(document: Document, protocol: Protocol, problem: str) -> str:
         "open checks",
     ]
     return grid("All pairs in numbers.", heads, body, text=(0, 7))
+
+
+def _small(count: int | None, said: str) -> str:
+    return f"<br><small>{said.format(f'{count:,}')}</small>" if count else ""
 
 
 def _interval(v: Mapping[str, Any]) -> str:

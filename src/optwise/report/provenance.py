@@ -27,8 +27,15 @@ def how_line(protocol: Protocol) -> str:
     return (
         f"{plural(len(protocol.methods), 'method')}, {how}{some}; "
         f"{budget_words(protocol.budget)} per run, counted in {protocol.axis}; level {percent(protocol.level)}, "
-        f"margin {percent(protocol.margin)}."
+        f"margin {percent(protocol.margin)}{_asked(protocol)}."
     )
+
+
+def _asked(protocol: Protocol) -> str:
+    """Which pairs were asked about, and how often the question was looked at, where that is not all and once."""
+    against = f"; asked against {protocol.against} alone" if protocol.against is not None else ""
+    looks = f"; looks after {listed(map(str, protocol.looks))} studies, corrected for" if protocol.looks else ""
+    return against + looks
 
 
 def problem_line(document: Document, protocol: Protocol, problem: str) -> str:
