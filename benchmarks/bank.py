@@ -169,7 +169,7 @@ class Bank:
     def select(self, study: Study, target: Target | None, metric: str = "valid/loss") -> int | None:
         """Index of the point that the study selects, as ``compare`` does; it need not have been confirmed."""
         direction = ow.Direction.MAX if metric.endswith("accuracy") else ow.Direction.MIN
-        return select(self.runs(study), metric=metric, direction=direction, target=target)
+        return select(self.runs(study), metric=metric, direction=direction, target=target, axis="steps")
 
     def runs(self, study: Study, *, index: int | None = None, method: str = METHOD) -> list[Run]:
         """The search of a study as Runs; with ``index`` the confirmations of that point: what analyses read.

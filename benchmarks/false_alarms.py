@@ -5,7 +5,7 @@ without replacement to made-up method names, and the code that writes verdicts i
 another, so that every claim is false. For power and coverage the runs of one name are slowed down by a true ratio: what
 it had at an amount a, the slowed run has at ratio times a, and what then lies beyond the budget was never seen.
 
-    python benchmarks/false_alarms.py                       # everything; about twenty minutes on one core
+    python benchmarks/false_alarms.py                       # everything; about an hour on one core
     python benchmarks/false_alarms.py --replays 200 --only power
 """
 
@@ -22,7 +22,8 @@ from scipy.stats import rankdata
 
 import optwise as ow
 from optwise.analyses.observations import Observations
-from optwise.analyses.ranking import Asked, Verdict, verdicts
+from optwise.analyses.ranking import verdicts
+from optwise.analyses.verdict import Asked, Verdict
 from optwise.numerics.permutation import LATE
 from optwise.numerics.splits import share_as_extreme
 from optwise.numerics.statistics import holm
@@ -30,6 +31,8 @@ from optwise.numerics.statistics import holm
 LEVEL, MARGIN, STUDIES = 0.95, 0.02, 8
 EASY, MIDDLE, HARD, NEVER = 0.1, 0.07, 0.06, 0.02
 """Targets on valid/loss, from one that nearly all runs reach to one that none does."""
+SHORT = (13, 9)
+"""Evaluations after which a budget ends at which about half, and nearly all, of the runs miss the hard target."""
 LOOKS = (8, 16, 24, 32)
 RATIOS = (1.5, 2.0, 3.0)
 
@@ -130,10 +133,13 @@ class Replay:
         amounts = self.bank.axes[name]
         return amounts, float(amounts[-1] / self.bank.axes["steps"][-1])
 
-    def false_claims(self, names: int, target: float, axis: str = "example-gradients", studies: int = STUDIES) -> float:
-        """Share of replays with any claim."""
+    def false_claims(
+        self, names: int, target: float, axis: str = "example-gradients", first: int | None = None
+    ) -> float:
+        """Share of replays with any claim; a budget that ends at one of the ``first`` evaluations makes runs miss."""
         amounts, step = self.axis(axis)
-        every = [observed([c], amounts, target, step) for c in pool_of(self.bank, target)]
+        amounts, studies = amounts[:first], STUDIES
+        every = [observed([c[:, :first]], amounts, target, step) for c in pool_of(self.bank, target)]
         claims = 0
         for dealt in self.deal(names, studies, seed=names * 100 + studies):
             found = judged([_joined([every[j] for j in row]) for row in dealt])
@@ -218,10 +224,11 @@ class Replay:
             claims += any(v.claims for v in judged([whole_curve(own, amounts, targets, step) for own in curves]))
         return claims / self.replays
 
-    def misses(self, target: float) -> float:
-        """Share of the confirmations that miss a target."""
+    def misses(self, target: float, first: int | None = None) -> float:
+        """Share of the confirmations that miss a target within their ``first`` evaluations."""
         amounts, step = self.axis("example-gradients")
-        highs = np.concatenate([arrivals(c, amounts, target, step)[1] for c in pool_of(self.bank, target)])
+        curves = [c[:, :first] for c in pool_of(self.bank, target)]
+        highs = np.concatenate([arrivals(c, amounts[:first], target, step)[1] for c in curves])
         return float(np.isinf(highs).mean())
 
 
@@ -264,6 +271,10 @@ def print_false(replay: Replay) -> None:
         told(f"{names} names, valid/loss<={MIDDLE}", replay.false_claims(names, MIDDLE))
     for target in (EASY, HARD, NEVER):
         told(f"2 names, valid/loss<={target} ({replay.misses(target):.0%} miss)", replay.false_claims(2, target))
+    for names in (2, 5):
+        for first in SHORT:
+            missed = f"{replay.misses(HARD, first):.0%} miss, budget cut to {first} evaluations"
+            told(f"{names} names, valid/loss<={HARD} ({missed})", replay.false_claims(names, HARD, first=first))
     for axis in ("steps", "seconds"):
         told(f"2 names, in {axis}", replay.false_claims(2, MIDDLE, axis))
     told("2 names, one of them measured every fourth time", replay.other_grids(MIDDLE))

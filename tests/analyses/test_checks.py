@@ -119,7 +119,7 @@ def test_with_a_target_as_good_means_as_early_whatever_the_value():
     search = [arriving(4, 0.4, 0), arriving(5, 0.4, 1), arriving(7, 0.1, 2), trial(0.9, 3)]
     finding = density(TIMED, search, at(4, 4, 4))
     assert finding.value == 2.0, "the first at step 200, one a single evaluation later; the lowest value came at 350"
-    assert "by step 250, the best confirmed setting by 200" in finding.evidence
+    assert "within 250 steps, the best confirmed setting within 200" in finding.evidence
     assert density(TIMED, search, at(2, 4, 12)).value == 3.0, "seeds of one setting differ by factors of two"
     assert "of 0.9, the best confirmed setting" in density(TIMED, [trial(0.9, 3)], confirmed(0.9)).evidence
 

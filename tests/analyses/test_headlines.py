@@ -9,20 +9,9 @@ from hypothesis import strategies as st
 
 from optwise.analyses.headlines import MOST_WORDS, headline, line, overall_headline
 from optwise.analyses.observations import Observations
-from optwise.analyses.ranking import (
-    BETTER,
-    EQUIVALENT,
-    FASTER,
-    NOBODY,
-    NOT_COMPARABLE,
-    NOT_SEPARATED,
-    Asked,
-    Verdict,
-    leader,
-    order,
-    verdicts,
-)
+from optwise.analyses.ranking import leader, order, verdicts
 from optwise.analyses.sentences import Told
+from optwise.analyses.verdict import BETTER, EQUIVALENT, FASTER, NOBODY, NOT_COMPARABLE, NOT_SEPARATED, Asked, Verdict
 from optwise.core.finding import Finding, Grade
 from optwise.core.metric import AtLeast, AtMost
 

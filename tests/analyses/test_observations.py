@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from optwise.analyses.observations import Observations, in_order, mean_ranks
-from optwise.analyses.ranking import (
-    BETTER,
-    EQUIVALENT,
-    FASTER,
-    NOBODY,
-    NOT_SEPARATED,
-    Asked,
-    Verdict,
-    leader,
-    order,
-    verdicts,
-)
+from optwise.analyses.ranking import leader, order, verdicts
+from optwise.analyses.verdict import BETTER, EQUIVALENT, FASTER, NOBODY, NOT_SEPARATED, Asked, Verdict
 from optwise.numerics.statistics import compare_studies
 
 INF = math.inf

@@ -7,7 +7,8 @@ import pytest
 
 from optwise.analyses.observations import Observations
 from optwise.analyses.prospects import Plan, in_words, prospects, smallest_to_find
-from optwise.analyses.ranking import EQUIVALENT, Asked, verdicts
+from optwise.analyses.ranking import verdicts
+from optwise.analyses.verdict import EQUIVALENT, Asked
 from optwise.core.budget import Steps
 from optwise.core.method import Recorded
 from optwise.core.metric import AtLeast, AtMost

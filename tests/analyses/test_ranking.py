@@ -9,16 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optwise.analyses.observations import Observations
-from optwise.analyses.ranking import (
-    BETTER,
-    EQUIVALENT,
-    FASTER,
-    NOBODY,
-    NOT_COMPARABLE,
-    NOT_SEPARATED,
-    Asked,
-    verdicts,
-)
+from optwise.analyses.ranking import verdicts
+from optwise.analyses.verdict import BETTER, EQUIVALENT, FASTER, NOBODY, NOT_COMPARABLE, NOT_SEPARATED, Asked
 from optwise.numerics.sequential import nominal_level, overall_p
 from optwise.numerics.statistics import compare_studies, fewest_for, holm
 
@@ -330,6 +322,19 @@ def test_a_claim_of_an_earlier_look_speaks_for_the_one_that_was_ahead_then():
     assert (v.p, v.separated_at) == (pytest.approx(2 / 924), 6)
     assert not (v.claims and v.a == "b"), "no look has found b ahead"
     assert (v.low or 0.0) <= v.high
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_claim_of_an_earlier_look_is_told_with_its_own_numbers(seed):
+    """Far apart in the first studies, the other way round in the later ones, so that the first look is the clearest."""
+    rng, looks = np.random.default_rng(seed), (6, 12)
+    a = drawn(rng, 1.0, n=12)
+    b = Observations(drawn(rng, 5.0).studies + drawn(rng, 0.3).studies)
+    v = one(a, b, looks=looks)
+    then = compare_studies(a.studies[:6], b.studies[:6], level=1 - nominal_level(0.05, looks))
+    assert (v.words, v.separated_at, v.n, v.p) == (FASTER, 6, 6, pytest.approx(then.p))
+    assert (v.ratio, v.low, v.high) == pytest.approx((then.ratio, then.low, then.high))
+    assert v.high < 1
 
 
 def test_interval_and_word_agree_after_a_look_that_was_not_planned():

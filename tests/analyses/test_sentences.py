@@ -5,18 +5,9 @@ import math
 import pytest
 
 from optwise.analyses.observations import Observations
-from optwise.analyses.ranking import (
-    EQUIVALENT,
-    NOBODY,
-    NOT_COMPARABLE,
-    NOT_SEPARATED,
-    Asked,
-    Verdict,
-    leader,
-    order,
-    verdicts,
-)
+from optwise.analyses.ranking import leader, order, verdicts
 from optwise.analyses.sentences import Told, effort_sentence, listed, pair_sentence, verdict_sentence
+from optwise.analyses.verdict import EQUIVALENT, NOBODY, NOT_COMPARABLE, NOT_SEPARATED, Asked, Verdict
 from optwise.core.metric import AtMost
 
 FAST, SLOW = (10.0, 11.0, 12.0, 13.0, 14.0, 15.0), (20.0, 22.0, 24.0, 26.0, 28.0, 30.0)

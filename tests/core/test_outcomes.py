@@ -84,7 +84,7 @@ SELECTIONS = [
 @pytest.mark.parametrize(("rule", "curves", "chosen"), SELECTIONS, ids=[rule for rule, *_ in SELECTIONS])
 def test_with_a_target_a_study_selects(rule, curves, chosen):
     runs = [run(*values, index=i) for i, values in enumerate(curves)]
-    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": TARGET}
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": TARGET, "axis": "steps"}
     assert select(runs, **asked) == chosen
     reordered = [runs[i] for i in (2, 0, 1) if i < len(runs)]
     assert select(reordered, **asked) == chosen, "the order of the runs decides nothing"
@@ -92,9 +92,9 @@ def test_with_a_target_a_study_selects(rule, curves, chosen):
 
 def test_without_a_target_a_study_selects_the_best_value():
     losses = [run(3, 2.0, 2.2, index=4), run(3, 1.9, 9.0, index=7), run(3, 2.1, 2.0, index=1)]
-    assert select(losses, metric="valid/loss", direction=Direction.MIN, target=None) == 7
+    assert select(losses, metric="valid/loss", direction=Direction.MIN, target=None, axis="steps") == 7
     accuracies = [run(0.1, a, index=i, metric="accuracy") for i, a in enumerate((0.5, 0.8, 0.8))]
-    assert select(accuracies, metric="valid/accuracy", direction=Direction.MAX, target=None) == 1
+    assert select(accuracies, metric="valid/accuracy", direction=Direction.MAX, target=None, axis="steps") == 1
 
 
 def test_an_infeasible_trial_is_never_selected_whatever_it_reached():
@@ -107,12 +107,12 @@ def test_an_infeasible_trial_is_never_selected_whatever_it_reached():
         run(3, math.nan, index=5),
     ]
     for target in (TARGET, None):
-        assert select([*bad, good], metric="valid/loss", direction=Direction.MIN, target=target) == 2
-        assert select(bad, metric="valid/loss", direction=Direction.MIN, target=target) is None
+        assert select([*bad, good], metric="valid/loss", direction=Direction.MIN, target=target, axis="steps") == 2
+        assert select(bad, metric="valid/loss", direction=Direction.MIN, target=target, axis="steps") is None
 
 
 def test_the_rule_is_told_in_words():
-    assert selection_rule("valid/loss", None) == "best valid/loss over the evaluations of a trial"
-    assert selection_rule("valid/loss", TARGET) == (
-        "earliest evaluation with valid/loss<=1 that holds at the next, misses by best valid/loss"
+    assert selection_rule("valid/loss", None, "steps") == "best valid/loss over the evaluations of a trial"
+    assert selection_rule("valid/loss", TARGET, "example-gradients") == (
+        "fewest example-gradients to an evaluation with valid/loss<=1 that holds at the next, misses by best valid/loss"
     )

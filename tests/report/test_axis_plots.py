@@ -45,6 +45,11 @@ def searched(seed, *, target, trials=12, metric="loss"):
     return runs
 
 
+def without(asked):
+    """What heights are asked: their unit is told apart."""
+    return {name: value for name, value in asked.items() if name != "axis"}
+
+
 TARGETS = {
     "none": None,
     "reached": AtMost("valid/loss", 0.6),
@@ -58,12 +63,12 @@ TARGETS = {
 def test_the_diamond_is_the_best_trial_of_the_caption_of_the_study_and_the_lowest_of_the_plot(seed, target):
     runs = searched(seed, target=target)
     direction = Direction.MIN if target is None else target.direction
-    asked = {"metric": "valid/loss", "direction": direction, "target": target}
+    asked = {"metric": "valid/loss", "direction": direction, "target": target, "axis": "steps"}
     rows = axis_rows(runs, SPACE, path="lr", selected={}, **asked)
     best = rows[rows["best"]].iloc[0]
     assert best["trial"] == f"p/m/0/{select(runs, **asked)}"
 
-    axis = heights([rows], last=1000.0, **asked)
+    axis = heights([rows], last=1000.0, unit=asked["axis"], **without(asked))
     drawn = [h for h, value in zip(axis.of(rows), rows["value"], strict=True) if not math.isnan(value)]
     higher_is_better = axis.missed is None and direction is Direction.MAX
     assert axis.of(rows[rows["best"]])[0] == (max if higher_is_better else min)(drawn)
@@ -77,15 +82,15 @@ def test_the_diamond_is_the_best_trial_of_the_caption_of_the_study_and_the_lowes
 
 def test_misses_stand_above_the_line_in_the_order_of_their_values_and_hits_at_their_steps():
     target = AtMost("valid/loss", 0.4)
-    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": target}
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": target, "axis": "steps"}
     rows = axis_rows(searched(3, target=target, trials=30), SPACE, path="lr", selected={}, **asked)
-    axis = heights([rows], last=1000.0, **asked)
+    axis = heights([rows], last=1000.0, unit=asked["axis"], **without(asked))
     assert axis.missed > 1000.0
     rows = rows.assign(height=axis.of(rows))
-    hits, misses = rows[rows["steps"].notna()], rows[rows["steps"].isna() & rows["value"].notna()]
+    hits, misses = rows[rows["spent"].notna()], rows[rows["spent"].isna() & rows["value"].notna()]
     assert len(hits) > 3
     assert len(misses) > 3
-    assert hits["height"].tolist() == hits["steps"].tolist()
+    assert hits["height"].tolist() == hits["spent"].tolist()
     assert misses.sort_values("value")["height"].is_monotonic_increasing
     assert misses["height"].min() > axis.missed
     assert (rows[rows["value"].isna()]["height"] == axis.high).all()
@@ -98,7 +103,7 @@ def test_the_axis_says_what_ranks_and_the_key_that_search_values_are_lucky():
         ("never", "none reaches"),
     ):
         target = TARGETS[name]
-        asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": target}
+        asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": target, "axis": "steps"}
         runs = searched(1, target=target)
         panels, key = axis_panels(runs, SPACE, selected={0: 2}, colour="#123456", **asked)
         text = str(spec_of(panels["lr"]))
@@ -109,11 +114,11 @@ def test_the_axis_says_what_ranks_and_the_key_that_search_values_are_lucky():
 
 
 def test_a_method_without_a_trial_or_without_a_feasible_one_is_drawn_as_it_is():
-    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": None}
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": None, "axis": "steps"}
     assert axis_panels([], SPACE, selected={}, colour="#123456", **asked)[0] == {}
     dead = [run for seed in range(9) for run in searched(seed, target=None) if run.infeasible]
     rows = axis_rows(dead, SPACE, path="lr", selected={}, **asked)
-    axis = heights([rows], last=1000.0, **asked)
+    axis = heights([rows], last=1000.0, unit=asked["axis"], **without(asked))
     assert not rows["best"].any()
     chart = axis_chart(rows, SPACE.fields["lr"], path="lr", metric="valid/loss", heights=axis, colour="#123456")
     assert "M-1,-1L1,1M-1,1L1,-1" in str(spec_of(chart)), "crosses"

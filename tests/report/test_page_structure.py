@@ -151,7 +151,7 @@ def test_a_pair_says_what_could_still_tell_it_apart_and_one_that_was_not_asked_s
     changed = {**document, "problems": {"digits-mlp": {**result, "verdicts": verdicts}}}
     text = page(changed, protocol, runs)
     assert "1,234 evaluations could show whether they are equivalent" in text
-    assert "told apart after 16 studies" in text
+    assert "as seen after 16 studies" in text
     matrix = text[text.index('<div class="scroll matrix"') : text.index("All pairs in numbers")]
     assert matrix.count("not asked") == 1
     assert matrix.count("size not known") == 1  # the interval has no end, so no number is printed beside it

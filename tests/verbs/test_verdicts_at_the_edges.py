@@ -10,8 +10,8 @@ from small_comparisons import compare, flowers
 from torch import nn
 
 import optwise as ow
-from optwise.analyses.ranking import BETTER, FASTER
 from optwise.analyses.sweeping import SENSITIVITY
+from optwise.analyses.verdict import BETTER, FASTER
 from optwise.core.errors import BadProtocol, UnknownName
 from optwise.verbs.rescoring import rescore
 

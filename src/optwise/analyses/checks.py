@@ -26,7 +26,6 @@ from optwise.analyses.fairness_checks import (
 from optwise.analyses.prediction_check import PREDICTION, prediction
 from optwise.analyses.predictions import Predictions
 from optwise.analyses.question_checks import LOOKS, NAMED_LATE
-from optwise.analyses.ranking import BETTER, FASTER
 from optwise.analyses.search_checks import (
     BORROWED,
     DENSITY,
@@ -41,6 +40,7 @@ from optwise.analyses.spending_check import SPENDING
 from optwise.analyses.subject import Subject
 from optwise.analyses.target_checks import HAIR, MISSES, misses, target_hair
 from optwise.analyses.training import Elsewhere, Training, reached
+from optwise.analyses.verdict import BETTER, FASTER
 from optwise.core.check import Check
 from optwise.core.finding import Finding, Grade
 from optwise.core.metric import Direction, Target

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from optwise.analyses.intervals import LEVEL
-from optwise.analyses.ranking import BETTER, FASTER
 from optwise.analyses.subject import Subject, anchor, studies
+from optwise.analyses.verdict import BETTER, FASTER
 from optwise.core.check import Check
 from optwise.core.finding import Finding, Interval, Risk
 from optwise.core.run import Run
@@ -171,8 +171,8 @@ def _worth(subject: Subject, run: Run, spent: Callable[[Run, float], float]) -> 
         return math.inf
     if subject.target is None:
         return subject.cost(run)
-    steps = subject.standing(run).steps
-    return spent(run, steps) if math.isfinite(steps) else math.inf
+    step = run.steps_to(subject.target)
+    return math.inf if step is None else spent(run, step)
 
 
 def _steps(_: Run, step: float) -> float:

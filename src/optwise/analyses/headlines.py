@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optwise.analyses.ranking import EQUIVALENT, NOBODY, NOT_COMPARABLE, Verdict
 from optwise.analyses.sentences import Told, listed
+from optwise.analyses.verdict import EQUIVALENT, NOBODY, NOT_COMPARABLE, Verdict
 from optwise.core.finding import Finding, Grade
 
 MOST_WORDS = 15

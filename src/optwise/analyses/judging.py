@@ -8,7 +8,8 @@ from typing import Any
 
 from optwise.analyses.observations import Observations
 from optwise.analyses.observing import Scorer, finite_or_none
-from optwise.analyses.ranking import Asked, Verdict, leader, order, verdicts
+from optwise.analyses.ranking import leader, order, verdicts
+from optwise.analyses.verdict import Asked, Verdict
 from optwise.core.metric import Direction
 from optwise.core.protocol import Protocol
 from optwise.numerics.power import USUAL_SPREAD, smallest_ratio

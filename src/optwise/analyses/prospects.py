@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optwise.analyses.ranking import Asked, asked_pairs
+from optwise.analyses.verdict import Asked, asked_pairs
 from optwise.core.check import Check
 from optwise.core.finding import Finding, Interval, Risk
 from optwise.core.metric import Direction, Target

@@ -3,116 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from math import ceil, comb
 
 import numpy as np
 
 from optwise.analyses.observations import Observations, Studies, in_order
+from optwise.analyses.verdict import (
+    BETTER,
+    EQUIVALENT,
+    FASTER,
+    NOBODY,
+    NOT_COMPARABLE,
+    NOT_SEPARATED,
+    Asked,
+    Pair,
+    Verdict,
+    asked_pairs,
+)
 from optwise.numerics.permutation import Difference, StudyComparison, study_difference
 from optwise.numerics.power import smallest_ratio
-from optwise.numerics.sequential import nominal_level, overall_p
+from optwise.numerics.sequential import overall_p
 from optwise.numerics.statistics import compare_studies, fewest_for, holm, reaches_level
-
-FASTER = "faster"
-BETTER = "better"
-EQUIVALENT = "equivalent within margin"
-NOT_SEPARATED = "not separated"
-NOT_COMPARABLE = "not comparable"
-NOBODY = "no run reached it"
-
-Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of the observations.
-
-    Args:
-        level: Claims need an adjusted p-value of at most ``1 - level``; the intervals hold together at this level.
-        margin: Relative; ratios inside ``[1 / (1 + margin), 1 + margin]`` are equivalent.
-        timed: Whether numbers are times (the word is *faster*) or values (*better*).
-        log: Whether ratios make sense; differences otherwise, which have no margin.
-        against: The one method whose pairs are asked about, named before any trial; ``None`` asks about all pairs.
-        looks: Numbers of studies at which a sequential design looks; empty for one look at all of them.
-        evaluations: Of each run, its start included.
-        apart: Pairs that cannot be compared, with the reason.
-    """
-
-    level: float
-    margin: float
-    timed: bool
-    log: bool = True
-    against: str | None = None
-    looks: tuple[int, ...] = ()
-    evaluations: int | None = None
-    apart: Mapping[Pair, str] | None = None
-
-    def share(self, pairs: int, looks: Sequence[int]) -> float:
-        """What a p-value of one of ``looks`` must reach where ``pairs`` share the level."""
-        alpha = (1 - self.level) / max(1, pairs)
-        return nominal_level(alpha, looks) if looks else alpha
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What may be said about two methods. Where one is faster or better, it is ``a``.
-
-    Args:
-        a: Name.
-        b: Name.
-        words: One of five.
-        because: Why the methods are not comparable, or that nobody arrived; empty elsewhere.
-        ratio: a's number over b's; ``None`` where numbers are differences or misses leave it open.
-        low: End of its interval, ``None`` where misses or few studies leave it open.
-        high: Likewise.
-        difference: a's number minus b's, where numbers are differences.
-        p: Of the permutation test, ``None`` without one; of several looks the smallest.
-        p_adjusted: After the looks and Holm over the pairs that are asked about.
-        share: Share of pairs of studies that a wins.
-        n: Studies of each method, the smaller count.
-        studies_needed: The fewest studies with which any pair could reach the level; ``None`` where these suffice.
-        misses_a, misses_b: Seeds that did not arrive.
-        evaluations_needed: How many evaluations could show equivalence, where these are too coarse for the margin.
-        separated_at: Studies after which a sequential design claimed it.
-        smallest: The smallest true ratio that these studies find four times in five.
-    """
-
-    a: str
-    b: str
-    words: str
-    because: str = ""
-    ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-    difference: float | None = None
-    p: float | None = None
-    p_adjusted: float | None = None
-    share: float | None = None
-    n: int = 0
-    studies_needed: int | None = None
-    misses_a: int = 0
-    misses_b: int = 0
-    evaluations_needed: int | None = None
-    separated_at: int | None = None
-    smallest: float | None = None
-
-    @property
-    def claims(self) -> bool:
-        """Whether one of the two is ahead."""
-        return self.words in (FASTER, BETTER)
-
-    @property
-    def bound(self) -> str | None:
-        """``at least`` where misses leave one end of the interval open."""
-        return "at least" if (self.low is None) != (self.high is None) else None
-
-
-def asked_pairs(names: Collection[str], against: str | None) -> list[Pair]:
-    """All pairs in the order of ``names``, or those of one method."""
-    return [pair for pair in combinations(names, 2) if against is None or against in pair]
 
 
 def verdicts(observations: Mapping[str, Observations], asked: Asked) -> list[Verdict]:
@@ -170,7 +83,6 @@ class _Look:
         pair: Who is tested.
         pairs: How many share the level.
         share: What one p-value must reach of it.
-        test: At the last look.
         clearest: The test at the look with the smallest p-value: it says who is ahead, whatever came later.
         worth: The p-value that Holm is given.
         at: Studies at that look.
@@ -179,7 +91,6 @@ class _Look:
     pair: Pair
     pairs: int
     share: float
-    test: StudyComparison
     clearest: Difference
     worth: float
     at: int
@@ -194,16 +105,7 @@ def _look(observations: Mapping[str, Observations], pair: Pair, asked: Asked, pa
     seen = {n: _difference(x.first(n), y.first(n), asked) for n in stops}
     at = min(seen, key=lambda n: seen[n].p)
     worth = overall_p(seen[at].p, looks) if looks else seen[at].p
-    test = compare_studies(
-        x.studies,
-        y.studies,
-        level=1 - share,
-        limit=min(x.limit, y.limit),
-        low_a=x.lows,
-        low_b=y.lows,
-        log=asked.log,
-    )
-    return _Look(pair, pairs, share, test, seen[at], worth, at)
+    return _Look(pair, pairs, share, seen[at], worth, at)
 
 
 def _difference(x: Observations, y: Observations, asked: Asked) -> Difference:
@@ -220,8 +122,29 @@ def _difference(x: Observations, y: Observations, asked: Asked) -> Difference:
     return found._replace(p=max(found.p, *(end.p for end in ends)) if agree else 1.0)
 
 
+def _sized(x: Observations, y: Observations, share: float, asked: Asked) -> StudyComparison:
+    return compare_studies(
+        x.studies,
+        y.studies,
+        level=1 - share,
+        limit=min(x.limit, y.limit),
+        low_a=x.lows,
+        low_b=y.lows,
+        log=asked.log,
+    )
+
+
 def _judged(x: Observations, y: Observations, look: _Look, p_adjusted: float, asked: Asked) -> Verdict:
-    test, pair, share, pairs = look.test, look.pair, look.share, look.pairs
+    """The verdict on all studies, or a claim of an earlier look with the numbers of that look."""
+    found = _on(x, y, look, p_adjusted, asked)
+    if asked.looks and found.claims and look.at < found.n:
+        found = _on(x.first(look.at), y.first(look.at), look, p_adjusted, asked)
+    return found
+
+
+def _on(x: Observations, y: Observations, look: _Look, p_adjusted: float, asked: Asked) -> Verdict:
+    pair, share, pairs = look.pair, look.share, look.pairs
+    test = _sized(x, y, share, asked)
     v = Verdict(
         *pair,
         NOT_SEPARATED,
@@ -289,7 +212,7 @@ def _over(a: float, b: float, *, log: bool) -> float:
 
 def _claim(v: Verdict, *, a_ahead: bool, asked: Asked) -> Verdict:
     none = 1.0 if asked.log else 0.0
-    turned = v if a_ahead else _turn(v)
+    turned = v if a_ahead else v.turned()
     high = None if turned.high is None else min(turned.high, none)
     ratio = None if turned.ratio is None else min(turned.ratio, none)
     return replace(turned, words=FASTER if asked.timed else BETTER, high=none if high is None else high, ratio=ratio)
@@ -342,23 +265,3 @@ def _finite(o: Observations) -> list[float]:
     numbers = [v for study in o.studies for v in study if math.isfinite(v)]
     limit = o.limit if math.isfinite(o.limit) else max(numbers, default=1.0)
     return replace(o, limit=limit).per_study(log=True)
-
-
-def _turn(v: Verdict) -> Verdict:
-    flip = v.difference is None
-
-    def inverse(x: float | None) -> float | None:
-        return None if x is None else (1 / x if x else None) if flip else -x
-
-    return replace(
-        v,
-        a=v.b,
-        b=v.a,
-        ratio=inverse(v.ratio) if flip else None,
-        low=inverse(v.high),
-        high=inverse(v.low),
-        difference=None if v.difference is None else -v.difference,
-        share=None if v.share is None else 1 - v.share,
-        misses_a=v.misses_b,
-        misses_b=v.misses_a,
-    )

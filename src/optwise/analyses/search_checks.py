@@ -10,6 +10,7 @@ from optwise.analyses.subject import PLAYBOOK_RULE, Subject, anchor, studies
 from optwise.core.check import Check
 from optwise.core.finding import Finding, Grade, Interval, Risk
 from optwise.core.run import Run
+from optwise.core.standing import rank_unit
 
 FEASIBLE = Check("feasible", "Did any trial end better than it started?", Risk.CLAIM)
 INFEASIBLE = Check(
@@ -93,12 +94,15 @@ def density(subject: Subject, search: Sequence[Run], confirm: Sequence[Run]) -> 
     if not ranked or not middles:
         return None
     best = min(map(subject.standing, middles))
-    if math.isfinite(best.steps):
-        spread = subject.seed_sd(confirm, lambda run: math.log(max(subject.standing(run).steps, 1.0)))
-        later = [step for step, _ in ranked[0].curve(subject.metric) if step > best.steps]
-        last = max(best.steps * math.exp(spread or 0.0), min(later, default=best.steps))
-        count = sum(subject.standing(run).steps <= last for run in ranked)
-        near = f"reach the target by step {last:.0f}, the best confirmed setting by {best.steps:.0f}"
+    if math.isfinite(best.spent):
+        spread = subject.seed_sd(confirm, lambda run: math.log(max(subject.standing(run).spent, 1.0)))
+        amounts = [subject.spent(ranked[0], step) for step, _ in ranked[0].curve(subject.metric)]
+        last = max(
+            best.spent * math.exp(spread or 0.0), min((x for x in amounts if x > best.spent), default=best.spent)
+        )
+        count = sum(subject.standing(run).spent <= last for run in ranked)
+        unit = rank_unit(ranked[0], subject.axis)
+        near = f"reach the target within {last:.0f} {unit}, the best confirmed setting within {best.spent:.0f}"
     else:
         room = max(subject.seed_sd(confirm) or 0.0, GOOD_RELATIVE * abs(best.cost))
         count = sum(subject.cost(run) <= best.cost + room for run in ranked)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optwise.analyses.ranking import (
-    EQUIVALENT,
-    NOBODY,
-    NOT_COMPARABLE,
-    NOT_SEPARATED,
-    Verdict,
-)
+from optwise.analyses.verdict import EQUIVALENT, NOBODY, NOT_COMPARABLE, NOT_SEPARATED, Verdict
 from optwise.core.metric import Target
 
 

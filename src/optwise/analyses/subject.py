@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from optwise.analyses.intervals import clustered_share_interval
+from optwise.core.budget import STEPS
 from optwise.core.finding import Interval
 from optwise.core.metric import OBJECTIVE, Direction, Target
 from optwise.core.outcomes import best_value
 from optwise.core.run import Run
-from optwise.core.standing import Standing, eligible, ranked, standing
+from optwise.core.standing import Standing, eligible, ranked, spent_to_rank, standing
 
 PLAYBOOK = "Deep Learning Tuning Playbook"
 """Source of a rule whose numbers stand there too."""
@@ -58,6 +59,7 @@ class Subject:
         target: Where time counts, the value to reach.
         tuned: Whether each study chose a setting, which its runs share; else all runs are of one setting.
         arrives: Whether a run reached the target within the budget that every method had; ``None`` asks the run alone.
+        axis: What time is counted in.
     """
 
     problem: str
@@ -67,6 +69,7 @@ class Subject:
     target: Target | None = None
     tuned: bool = True
     arrives: Callable[[Run], bool] | None = None
+    axis: str = STEPS
 
     def __str__(self) -> str:
         return f"{self.problem}/{self.method}"
@@ -92,15 +95,19 @@ class Subject:
         """Whether the run did not reach the target."""
         if self.arrives is not None:
             return not self.arrives(run)
-        return not math.isfinite(self.standing(run).steps)
+        return not math.isfinite(self.standing(run).spent)
 
     def standing(self, run: Run) -> Standing:
         """What the run is worth to the rule that selects."""
-        return standing(run, metric=self.metric, direction=self.direction, target=self.target)
+        return standing(run, metric=self.metric, direction=self.direction, target=self.target, axis=self.axis)
+
+    def spent(self, run: Run, step: float) -> float:
+        """What the run had spent after some steps, in the unit of :meth:`standing`."""
+        return spent_to_rank(run, self.axis, step)
 
     def ranked(self, search: Sequence[Run]) -> list[Run]:
         """Feasible trials, best first by the rule that selects: earliest at the target, misses by best value."""
-        return ranked(search, metric=self.metric, direction=self.direction, target=self.target)
+        return ranked(search, metric=self.metric, direction=self.direction, target=self.target, axis=self.axis)
 
     def seed_sd(self, confirm: Sequence[Run], number: Callable[[Run], float] | None = None) -> float | None:
         """Standard deviation of a number over seeds, pooled within studies; ``None`` without two of one study.

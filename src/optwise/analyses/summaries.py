@@ -84,10 +84,13 @@ def _statuses(runs: Sequence[Run]) -> dict[str, int]:
 def _selected(scorer: Scorer, problem: str, method: str) -> list[dict[str, Any] | None]:
     protocol, target = scorer.protocol, scorer.protocol.targets[problem]
     metric, direction = protocol.metrics[problem], scorer.direction(problem)
+    confirmed = by_study(scorer.of(problem, method, Phase.CONFIRM))
     chosen: list[dict[str, Any] | None] = []
     for study, runs in by_study(scorer.of(problem, method, Phase.EXPLORE)).items():
-        index = select(runs, metric=metric, direction=direction, target=target)
-        run = next((r for r in runs if r.name is not None and r.name.index == index), None)
+        run = _confirmed(runs, confirmed.get(study, []))
+        if run is None:
+            index = select(runs, metric=metric, direction=direction, target=target, axis=protocol.axis)
+            run = next((r for r in runs if r.name is not None and r.name.index == index), None)
         if run is None:
             chosen.append(None)
             continue
@@ -102,6 +105,12 @@ def _selected(scorer: Scorer, problem: str, method: str) -> list[dict[str, Any] 
             }
         )
     return chosen
+
+
+def _confirmed(search: Sequence[Run], confirmations: Sequence[Run]) -> Run | None:
+    """The trial whose setting the confirmations of its study ran: another question does not choose another one."""
+    points = [dict(run.point) for run in confirmations]
+    return next((run for run in search if dict(run.point) == points[0]), None) if points else None
 
 
 def _value(scorer: Scorer, problem: str, method: str, runs: Sequence[Run]) -> dict[str, Any]:

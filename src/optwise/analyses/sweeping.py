@@ -7,8 +7,8 @@ from typing import Any
 
 from optwise.analyses.judging import Judged, judge
 from optwise.analyses.observing import Scorer
-from optwise.analyses.ranking import BETTER, FASTER, Asked
 from optwise.analyses.target_curve import curve_observations, curve_targets, moved_targets
+from optwise.analyses.verdict import BETTER, FASTER, Asked
 from optwise.core.metric import Target
 from optwise.core.run import Phase
 from optwise.numerics.statistics import quantile_or_none

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from optwise.core.budget import EVALUATIONS, SECONDS, STEPS
 from optwise.core.metric import Direction, Target
 from optwise.core.outcomes import best_value, steps_to_target
 from optwise.core.run import Run
@@ -15,11 +16,12 @@ class Standing(NamedTuple):
     """What a trial is worth to the rule that selects; the lower one is better.
 
     Args:
-        steps: To the target, infinite for a miss; infinite for every trial where there is no target.
+        spent: On the axis until the target, by the trial's own counters; infinite for a miss, and for every trial where
+            there is no target.
         cost: Best value, turned so that lower is better.
     """
 
-    steps: float
+    spent: float
     cost: float
 
 
@@ -28,7 +30,28 @@ def eligible(run: Run, metric: str, direction: Direction) -> bool:
     return not run.infeasible and run.status.ok and math.isfinite(best_value(run, metric, direction))
 
 
-def standing(run: Run, *, metric: str, direction: Direction, target: Target | None) -> Standing:
+def rank_unit(run: Run, axis: str) -> str:
+    """In what the trials of one method are charged: the axis, but for seconds, which need no clock here.
+
+    They are charged by the evaluation of the loss, or by the step where a run asks for none. A run that did not count
+    the axis is charged its steps.
+    """
+    unit = EVALUATIONS if axis == SECONDS else axis
+    return unit if run.counts.get(unit) else STEPS
+
+
+def spent_to_rank(run: Run, axis: str, step: float) -> float:
+    """What a run had spent of its :func:`rank_unit` after ``step`` steps.
+
+    Args:
+        run: Any run.
+        axis: What time is counted in.
+        step: Steps taken.
+    """
+    return run.spent(rank_unit(run, axis), step)
+
+
+def standing(run: Run, *, metric: str, direction: Direction, target: Target | None, axis: str) -> Standing:
     """What a run is worth: with a target the earliest is best, and misses, like all runs without one, by best value.
 
     Args:
@@ -36,12 +59,14 @@ def standing(run: Run, *, metric: str, direction: Direction, target: Target | No
         metric: The one that selects, by full name.
         direction: Which way it is better.
         target: A metric value, or ``None``.
+        axis: What the time to it is counted in.
     """
-    steps = None if target is None else steps_to_target(run, target)
-    return Standing(math.inf if steps is None else float(steps), best_value(run, metric, direction) * direction.sign)
+    step = None if target is None else steps_to_target(run, target)
+    spent = math.inf if step is None else spent_to_rank(run, axis, step)
+    return Standing(spent, best_value(run, metric, direction) * direction.sign)
 
 
-def ranked(runs: Sequence[Run], *, metric: str, direction: Direction, target: Target | None) -> list[Run]:
+def ranked(runs: Sequence[Run], *, metric: str, direction: Direction, target: Target | None, axis: str) -> list[Run]:
     """The eligible runs, best first; what remains tied keeps its order.
 
     Args:
@@ -49,6 +74,7 @@ def ranked(runs: Sequence[Run], *, metric: str, direction: Direction, target: Ta
         metric: The one that selects, by full name.
         direction: Which way it is better.
         target: A metric value, or ``None``.
+        axis: What the time to it is counted in.
     """
     found = [run for run in runs if eligible(run, metric, direction)]
-    return sorted(found, key=lambda run: standing(run, metric=metric, direction=direction, target=target))
+    return sorted(found, key=lambda run: standing(run, metric=metric, direction=direction, target=target, axis=axis))

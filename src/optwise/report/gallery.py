@@ -185,6 +185,7 @@ def _axes(document: Document, protocol: Protocol, runs: Sequence[Run], problem: 
             metric=metric,
             direction=direction,
             target=protocol.targets.get(problem),
+            axis=protocol.axis,
             selected=picks,
             colour=palette[method],
         )

@@ -75,7 +75,7 @@ def pairs_table(document: Document, protocol: Protocol, problem: str) -> str:
         because = f"<br><small>because {escape(v['because'])}</small>" if v.get("because") else ""
         needed = _small(v.get("studies_needed"), "{} studies could tell")
         needed += _small(v.get("evaluations_needed"), "{} evaluations could show whether they are equivalent")
-        needed += _small(v.get("separated_at"), "told apart after {} studies")
+        needed += _small(v.get("separated_at"), "as seen after {} studies")
         share = v.get("share_of_pairs", v.get("p_a_better"))
         body.append(
             [

@@ -124,8 +124,8 @@ def _selected(state: Work, keys: Collection[str]) -> dict[tuple[str, str, int], 
             continue
         metric, target = protocol.metrics[study[0]], protocol.targets[study[0]]
         direction = Direction(protocol.problems[study[0]]["metrics"][metric.rpartition("/")[2]])
-        chosen[study] = select(runs, metric=metric, direction=direction, target=target)
-        state.folder.select(selection_rule(metric, target), {study: chosen[study]})
+        chosen[study] = select(runs, metric=metric, direction=direction, target=target, axis=protocol.axis)
+        state.folder.select(selection_rule(metric, target, protocol.axis), {study: chosen[study]})
     return chosen
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from optwise.analyses.ranking import NOT_SEPARATED
+from optwise.analyses.verdict import NOT_SEPARATED
 from optwise.core.protocol import Protocol
 from optwise.store.folder import Folder
 

@@ -18,13 +18,13 @@ from optwise.analyses.observations import Observations, mean_ranks
 from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
 from optwise.analyses.predictions import predictions
 from optwise.analyses.question_checks import looks, named_late
-from optwise.analyses.ranking import Verdict
 from optwise.analyses.sentences import Told, effort_sentence, pair_sentence, verdict_sentence
 from optwise.analyses.spending_check import equal_spending
 from optwise.analyses.subject import Subject
 from optwise.analyses.summaries import method_summary
 from optwise.analyses.sweeping import hangs_on_target, sensitivity, whole_curve
 from optwise.analyses.target_curve import curve_targets
+from optwise.analyses.verdict import Verdict
 from optwise.core.finding import Finding, Grade
 from optwise.core.metric import Direction, Target
 from optwise.core.protocol import Protocol
@@ -205,7 +205,9 @@ def _checks(
         return target is not None and math.isfinite(scorer.arrival(run, target).high)
 
     subjects = {
-        name: Subject(problem, name, metric, direction, target, tuned=method.is_open, arrives=arrives)
+        name: Subject(
+            problem, name, metric, direction, target, tuned=method.is_open, arrives=arrives, axis=protocol.axis
+        )
         for name, method in protocol.methods.items()
     }
     others = elsewhere(problem, scorer.runs, next(iter(subjects.values())).loss)

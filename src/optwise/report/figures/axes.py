@@ -12,7 +12,7 @@ import pandas as pd
 from optwise.core.metric import Direction, Target
 from optwise.core.run import Run
 from optwise.core.space import Distribution, LogUniform, OneMinus, Space, When
-from optwise.core.standing import eligible, ranked, standing
+from optwise.core.standing import eligible, rank_unit, ranked, spent_to_rank, standing
 from optwise.report.drawing import CROSS, INK, NO_PREFIX_ON_ZERO, RULE, Chart, inline
 from optwise.report.figures.heights import Heights, heights
 from optwise.report.readings import address
@@ -58,9 +58,10 @@ def axis_rows(
     metric: str,
     direction: Direction,
     target: Target | None,
+    axis: str,
     selected: Mapping[int, int],
 ) -> pd.DataFrame:
-    """One row a trial in which the field exists: trial, setting, value, steps, best, selected.
+    """One row a trial in which the field exists: trial, setting, value, spent, best, selected.
 
     Args:
         runs: Search trials of one method.
@@ -68,27 +69,28 @@ def axis_rows(
         path: The field.
         metric: The selection metric; ``value`` is a trial's best, NaN of an infeasible one.
         direction: Which way it is better.
-        target: Where there is one, ``steps`` to it are what ranks trials; NaN for a miss.
+        target: Where there is one, what was ``spent`` to reach it ranks trials; NaN for a miss.
+        axis: What that is counted in.
         selected: Study to the index of the point it selected.
     """
     distribution = space.fields[path]
     shown = [run for run in runs if path in run.point and space.active(path, run.point)]
-    first = next(iter(ranked(shown, metric=metric, direction=direction, target=target)), None)
+    first = next(iter(ranked(shown, metric=metric, direction=direction, target=target, axis=axis)), None)
     rows = []
     for run in shown:
         name, counts = address(run), eligible(run, metric, direction)
-        worth = standing(run, metric=metric, direction=direction, target=target)
+        worth = standing(run, metric=metric, direction=direction, target=target, axis=axis)
         rows.append(
             {
                 "trial": str(name),
                 "setting": drawn_value(distribution, run.point[path]),
                 "value": worth.cost * direction.sign if counts else math.nan,
-                "steps": worth.steps if counts and math.isfinite(worth.steps) else math.nan,
+                "spent": worth.spent if counts and math.isfinite(worth.spent) else math.nan,
                 "best": run is first,
                 "selected": selected.get(name.study) == name.index,
             }
         )
-    return pd.DataFrame(rows, columns=["trial", "setting", "value", "steps", "best", "selected"])
+    return pd.DataFrame(rows, columns=["trial", "setting", "value", "spent", "best", "selected"])
 
 
 def axis_key(trials: int, *, direction: Direction, target: Target | None, heights: Heights) -> str:
@@ -118,6 +120,7 @@ def axis_panels(
     metric: str,
     direction: Direction,
     target: Target | None,
+    axis: str,
     selected: Mapping[int, int],
     colour: str,
 ) -> tuple[dict[str, Chart], str]:
@@ -129,13 +132,15 @@ def axis_panels(
         metric: The selection metric.
         direction: Which way it is better.
         target: What is timed, or ``None``.
+        axis: What that is counted in.
         selected: Study to the index of the point it selected.
         colour: Of the method.
     """
     asked: dict[str, Any] = {"metric": metric, "direction": direction, "target": target}
-    rows = {path: axis_rows(runs, space, path=path, selected=selected, **asked) for path in space.fields}
-    last = max((step for run in runs for step, _ in run.curve(metric)), default=1)
-    shared = heights(list(rows.values()), last=float(last), **asked)
+    rows = {path: axis_rows(runs, space, path=path, selected=selected, axis=axis, **asked) for path in space.fields}
+    last = max((spent_to_rank(run, axis, step) for run in runs for step, _ in run.curve(metric)), default=1.0)
+    unit = rank_unit(runs[0], axis) if runs else axis
+    shared = heights(list(rows.values()), last=last, unit=unit, **asked)
     charts = {
         path: axis_chart(frame, space.fields[path], path=path, metric=metric, heights=shared, colour=colour)
         for path, frame in rows.items()
@@ -176,7 +181,7 @@ def axis_chart(
         {"field": "trial", "type": "nominal"},
         {"field": "setting", "type": "quantitative" if numeric else "nominal", "title": title, **form},
         {"field": "value", "type": "quantitative", "title": f"{metric}, search value", "format": ".5g"},
-        {"field": "steps", "type": "quantitative", "title": "steps to target", "format": "d"},
+        {"field": "spent", "type": "quantitative", "title": f"{heights.unit} to target", "format": ".6~g"},
     ]
     marks: list[tuple[pd.DataFrame, str, dict[str, Any]]] = [
         (
@@ -204,7 +209,7 @@ def axis_chart(
 def _vertical(heights: Heights) -> alt.Y:
     if heights.missed is None:
         axis = alt.Axis(title=heights.title, format="~g", tickCount=5)
-    else:  # a label above the line would name steps that nobody took
+    else:  # a label above the line would name what nobody spent
         label = f"datum.value <= {heights.missed:.6g} ? ({NO_PREFIX_ON_ZERO}) : ''"
         axis = alt.Axis(title=heights.title, format="~s", tickCount=5, labelExpr=label)
     kind: Literal["log", "linear"] = "log" if heights.log else "linear"

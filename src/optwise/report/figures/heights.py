@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from optwise.core.budget import STEPS
 from optwise.core.metric import Direction, Target
 from optwise.report.readings import spans_decades
 from optwise.report.words import goal_words
@@ -25,6 +26,7 @@ class Heights:
         missed: Above which height misses stand, in the order of their values; ``None`` where values are shown.
         costs: Of the misses, lowest first.
         sign: That turns a value into a cost.
+        unit: In which what was spent is counted.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Heights:
     high: float
     log: bool
     sign: float
+    unit: str = STEPS
     missed: float | None = None
     costs: tuple[float, ...] = ()
 
@@ -39,15 +42,15 @@ class Heights:
         """The height of each row; crosses of infeasible trials stand at the worse end."""
         worst = self.high if self.missed is not None or self.sign > 0 else self.low
         return [
-            worst if math.isnan(value) else self._height(value, steps)
-            for value, steps in zip(rows["value"], rows["steps"], strict=True)
+            worst if math.isnan(value) else self._height(value, spent)
+            for value, spent in zip(rows["value"], rows["spent"], strict=True)
         ]
 
-    def _height(self, value: float, steps: float) -> float:
+    def _height(self, value: float, spent: float) -> float:
         if self.missed is None:
             return value
-        if not math.isnan(steps):
-            return max(steps, self.low)
+        if not math.isnan(spent):
+            return max(spent, self.low)
         place = (bisect_left(self.costs, value * self.sign) + 1) / (len(self.costs) + 1)
         if self.log:
             return float(self.missed * (self.high / self.missed) ** place)
@@ -55,7 +58,7 @@ class Heights:
 
 
 def heights(
-    frames: Sequence[pd.DataFrame], *, metric: str, direction: Direction, target: Target | None, last: float
+    frames: Sequence[pd.DataFrame], *, metric: str, direction: Direction, target: Target | None, last: float, unit: str
 ) -> Heights:
     """The vertical axis that the fields of a method share.
 
@@ -64,22 +67,23 @@ def heights(
         metric: The selection metric.
         direction: Which way it is better.
         target: What is timed, or ``None``.
-        last: Steps of a whole trial.
+        last: The most that a trial spent.
+        unit: Of what.
     """
-    rows = pd.concat([pd.DataFrame(columns=["trial", "value", "steps"]), *(f for f in frames if len(f))])
+    rows = pd.concat([pd.DataFrame(columns=["trial", "value", "spent"]), *(f for f in frames if len(f))])
     rows = rows.drop_duplicates("trial")
     values = [float(value) for value in rows["value"].dropna()]
-    steps = [float(k) for k in rows["steps"].dropna()]
-    if target is not None and steps:
-        missing = rows[rows["steps"].isna() & rows["value"].notna()]
+    spent = [float(amount) for amount in rows["spent"].dropna()]
+    if target is not None and spent:
+        missing = rows[rows["spent"].isna() & rows["value"].notna()]
         costs = tuple(sorted(float(value) * direction.sign for value in missing["value"]))
-        return _timed(goal_words(target), max(min(steps), 1.0), last, costs, direction.sign)
+        title = f"{unit} to {goal_words(target)} of a search trial"
+        return replace(_timed(title, max(min(spent), 1.0), last, costs, direction.sign), unit=unit)
     reached = "" if target is None else f", none reaches {goal_words(target)}"
     return _valued(f"best {metric} of a search trial{reached}", values, direction.sign)
 
 
-def _timed(goal: str, first: float, last: float, costs: tuple[float, ...], sign: float) -> Heights:
-    title = f"steps to {goal} of a search trial"
+def _timed(title: str, first: float, last: float, costs: tuple[float, ...], sign: float) -> Heights:
     if spans_decades([first, last]):
         room = (last / first) ** 0.08
         return Heights(title, first / room, last * room**5, log=True, sign=sign, missed=last * room, costs=costs)
