@@ -1,6 +1,7 @@
 """The data of each figure against numbers worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows,
 from optwise.report.figures.profile import profile_rows
 from optwise.report.figures.ratios import ratio_rows, size_domain, turned
 from optwise.report.figures.sensitivity import fastest, sensitivity_rows
-from optwise.report.readings import feasible_value, per_step, quantiles, spans_decades
+from optwise.report.readings import Meter, feasible_value, quantiles, spans_decades
 
 NAN = math.nan
 
@@ -69,10 +70,31 @@ def test_curves_hold_finite_numbers_only_and_crosses_stand_at_the_last_of_them()
 
 def test_packing_keeps_every_number_of_a_line_and_adds_what_a_step_costs():
     rows = run_rows([run("p/m/0/c0", [2.0, 1.0]), run("p/m/0/c1", [3.0, 2.0])], "valid/loss")
-    lines = packed(rows, ("value",), {"m": {"steps": 1.0, "seconds": 1e-4}}, ["steps", "seconds"])
+    rows = rows.assign(steps=rows["step"], seconds=rows["step"] * 1e-4)
+    lines, listed = packed(rows, ("value",), ["steps", "seconds"])
     assert lines["step"].tolist() == [[0, 10], [0, 10]]
     assert lines["value"].tolist() == [[2.0, 1.0], [3.0, 2.0]]
-    assert lines["seconds"].tolist() == [1e-4, 1e-4]
+    assert lines["seconds"].tolist() == pytest.approx([1e-4, 1e-4])
+    assert listed == []
+
+
+def test_runs_that_pay_differently_for_their_steps_are_drawn_by_their_own_counters():
+    """The first run takes dear steps and is measured earlier; both have spent the same at each evaluation."""
+    dear, cheap = run("p/m/0/c0", [3.0, 2.0, 1.0]), run("p/m/0/c1", [3.0, 1.0, 0.5])
+    dear = replace(dear, measurements=tuple(m._replace(step=m.step // 5) for m in dear.measurements))
+    prices = {str(dear.name): 50.0, str(cheap.name): 10.0}
+
+    def spent(one, axis, step):
+        return step * prices[str(one.name)] + (5.0 if axis == "bent" and step == 10 else 0.0)
+
+    bands = band_rows([dear, cheap], "valid/loss", Direction.MIN, spent, ["paid"])
+    assert bands["paid"].tolist() == [0.0, 100.0, 200.0]
+    assert bands["low"].tolist() == [3.0, 1.0, 0.5]
+    assert bands["step"].tolist() == [0, 6, 12]
+    rows = run_rows([dear, cheap], "valid/loss", spent, ["paid", "bent"])
+    lines, listed = packed(rows, ("value",), ["paid", "bent"])
+    assert lines["paid"].tolist() == [50.0, 10.0]
+    assert (listed, lines["bent"].tolist()) == (["bent"], [[0.0, 100.0, 200.0], [0.0, 105.0, 200.0]])
 
 
 def bands(median, low=None, high=None, *, steps=(0, 10, 20), method="m"):
@@ -85,6 +107,8 @@ def test_the_range_is_that_of_the_curves_after_their_first_steps():
     low, high = value_domain(falling, None, Direction.MIN)
     assert low < 0.4
     assert 0.5 < high < 0.6  # the value at a tenth of the run is still part of the fall
+    few = bands([2.3, 0.9, 0.8, 0.8], steps=(0, 1, 2, 10), method="of few and dear steps")
+    assert value_domain(pd.concat([falling, few]), None, Direction.MIN)[1] > 0.8
     rising = bands([0.1, 0.9, 0.95, 0.98], steps=(0, 10, 20, 100))
     low, high = value_domain(rising, None, Direction.MAX)
     assert 0.9 < low < 0.95
@@ -135,7 +159,7 @@ def test_an_axis_shows_what_was_drawn():
         run("p/m/0/1", [2.0, NAN], point={"lr": 1.0, "betas[0]": 0.9}, status=Status.NOT_FINITE),
     ]
     asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": None}
-    rows = axis_rows(runs, space, path="betas[0]", selected={0: 0}, **asked)
+    rows = axis_rows(runs, space, path="betas[0]", axis="steps", selected={0: 0}, **asked)
     assert rows["setting"].tolist() == pytest.approx([0.01, 0.1])
     assert rows["selected"].tolist() == [True, False]
     assert rows["value"].tolist()[0] == 0.5
@@ -152,7 +176,7 @@ def test_a_conditional_field_shows_only_the_trials_in_which_it_exists():
         run("p/m/0/1", [2.0, 0.6], point={"nesterov": False, "momentum": 0.0}),
     ]
     asked = {"metric": "valid/loss", "direction": Direction.MIN, "target": None}
-    rows = axis_rows(runs, space, path="momentum", selected={}, **asked)
+    rows = axis_rows(runs, space, path="momentum", axis="steps", selected={}, **asked)
     assert rows["trial"].tolist() == ["p/m/0/0"]
 
 
@@ -238,8 +262,16 @@ def test_a_profile_is_listed_by_method():
 
 def test_a_step_costs_what_the_runs_counted_and_what_was_timed():
     document = {"problems": {"p": {"methods": {"m": {"execution": {"step_seconds": 2e-5}}}}}}
-    costs = per_step([run("p/m/0/c0", [1.0, 0.5, 0.2])], document, "p", "m")
-    assert costs == {"steps": 1.0, "example-gradients": 64.0, "seconds": 2e-5}
+    one = run("p/m/0/c0", [1.0, 0.5, 0.2])
+    meter = Meter(document, "p", [one])
+    assert {axis: meter.at(one, axis, 10) for axis in meter.axes} == {
+        "example-gradients": 640.0,
+        "steps": 10.0,
+        "seconds": pytest.approx(2e-4),
+    }
+    untimed = {"problems": {"p": {"methods": {"m": {"execution": None}}}}}
+    assert Meter(untimed, "p", [one]).axes == ("example-gradients", "steps")
+    assert Meter(untimed, "p", [replace(one, counts={"steps": 20})]).axes == ("steps",)
 
 
 def test_the_best_value_is_read_after_the_start():

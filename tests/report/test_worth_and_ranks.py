@@ -95,8 +95,8 @@ def test_short_names_leave_out_what_all_share(names, expected):
 def test_an_accuracy_is_linear_in_axis_plots_too():
     import pandas as pd
 
-    rows = pd.DataFrame({"trial": ["a", "b"], "value": [0.05, 0.98], "steps": [math.nan] * 2})
-    asked = {"metric": "valid/accuracy", "target": None, "last": 100.0}
+    rows = pd.DataFrame({"trial": ["a", "b"], "value": [0.05, 0.98], "spent": [math.nan] * 2})
+    asked = {"metric": "valid/accuracy", "target": None, "last": 100.0, "unit": "steps"}
     assert not heights([rows], direction=Direction.MAX, **asked).log
     assert heights([rows], direction=Direction.MIN, **asked).log
 

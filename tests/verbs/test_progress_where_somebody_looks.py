@@ -65,6 +65,17 @@ def test_a_terminal_gets_the_live_table(monkeypatch):
     assert "trials 5/10" in terminal.getvalue()
 
 
+def test_the_best_so_far_is_of_one_phase_and_never_of_library_defaults():
+    said = []
+    tally = Cell({"p": 1.0}, said.append, clock=iter(range(100)).__next__)
+    tally.plan(9, 0)
+    for phase, best in (("default", 0.1), ("explore", 0.5), ("explore", 0.4), ("confirm", 0.2)):
+        tally.advance("p", "sgd", phase, 1, best)
+    tally.advance("p", "closed", "confirm", 1, 0.3)
+    tally.done()
+    assert tally.rows() == [("sgd", "0.4"), ("closed", "0.3")]
+
+
 def test_a_shell_in_a_terminal_is_no_notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=SimpleNamespace))
     assert notebook_line() is None

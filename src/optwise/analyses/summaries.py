@@ -91,14 +91,14 @@ def _selected(scorer: Scorer, problem: str, method: str) -> list[dict[str, Any] 
         if run is None:
             index = select(runs, metric=metric, direction=direction, target=target, axis=protocol.axis)
             run = next((r for r in runs if r.name is not None and r.name.index == index), None)
-        if run is None:
+        if run is None or run.name is None:
             chosen.append(None)
             continue
         time = None if target is None else scorer.times([run], target)[0]
         chosen.append(
             {
                 "study": study,
-                "index": index,
+                "index": run.name.index,
                 "point": dict(run.point),
                 "value": finite_or_none(best_value(run, metric, direction)),
                 "time": None if time is None else finite_or_none(time),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from optwise.core.budget import EXAMPLE_GRADIENTS, SECONDS, STEPS
+from optwise.core.budget import STEPS
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
 from optwise.report.answers import (
@@ -24,7 +24,7 @@ from optwise.report.figures.predictions import prediction_figures
 from optwise.report.figures.profile import profile_chart, profile_rows
 from optwise.report.figures.ratios import ratio_chart, ratio_rows
 from optwise.report.figures.sensitivity import sensitivity_chart, sensitivity_rows
-from optwise.report.readings import Document, chosen, direction_of, leading, metric_names, ordered, per_step
+from optwise.report.readings import Document, Meter, address, chosen, direction_of, leading, metric_names, ordered
 from optwise.report.words import listed, number, percent, plural
 
 FIRST = 12
@@ -109,11 +109,10 @@ def _curves(document: Document, protocol: Protocol, runs: Sequence[Run], problem
     methods, metric = list(protocol.methods), document["protocol"]["metric"][problem]
     confirm = chosen(runs, problem, Phase.CONFIRM, methods)
     defaults = chosen(runs, problem, Phase.DEFAULT, methods)
-    present = {run.name.method for run in (*confirm, *defaults) if run.name is not None}
-    costs = {method: per_step(runs, document, problem, method) for method in methods}
-    axes = [a for a in (EXAMPLE_GRADIENTS, STEPS, SECONDS) if all(costs[m].get(a) is not None for m in present)]
-    shown = protocol.axis if protocol.axis in axes else STEPS
-    axes.sort(key=lambda a: a != shown)
+    present = {address(run).method for run in (*confirm, *defaults)}
+    meter = Meter(document, problem, [*confirm, *defaults])
+    shown = protocol.axis if protocol.axis in meter.axes else STEPS
+    axes = sorted(meter.axes, key=lambda axis: axis != shown)
     target = protocol.targets.get(problem)
     charts = {
         name: curve_chart(
@@ -122,7 +121,7 @@ def _curves(document: Document, protocol: Protocol, runs: Sequence[Run], problem
             metric=name,
             direction=direction_of(protocol, problem, name),
             methods=methods,
-            costs=costs,
+            spent=meter.at,
             axes=axes,
             target=target.value if target is not None and target.metric == name else None,
         )

@@ -14,6 +14,7 @@ from optwise.core.metric import Direction
 from optwise.core.outcomes import best_value
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run, TrialName
+from optwise.core.spending import StepTime
 from optwise.core.status import Status
 
 Document: TypeAlias = Mapping[str, Any]
@@ -93,17 +94,39 @@ def diverged(run: Run) -> bool:
     return not run.status.ok and run.status is not Status.STALLED
 
 
-def per_step(runs: Sequence[Run], document: Document, problem: str, method: str) -> dict[str, float | None]:
-    """What one step of a method costs on each axis; ``None`` where nobody measured it."""
-    own = [run for run in runs if address(run).problem == problem and address(run).method == method]
-    taken = sum(run.counts.get(STEPS, 0.0) for run in own)
-    gradients = sum(run.counts.get(EXAMPLE_GRADIENTS, 0.0) for run in own)
-    execution = document["problems"][problem]["methods"].get(method, {}).get("execution") or {}
-    return {
-        STEPS: 1.0,
-        EXAMPLE_GRADIENTS: gradients / taken if taken and gradients else None,
-        SECONDS: execution.get("step_seconds"),
-    }
+class Meter:
+    """What each run of one problem had spent at its evaluations, by its own counters.
+
+    Args:
+        document: Says how long the steps of each method take.
+        problem: Name.
+        runs: To be drawn.
+    """
+
+    def __init__(self, document: Document, problem: str, runs: Sequence[Run]) -> None:
+        executions = {
+            name: method.get("execution") or {} for name, method in document["problems"][problem]["methods"].items()
+        }
+        self._timings = {
+            name: StepTime.read(execution)
+            for name, execution in executions.items()
+            if execution.get("step_seconds") is not None
+        }
+        self.axes = tuple(
+            axis
+            for axis in (EXAMPLE_GRADIENTS, STEPS, SECONDS)
+            if runs and all(self._counted(run, axis) for run in runs)
+        )
+        """Axes on which every run can be drawn."""
+
+    def _counted(self, run: Run, axis: str) -> bool:
+        if axis == SECONDS:
+            return address(run).method in self._timings
+        return axis == STEPS or bool(run.counts.get(axis))
+
+    def at(self, run: Run, axis: str, step: float) -> float:
+        """What a run had spent of one of the axes after ``step`` steps."""
+        return run.spent(axis, step, timing=self._timings.get(address(run).method))
 
 
 def quantiles(values: Floats, direction: Direction, shares: Sequence[float]) -> Floats:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from optwise.core.run import Phase
 from optwise.verbs.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ BESTS = 6
 class Tally(ABC):
     """Trials done, their rate, the time left, and the best so far; how that is drawn is a subclass's.
 
+    Best is told of one phase only, the one that a method begins with: the search, or its confirmations where it has
+    none. Values of a search are those of lucky seeds, and are never mixed with others.
+
     Args:
         signs: Problem to 1 where lower is better, -1 where higher is.
         clock: Seconds that never run backwards.
@@ -37,6 +41,7 @@ class Tally(ABC):
         self.cached = 0
         self.ran = 0
         self.best: dict[tuple[str, str], float | None] = {}
+        self._told: dict[tuple[str, str], str] = {}
         self.notes: list[str] = []
 
     def plan(self, total: int, cached: int) -> None:
@@ -50,8 +55,9 @@ class Tally(ABC):
 
     def advance(self, problem: str, method: str, phase: str, trials: int, best: float | None) -> None:
         """A chunk was committed; ``best`` is the best value it holds."""
-        del phase
         self.ran += trials
+        if phase == Phase.DEFAULT.value or self._told.setdefault((problem, method), phase) != phase:
+            best = None
         known = self.best.setdefault((problem, method), best)
         if best is not None and (known is None or self.signs.get(problem, 1.0) * (best - known) < 0):
             self.best[problem, method] = best

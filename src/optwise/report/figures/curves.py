@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
@@ -19,47 +19,67 @@ from optwise.report.words import axis_title
 # d3 would write 0k for none and 10m for ten milliseconds
 _LABELS = "datum.value == 0 ? '0' : axis == 'seconds' ? format(datum.value, '~g') : datum.label"
 QUARTILES = (0.5, 0.25, 0.75)
+STRAIGHT = 2e-3
+"""Share of the longest amount by which a line may stray from steps times a price, and be drawn as such."""
+Spent = Callable[[Run, str, float], float]
+"""What a run had spent of an axis after some steps."""
 SETTLED = 0.1
 """Share of a run after which its curve sets the range of values that is drawn."""
 
 
-def run_rows(runs: Sequence[Run], metric: str) -> pd.DataFrame:
-    """One row a finite measurement: method, trial, step, value."""
+def run_rows(runs: Sequence[Run], metric: str, spent: Spent | None = None, axes: Sequence[str] = ()) -> pd.DataFrame:
+    """One row a finite measurement: method, trial, step, value, and what the run had spent of each of ``axes``."""
     rows = [
-        (address(run).method, str(address(run)), step, value)
+        (address(run).method, str(address(run)), step, value, *_amounts(run, step, spent, axes))
         for run in runs
         for step, value in run.curve(metric)
         if math.isfinite(value)
     ]
-    return pd.DataFrame(rows, columns=["method", "trial", "step", "value"])
+    return pd.DataFrame(rows, columns=["method", "trial", "step", "value", *axes])
 
 
-def band_rows(runs: Sequence[Run], metric: str, direction: Direction) -> pd.DataFrame:
-    """Median and quartiles of each method at each step, a run that has ended counting as the worst.
+def band_rows(
+    runs: Sequence[Run], metric: str, direction: Direction, spent: Spent | None = None, axes: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Median and quartiles of each method at each evaluation, a run that has ended counting as the worst.
 
-    Columns: method, step, median, low, high; NaN where that share of the runs has ended.
+    Columns: method, step, median, low, high, and each of ``axes``; NaN where that share of the runs has ended. Where
+    runs paid differently for their steps, step and amounts are the medians of those that were measured that often.
     """
     blocks = []
     for method in dict.fromkeys(address(run).method for run in runs):
-        curves = [dict(run.curve(metric)) for run in runs if address(run).method == method]
-        steps = sorted({step for curve in curves for step in curve})
-        if not steps:
+        own = [run for run in runs if address(run).method == method and run.curve(metric)]
+        if not own:
             continue
-        table = np.array([[curve.get(step, np.nan) for step in steps] for curve in curves], dtype=np.float64)
+        curves = [run.curve(metric) for run in own]
+        most = max(map(len, curves))
+        table = np.full((len(own), most), np.nan)
+        places = np.full((len(own), most, 1 + len(axes)), np.nan)
+        for i, (run, curve) in enumerate(zip(own, curves, strict=True)):
+            table[i, : len(curve)] = [value for _, value in curve]
+            places[i, : len(curve)] = [(step, *_amounts(run, step, spent, axes)) for step, _ in curve]
         median, low, high = quantiles(np.where(np.isfinite(table), table, np.nan), direction, QUARTILES)
-        blocks.append(pd.DataFrame({"method": method, "step": steps, "median": median, "low": low, "high": high}))
+        step, *amounts = np.nanmedian(places, axis=0).T
+        step = step.astype(np.int64) if (step % 1 == 0).all() else step
+        block = {"method": method, "step": step, "median": median, "low": low, "high": high}
+        blocks.append(pd.DataFrame({**block, **dict(zip(axes, amounts, strict=True))}))
     columns = ["method", "step", "median", "low", "high"]
-    return pd.concat(blocks, ignore_index=True)[columns] if blocks else pd.DataFrame(columns=columns)
+    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=[*columns, *axes])
 
 
-def end_rows(runs: Sequence[Run], metric: str) -> pd.DataFrame:
-    """Last finite point of each run that did not end well: method, trial, step, value, status."""
+def end_rows(runs: Sequence[Run], metric: str, spent: Spent | None = None, axes: Sequence[str] = ()) -> pd.DataFrame:
+    """Last finite point of each run that did not end well: method, trial, step, value, status, and ``axes``."""
     rows = []
     for run in runs:
         finite = [(step, value) for step, value in run.curve(metric) if math.isfinite(value)]
         if diverged(run) and finite:
-            rows.append((address(run).method, str(address(run)), *finite[-1], run.status.value))
-    return pd.DataFrame(rows, columns=["method", "trial", "step", "value", "status"])
+            amounts = _amounts(run, finite[-1][0], spent, axes)
+            rows.append((address(run).method, str(address(run)), *finite[-1], run.status.value, *amounts))
+    return pd.DataFrame(rows, columns=["method", "trial", "step", "value", "status", *axes])
+
+
+def _amounts(run: Run, step: float, spent: Spent | None, axes: Sequence[str]) -> list[float]:
+    return [] if spent is None else [spent(run, axis, step) for axis in axes]
 
 
 def value_domain(bands: pd.DataFrame, target: float | None, direction: Direction) -> tuple[float, float] | None:
@@ -77,7 +97,8 @@ def value_domain(bands: pd.DataFrame, target: float | None, direction: Direction
     finite = bands[np.isfinite(bands["median"])] if len(bands) else bands
     if finite.empty:
         return None
-    start, end = float(finite["step"].min()), float(finite["step"].max())
+    steps = finite.groupby("method")["step"]
+    start, end = steps.transform("min"), steps.transform("max")  # methods may take many steps for a budget, or few
     settled = finite[finite["step"] > start + SETTLED * (end - start)]
     worst = float(np.nanmax(finite.loc[finite["step"] == start, columns].to_numpy() * direction.sign)) * direction.sign
     values = [float(v) for v in (settled if len(settled) else finite)[columns].to_numpy().ravel() if math.isfinite(v)]
@@ -108,7 +129,7 @@ def curve_chart(
     metric: str,
     direction: Direction,
     methods: Sequence[str],
-    costs: Mapping[str, Mapping[str, float | None]],
+    spent: Spent,
     axes: Sequence[str],
     target: float | None,
 ) -> Chart | None:
@@ -120,12 +141,12 @@ def curve_chart(
         metric: Full name.
         direction: Which way it is better.
         methods: All methods of the comparison, for their colours.
-        costs: Method to what one step costs on each axis.
+        spent: What a run had spent of an axis after some steps.
         axes: What the horizontal axis may show, what it shows first at the front.
         target: Value to mark, where the target is on this metric.
     """
-    rows, ends = run_rows(runs, metric), end_rows(runs, metric)
-    bands, reference = band_rows(runs, metric, direction), band_rows(defaults, metric, direction)
+    rows, ends = run_rows(runs, metric, spent, axes), end_rows(runs, metric, spent, axes)
+    bands, reference = (band_rows(some, metric, direction, spent, axes) for some in (runs, defaults))
     domain = value_domain(bands if len(bands) else reference, target, direction)
     if domain is None:
         return None
@@ -149,10 +170,11 @@ def curve_chart(
 
     def placed(frame: pd.DataFrame, fields: Sequence[str], name: str) -> alt.Chart:
         """Pack each line into one row; the browser unpacks it and puts it on the axis chosen."""
+        lines, listed = packed(frame, fields, axes)
         return (
-            alt.Chart(inline(packed(frame, fields, costs, axes), f"{name}, {metric}"))
-            .transform_flatten(["step", *fields])
-            .transform_calculate(x="datum.step * datum[axis]")
+            alt.Chart(inline(lines, f"{name}, {metric}"))
+            .transform_flatten(["step", *fields, *listed])
+            .transform_calculate(x=f"datum[axis] * (indexof({listed!r}, axis) < 0 ? datum.step : 1)")
         )
 
     layers: list[alt.Chart] = []
@@ -224,17 +246,29 @@ def curve_chart(
     )
 
 
-def packed(
-    frame: pd.DataFrame,
-    fields: Sequence[str],
-    costs: Mapping[str, Mapping[str, float | None]],
-    axes: Sequence[str],
-) -> pd.DataFrame:
-    """One row a line: its steps and values as lists, and what one step costs on each axis."""
+def packed(frame: pd.DataFrame, fields: Sequence[str], axes: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """One row a line: its steps and values as lists, and what one step costs on each axis.
+
+    Where the steps of a line are not all worth the same, that axis holds the amounts themselves, as lists, for every
+    line; such axes are named.
+    """
     keys = ["method", "trial"] if "trial" in frame else ["method"]
+    blocks = list(frame.groupby(keys, sort=False))
+    listed = [axis for axis in axes if not all(_straight(block["step"], block[axis]) for _, block in blocks)]
     rows: list[dict[str, Any]] = []
-    for key, block in frame.groupby(keys, sort=False):
+    for key, block in blocks:
         own: dict[str, Any] = dict(zip(keys, key, strict=True))
-        lists = {name: block[name].tolist() for name in ("step", *fields)}
-        rows.append({**own, **lists, **{axis: costs[own["method"]][axis] for axis in axes}})
-    return pd.DataFrame(rows)
+        lists = {name: block[name].tolist() for name in ("step", *fields, *listed)}
+        prices = {axis: _price(block["step"], block[axis]) for axis in axes if axis not in listed}
+        rows.append({**own, **lists, **prices})
+    return pd.DataFrame(rows), listed
+
+
+def _price(steps: pd.Series[float], amounts: pd.Series[float]) -> float:
+    """What a step cost, on average up to the last one of a line."""
+    return float(amounts.iloc[-1] / steps.iloc[-1]) if len(steps) and steps.iloc[-1] else 0.0
+
+
+def _straight(steps: pd.Series[float], amounts: pd.Series[float]) -> bool:
+    apart = (amounts - _price(steps, amounts) * steps).abs()
+    return bool((apart <= STRAIGHT * amounts.max()).all())
