@@ -139,12 +139,18 @@ def test_a_headline_has_at_most_fifteen_words_whatever_is_told(whatever):
     assert "None" not in said
 
 
+def test_the_other_one_of_two_with_long_names_is_told_without_its_name():
+    long = " ".join(f"word{k}" for k in range(11))
+    said = headline(told({"adam": FAST, long: SLOW}, problem="a"))
+    assert said == "adam reaches valid/loss<=0.25 faster than the other."
+
+
 @pytest.mark.parametrize("methods", range(2, 21))
 def test_those_who_are_beaten_are_named_where_fifteen_words_allow_and_counted_elsewhere(methods):
     found = [Verdict(a, b, FASTER, p_adjusted=0.01) for a, b in combinations(LONG[:methods], 2)]
     said = headline(Told("digits", LONG[:methods], LONG[0], (), found, TARGET, "valid/loss", "steps"))
     named = all(name in said for name in LONG[:methods])
-    assert named or said.endswith(f"faster than {methods - 1} of {methods - 1} others.")
+    assert named or said.endswith(f"faster than all {methods - 1} others.")
     assert named == (methods <= 8), "leader reaches target faster than b, c, d, e, f, g and h on p."
     assert len(said.split()) <= MOST_WORDS
 

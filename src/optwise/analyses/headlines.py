@@ -33,8 +33,9 @@ def _said(told: Told) -> str:
         beaten = [v.b for v in found if v.a == leader and v.claims]
         does = f"reaches {target} faster" if target else f"reaches a better {metric}"
         short = f"{leader} {does} than {listed(beaten)} on {problem}."
-        rest = len(order) - 1
-        return short if len(short.split()) <= MOST_WORDS else f"{leader} {does} than {len(beaten)} of {rest} others."
+        if len(short.split()) <= MOST_WORDS:
+            return short
+        return f"{leader} {does} than {_how_many(len(beaten), len(order) - 1)}."
     if all(v.because == NOBODY for v in compared):
         return f"Not separated: no run {f'reached {target}' if target else f'has a finite {metric}'} on {problem}."
     needed = [v.studies_needed for v in found if v.studies_needed is not None]
@@ -53,6 +54,12 @@ def _said(told: Told) -> str:
         every = "All " if count == len(order) else ""
         return f"{every}{count} methods are equivalent within the margin on {problem}."
     return f"No two of {count} methods are separated on {problem}."
+
+
+def _how_many(beaten: int, others: int) -> str:
+    if others == 1:
+        return "the other"
+    return f"all {others} others" if beaten == others else f"{beaten} of {others} others"
 
 
 def overall_headline(headlines: Sequence[str], leaders: Sequence[str | None]) -> str:
