@@ -209,7 +209,12 @@ def test_the_line_under_no_leader_says_what_could_have_been_found():
     shown = told({"sgd": SLOW, "adam": (19.0, *SLOW[1:]), "lion": SLOW})
     smallest = max(v.smallest for v in shown.found)
     text = line(leader=None, found=shown.found, effort=EFFORT, checks=(), hangs="")
-    assert text.startswith(f"Adjusted p >= 1; these studies find ratios above {smallest:.2g}. Tuned with")
+    assert text.startswith(f"Adjusted p >= 1; these studies find true ratios above {smallest:.2g}. Tuned with")
+
+
+def test_where_nobody_arrived_there_is_no_p_value_and_no_ratio_to_tell():
+    shown = told({"sgd": MISSES, "adam": MISSES, "lion": MISSES})
+    assert line(leader=None, found=shown.found, effort=EFFORT, checks=(), hangs="") == EFFORT
 
 
 def test_the_line_of_a_leader_tells_the_largest_p_value_of_its_claims():

@@ -17,6 +17,7 @@ from optwise.numerics.statistics import (
     fewest_for,
     fewest_studies,
     holm,
+    median_or_none,
     performance_profile,
     probability_best_of_k,
     quantile_or_none,
@@ -339,3 +340,11 @@ def test_a_nan_is_no_time_and_a_budget_is_positive():
         restricted_mean([1.0], 0)
     with pytest.raises(ValueError, match="q is 0"):
         quantile_or_none([1.0], 0.0)
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.parametrize("misses", range(4))
+def test_the_median_is_numpys_and_none_where_a_middle_value_never_arrived(n, misses):
+    values = np.append(np.random.default_rng(n).uniform(1, 2, size=n), [np.inf] * misses)
+    known = np.median(values)
+    assert median_or_none(values) == (known if np.isfinite(known) else None)

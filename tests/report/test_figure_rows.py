@@ -9,12 +9,13 @@ import pytest
 from made_runs import LOG_LR, ONE_MINUS, trial
 
 from optwise.core.method import Recorded
-from optwise.core.metric import Direction
+from optwise.core.metric import AtMost, Direction
 from optwise.core.run import Measurement, Run
 from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform, When
 from optwise.core.status import Status
+from optwise.report.answers import small_budgets
 from optwise.report.figures.axes import axis_name, axis_rows, edges, is_log
-from optwise.report.figures.budget_curves import budget_rows, drawn_points
+from optwise.report.figures.budget_curves import Goal, budget_rows, drawn_points
 from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows, value_domain
 from optwise.report.figures.profile import profile_rows
 from optwise.report.figures.ratios import ratio_rows, size_domain, turned
@@ -48,16 +49,28 @@ def test_a_run_that_ended_counts_as_the_worst_in_every_quantile():
     ]
     rows = band_rows(runs, "valid/loss", Direction.MIN)
     assert rows["step"].tolist() == [0, 10, 20]
-    assert rows["median"].tolist() == [2.0, 1.5, 0.7]
-    assert rows["low"].tolist() == [2.0, 1.0, 0.5]
-    assert rows["high"].tolist()[:2] == [2.0, 3.0]
+    assert rows["median"].tolist()[:2] == [2.0, 2.25]
+    assert math.isnan(rows["median"].tolist()[2]), "half of the runs have ended"
+    assert rows["low"].tolist() == pytest.approx([2.0, 1.375, 0.65])
+    assert rows["high"].tolist()[:2] == [2.0, 4.5]
     assert math.isnan(rows["high"].tolist()[2])
+
+
+@pytest.mark.parametrize("n", range(1, 12))
+def test_quantiles_are_those_of_numpy_where_all_runs_go_on(n):
+    values = np.random.default_rng(n).normal(size=(n, 5))
+    shares = (0.5, 0.25, 0.75, 0.9)
+    np.testing.assert_allclose(quantiles(values, Direction.MIN, shares), np.quantile(values, shares, axis=0))
+    np.testing.assert_allclose(
+        quantiles(values, Direction.MAX, shares), np.quantile(values, 1 - np.array(shares), axis=0)
+    )
 
 
 def test_quantiles_of_a_metric_to_maximise_mirror_those_to_minimise():
     values = np.array([[0.1], [0.5], [0.9], [NAN]])
     up = quantiles(values, Direction.MAX, (0.25, 0.5, 0.75))
-    assert up[:, 0].tolist() == [0.9, 0.5, 0.1]
+    assert up[:2, 0].tolist() == pytest.approx([0.6, 0.3])
+    assert math.isnan(up[2, 0]), "the worst third ended"
     np.testing.assert_array_equal(up, -quantiles(-values, Direction.MIN, (0.25, 0.5, 0.75)))
 
 
@@ -89,7 +102,7 @@ def test_runs_that_pay_differently_for_their_steps_are_drawn_by_their_own_counte
 
     bands = band_rows([dear, cheap], "valid/loss", Direction.MIN, spent, ["paid"])
     assert bands["paid"].tolist() == [0.0, 100.0, 200.0]
-    assert bands["low"].tolist() == [3.0, 1.0, 0.5]
+    assert bands["median"].tolist() == [3.0, 1.5, 0.75]
     assert bands["step"].tolist() == [0, 6, 12]
     rows = run_rows([dear, cheap], "valid/loss", spent, ["paid", "bent"])
     lines, listed = packed(rows, ("value",), ["paid", "bent"])
@@ -133,7 +146,7 @@ def test_the_best_of_k_pooled_trials_counts_infeasible_ones_as_the_worst():
         run("p/m/1/0", [9.0, 3.0]),
         run("p/m/1/1", [9.0, 0.1], infeasible=True),
     ]
-    rows = budget_rows(runs, "valid/loss", Direction.MIN)
+    rows = budget_rows(runs, Goal("valid/loss", Direction.MIN))
     assert rows["k"].tolist() == [1, 2, 3, 4]
     # k = 2: of the 6 pairs of {1, 2, 3, inf} the best is 1 in three, 2 in two, 3 in one
     assert rows["median"].tolist() == [2.0, 1.0, 1.0, 1.0]
@@ -142,7 +155,7 @@ def test_the_best_of_k_pooled_trials_counts_infeasible_ones_as_the_worst():
 
 def test_the_best_of_k_of_a_metric_to_maximise_rises():
     runs = [run(f"p/m/0/{i}", [0.0, value], metric=("valid", "accuracy")) for i, value in enumerate((0.2, 0.9, 0.5))]
-    rows = budget_rows(runs, "valid/accuracy", Direction.MAX)
+    rows = budget_rows(runs, Goal("valid/accuracy", Direction.MAX))
     assert rows["median"].tolist() == [0.5, 0.9, 0.9]
 
 
@@ -272,6 +285,21 @@ def test_a_step_costs_what_the_runs_counted_and_what_was_timed():
     untimed = {"problems": {"p": {"methods": {"m": {"execution": None}}}}}
     assert Meter(untimed, "p", [one]).axes == ("example-gradients", "steps")
     assert Meter(untimed, "p", [replace(one, counts={"steps": 20})]).axes == ("steps",)
+
+
+def test_with_a_target_budget_curves_rank_by_what_was_spent_as_a_study_does():
+    """Lowest in the end is late; what ranks is the time, and misses are the worst."""
+    early, late = run("p/m/0/0", [2.0, 0.5, 0.5, 0.5]), run("p/m/0/1", [2.0, 1.5, 0.1, 0.1])
+    missed = run("p/m/0/2", [2.0, 0.9, 0.8, 0.8])
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "axis": "example-gradients"}
+    goal = Goal.of([early, late, missed], target=AtMost("valid/loss", 0.6), **asked)
+    assert goal.words == "example-gradients to valid/loss ≤ 0.6"
+    assert [goal.of_run(r) for r in (early, late, missed)] == [640.0, 1280.0, math.inf]
+    rows = budget_rows([early, late, missed], goal)
+    assert rows[rows["k"] == 3]["median"].tolist() == [640.0]
+    assert "640" in small_budgets(rows, goal, trials=3)
+    nobody = Goal.of([missed], target=AtMost("valid/loss", 0.6), **asked)
+    assert (nobody.words, nobody.of_run(missed)) == ("valid/loss", 0.8)
 
 
 def test_the_best_value_is_read_after_the_start():

@@ -20,7 +20,7 @@ from optwise.core.space import closed_description
 from optwise.core.status import Status
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, SCHEDULES
 from optwise.verbs.asking import ask
-from optwise.verbs.command_words import compare_command
+from optwise.verbs.command_words import compare_call, compare_command
 from optwise.verbs.hinting import easier, hints
 from optwise.verbs.settings_as_code import setting_code, short
 
@@ -130,7 +130,7 @@ def test_the_setting_to_use_is_that_of_the_study_that_missed_least_and_then_arri
     late = [run(0, 0, [2.0, 0.9, 0.5, 0.5]), run(0, 1, [2.0, 0.9, 0.5, 0.5])]
     early = [run(1, 0, [2.0, 0.5, 0.5, 0.5]), run(1, 1, [2.0, 0.9, 0.5, 0.5])]
     missed = [run(2, 0, [2.0, 0.1, 0.1, 0.1]), run(2, 1, [2.0, 0.9, 0.9, 0.9])]
-    asked = {"metric": "valid/loss", "direction": Direction.MIN}
+    asked = {"metric": "valid/loss", "direction": Direction.MIN, "axis": "steps"}
     runs = [*late, *early, *missed]
     assert best_study(runs, target=AtMost("valid/loss", 0.6), **asked) == 1
     assert (
@@ -202,7 +202,7 @@ METHODS_OF_DIGITS = {
 def test_the_command_asks_the_very_comparison_that_was_asked(asked, methods):
     protocol = ask(load_problem("digits-mlp"), methods, workers=1, **asked).protocol
     read = Protocol.read(protocol.folder_part, protocol.question_part)
-    command = compare_command(read, "runs/a folder", more=["--studies", "5"])
+    command = compare_command(read, "runs/a folder", more={"studies": 5})
     words = shlex.split(command)
     assert words[:2] == ["optwise", "compare"]
     assert parsed(words[2:]) == replace(protocol, studies=5)
@@ -214,8 +214,28 @@ def test_the_command_keeps_what_was_pledged(asked):
     assert parsed(shlex.split(compare_command(protocol, "runs/a folder"))[2:]) == protocol
 
 
-def parsed(words):
+def test_of_several_problems_the_command_asks_the_very_comparison(tmp_path):
+    """Problems whose metrics differ have no --metric to share, and no target."""
+    chosen = [load_problem(name) for name in ("least-squares", "nqm:d=20", "digits-softmax")]
+    for asked in ({}, {"target": None}):
+        protocol = ask(chosen, workers=1, **asked).protocol
+        words = shlex.split(compare_command(protocol, "runs/a folder"))[2:]
+        assert parsed(words[3:], problems=words[:3]) == protocol
+
+
+@pytest.mark.parametrize("asked", [{}, {"target": "valid/loss<=0.9", "axis": "steps", "level": 0.9, "seed": 3}])
+def test_the_call_in_python_goes_on_with_the_folder(asked, tmp_path):
+    problem, folder = flowers(), str(tmp_path / "runs")
+    done, _ = compare(folder, problems=problem, studies=2, trials=2, **asked)
+    call = compare_call(done.protocol, folder, more={"studies": 3})
+    again = eval(call, {"ow": ow, "problem": problem})
+    assert again.protocol == replace(done.protocol, studies=3)
+    assert {str(run.name) for run in done.runs} < {str(run.name) for run in again.runs}
+
+
+def parsed(words, problems=None):
     """The protocol that the command line makes of these words."""
+    words = words if problems is None else ["", *words]
     flags = dict(zip(words[1::2], words[2::2], strict=True))
     out = flags.pop("--out")
     assert out == "runs/a folder"
@@ -223,7 +243,7 @@ def parsed(words):
     kinds = {"studies": int, "trials": int, "seeds": int, "evaluations": int, "level": float, "margin": float}
     kinds |= {"resamples": int, "seed": int, "batch_size": int}
     named = {name.removeprefix("--").replace("-", "_"): value for name, value in flags.items()}
-    question = read_question([words[0]], methods, {n: kinds.get(n, str)(v) for n, v in named.items()})
+    question = read_question(problems or [words[0]], methods, {n: kinds.get(n, str)(v) for n, v in named.items()})
     return ask(question.problems, question.methods, **question.settings).protocol
 
 
@@ -232,7 +252,7 @@ def test_what_the_command_line_has_no_words_for_is_said_in_python(tmp_path):
     found = hints(done.document, done.protocol, done.runs, "runs/mine")
     assert compare_command(done.protocol, "runs/mine") is None
     commands = [step.command for step in found.steps]
-    assert any(command.startswith("ow.compare(problem, methods, ") for command in commands)
+    assert any(command.startswith("ow.compare(problem, ['sgd', ") for command in commands)
     assert len(commands) <= 3
     assert [setting.method for setting in found.settings] == list(
         dict.fromkeys(setting.method for setting in found.settings)
@@ -249,7 +269,9 @@ def test_steps_follow_from_what_is_open(tmp_path):
     about = {**done.protocol.problems["flowers"], "reference": "mine.py:flowers"}
     named = replace(done.protocol, problems={"flowers": about})
     commands = [step.command for step in hints(done.document, named, done.runs, "runs/x").steps]
-    assert any("--methods sgd:lr=0.001..100.0,adam" in command for command in commands)
+    (wider,) = [command for command in commands if "--methods sgd:lr=0.001..100.0,adam" in command]
+    assert "--seed 1 " in wider, "a space chosen after a result is judged by other studies"
+    assert wider.endswith(" --out runs/x-wider"), "the page that was read stays what it was"
     assert ASKED["trials"] == 4
 
 

@@ -10,19 +10,30 @@ import numpy as np
 from optwise.core.metric import Direction, Target
 from optwise.core.outcomes import best_value, steps_to_target
 from optwise.core.run import Run
-
-RULE = {
-    True: "the study whose confirmations missed least and, of these, arrived earliest",
-    False: "the study whose confirmations have the best median value",
-}
-"""The rule in words, with a target and without one."""
+from optwise.core.standing import spent_to_rank
 
 
-def best_study(confirm: Sequence[Run], *, metric: str, direction: Direction, target: Target | None) -> int | None:
+def deciding_rule(confirm: Sequence[Run], *, target: Target | None) -> str:
+    """What decided between the studies, in words.
+
+    Args:
+        confirm: Confirmations of one method on one problem.
+        target: What is timed, or ``None``.
+    """
+    if target is None:
+        return "the study whose confirmations have the best median value"
+    if all(steps_to_target(run, target) is None for run in confirm):
+        return "the study whose confirmations have the best median value, for none arrived"
+    return "the study whose confirmations missed least and, of these, arrived earliest"
+
+
+def best_study(
+    confirm: Sequence[Run], *, metric: str, direction: Direction, target: Target | None, axis: str
+) -> int | None:
     """The study whose setting did best on its fresh seeds; ``None`` without a confirmation.
 
     A setting that was run is recommended, never an average of several, which nobody has run. With a target, the fewest
-    misses decide, then the mean log step of the hits, then the median best value; without one that median. The number
+    misses decide, then the mean log time of the hits, then the median best value; without one that median. The number
     it wins with is the best of several and no estimate of anything.
 
     Args:
@@ -30,6 +41,7 @@ def best_study(confirm: Sequence[Run], *, metric: str, direction: Direction, tar
         metric: The metric that selects.
         direction: Which way it is better.
         target: What is timed, or ``None``.
+        axis: In what.
     """
 
     def place(study: int) -> tuple[float, float, float, int]:
@@ -39,7 +51,8 @@ def best_study(confirm: Sequence[Run], *, metric: str, direction: Direction, tar
         if target is None:
             return 0.0, 0.0, middle, study
         steps = [steps_to_target(run, target) for run in runs]
-        hits = [math.log(max(k, 1)) for k in steps if k is not None]
+        spent = [spent_to_rank(run, axis, max(k, 1)) for run, k in zip(runs, steps, strict=True) if k is not None]
+        hits = [math.log(max(amount, 1.0)) for amount in spent]
         return float(len(steps) - len(hits)), float(np.mean(hits)) if hits else 0.0, middle, study
 
     return min({run.name.study for run in confirm if run.name is not None}, key=place, default=None)

@@ -110,11 +110,11 @@ def line(
 
 def _certainty(leader: str | None, found: Sequence[Verdict]) -> str:
     won = [v for v in found if v.a == leader and v.claims]
-    known = [v.p_adjusted for v in (won or found) if v.p_adjusted is not None]
+    known = [v.p_adjusted for v in (won or found) if v.p_adjusted is not None and v.because != NOBODY]
     if not known:
         return ""
     if won:
         return f"Adjusted p {'=' if len(known) == 1 else '<='} {max(known):.2g}"
-    smallest = [v.smallest for v in found if v.smallest is not None]
-    told = f"; these studies find ratios above {max(smallest):.2g}" if smallest else ""
+    smallest = [v.smallest for v in found if v.smallest is not None and v.because != NOBODY]
+    told = f"; these studies find true ratios above {max(smallest):.2g}" if smallest else ""
     return f"Adjusted p {'=' if len(known) == 1 else '>='} {min(known):.2g}{told}"

@@ -169,7 +169,18 @@ def _on(x: Observations, y: Observations, look: _Look, p_adjusted: float, asked:
         if reaches_level(p_adjusted, asked.level):
             claimed = replace(v, separated_at=look.at if asked.looks else None)
             return _claim(claimed, a_ahead=look.clearest.lead < 0, asked=asked)
-    return replace(v, evaluations_needed=_evaluations_needed(v, x, y, asked))
+    needed = _evaluations_needed(v, x, y, asked)
+    if needed is not None and not _alike_if_known(x, y, share, asked):
+        needed = None  # it is the studies that scatter, and finer evaluations are no cure
+    return replace(v, evaluations_needed=needed)
+
+
+def _alike_if_known(x: Observations, y: Observations, share: float, asked: Asked) -> bool:
+    """Whether the two were equivalent if each time were known exactly, at the end of its interval."""
+    exact = _sized(replace(x, lows=None), replace(y, lows=None), share, asked)
+    if exact.low is None or exact.high is None:
+        return False
+    return 1 / (1 + asked.margin) <= exact.low and exact.high <= 1 + asked.margin
 
 
 def _without_test(observations: Mapping[str, Observations], pair: Pair, asked: Asked) -> Verdict:

@@ -18,7 +18,7 @@ from optwise.core.metric import Direction, Target
 from optwise.core.outcomes import best_value
 from optwise.core.run import Phase, Run
 from optwise.numerics.rng import derive_seed, numpy_generator
-from optwise.numerics.statistics import quantile_or_none, restricted_mean, two_level_bootstrap
+from optwise.numerics.statistics import median_or_none, restricted_mean, two_level_bootstrap
 
 
 def method_summary(scorer: Scorer, problem: str, method: str, observed: Observations) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _band(scorer: Scorer, what: str, runs: Sequence[Run], numbers: Sequence[floa
     groups: dict[int, list[float]] = {}
     for run, number in zip(runs, numbers, strict=True):
         groups.setdefault(run.name.study if run.name else 0, []).append(number)
-    median = quantile_or_none([v for group in groups.values() for v in group], 0.5)
+    median = median_or_none([v for group in groups.values() for v in group])
     rng = numpy_generator(derive_seed(scorer.protocol.seed, what, "band"))
     band = two_level_bootstrap(
         list(groups.values()), rng=rng, level=scorer.protocol.level, resamples=scorer.protocol.resamples

@@ -11,7 +11,7 @@ from optwise.analyses.target_curve import curve_observations, curve_targets, mov
 from optwise.analyses.verdict import BETTER, FASTER, Asked
 from optwise.core.metric import Target
 from optwise.core.run import Phase
-from optwise.numerics.statistics import quantile_or_none
+from optwise.numerics.statistics import median_or_none
 
 SENSITIVITY = (0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5)
 """Factors on the target at which the verdicts are asked for again."""
@@ -24,7 +24,7 @@ def sensitivity(scorer: Scorer, problem: str, target: Target, asked: Asked) -> l
         row: dict[str, Any] = {"target": moved.value}
         for method in scorer.protocol.methods:
             times = scorer.times(scorer.of(problem, method, Phase.CONFIRM), moved)
-            row[method] = quantile_or_none(times, 0.5) if times else None
+            row[method] = median_or_none(times) if times else None
         judged = judge({name: scorer.observations(problem, name, moved) for name in scorer.protocol.methods}, asked)
         row["leader"] = judged.leader
         row["verdicts"] = [{"a": v.a, "b": v.b, "words": v.words, "ratio": v.ratio} for v in judged.found]
@@ -53,7 +53,8 @@ def hangs_on_target(target: Target | None, sweep: Sequence[Mapping[str, Any]]) -
     other = [row for row in sweep if claims(row) != claims(base)]
     if not other:
         ends = f"{sweep[0]['target']:.3g} to {sweep[-1]['target']:.3g}"
-        return {"answer": False, "sentence": f"The same pairs are separated at every target from {ends}."}
+        what = "The same pairs are" if claims(base) else "Nothing is"
+        return {"answer": False, "sentence": f"{what} separated at every target from {ends}."}
     farthest = max(other, key=lambda row: len(claims(row) ^ claims(base)))
     return {"answer": True, "sentence": f"At {farthest['sentence']}."}
 
@@ -81,5 +82,5 @@ def whole_curve(scorer: Scorer, problem: str, target: Target, asked: Asked) -> d
             }
             for v in judged.found
         ],
-        "sentence": f"Over all targets {ends} at once: {_short(judged)}.",
+        "sentence": f"Over all targets {ends} at once, a second test with a correction of its own: {_short(judged)}.",
     }

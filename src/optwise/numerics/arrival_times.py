@@ -26,11 +26,26 @@ def restricted_mean(times: ArrayLike, budget: float) -> float:
     return float(np.minimum(vector_with_misses(times, "times"), budget).mean())
 
 
+def median_or_none(values: ArrayLike) -> float | None:
+    """The middle value, the mean of the two middle ones of an even number; None where one of these never arrived.
+
+    Args:
+        values: Times or values; +inf is a miss, NaN is refused.
+
+    Example:
+        >>> inf = float("inf")
+        >>> median_or_none([5.0, 3.0, inf]), median_or_none([5.0, 3.0]), median_or_none([5.0, 3.0, inf, inf])
+        (5.0, 4.0, None)
+    """
+    median = float(np.median(vector_with_misses(values, "values")))
+    return median if np.isfinite(median) else None
+
+
 def quantile_or_none(values: ArrayLike, q: float) -> float | None:
     r"""The least value that a share q of the entries does not exceed; None where that share never arrived.
 
     The rule of Kaplan and Meier: :math:`\min\{v : \#\{v_i \le v\} \ge q n\}`. The answer is always one of the
-    values (``np.median`` would average the middle two), and the median is None exactly when over half are misses.
+    values, where :func:`median_or_none` takes the mean of the two middle ones.
 
     Args:
         values: Times or values; +inf is a miss, NaN is refused.

@@ -1,6 +1,6 @@
 """The statistics of a comparison, arrays in and frozen dataclasses out: one door to the files that hold them."""
 
-from optwise.numerics.arrival_times import quantile_or_none, restricted_mean
+from optwise.numerics.arrival_times import median_or_none, quantile_or_none, restricted_mean
 from optwise.numerics.bootstrap import Band, bootstrap_band, two_level_bootstrap, winner_stability
 from optwise.numerics.budget_curves import BudgetCurve, best_of_k, probability_best_of_k
 from optwise.numerics.multiplicity import fewest_for, fewest_studies, holm
@@ -18,6 +18,7 @@ __all__ = [
     "fewest_for",
     "fewest_studies",
     "holm",
+    "median_or_none",
     "performance_profile",
     "probability_best_of_k",
     "quantile_or_none",

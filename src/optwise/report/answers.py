@@ -10,6 +10,7 @@ import pandas as pd
 from optwise.core.metric import Direction
 from optwise.core.protocol import Protocol
 from optwise.numerics.critical_difference import AverageRanks
+from optwise.report.figures.budget_curves import Goal
 from optwise.report.figures.sensitivity import fastest
 from optwise.report.readings import CLAIMS, Document, direction_of
 from optwise.report.words import goal_words, listed, number, plural, with_interval
@@ -27,7 +28,8 @@ def curves_question(protocol: Protocol, problem: str, metric: str) -> str:
     """What the curves are looked at for."""
     if protocol.targets.get(problem) is not None:
         return "Which method reaches the target first?"
-    return f"Which method ends {'lowest' if direction_of(protocol, problem, metric) is Direction.MIN else 'highest'}?"
+    lowest = direction_of(protocol, problem, metric) is Direction.MIN
+    return f"Which method comes to the {'lowest' if lowest else 'highest'} {metric}?"
 
 
 def first_to_arrive(document: Document, protocol: Protocol, problem: str) -> str:
@@ -37,7 +39,7 @@ def first_to_arrive(document: Document, protocol: Protocol, problem: str) -> str
         return _best_value(document, protocol, problem)
     times = _times(methods)
     if not times:
-        return f"No method reaches {goal_words(target)} in half of its runs."
+        return f"No method reaches {goal_words(target)} in more than half of its runs."
     time = next(iter(times.values()))
     tied = [name for name in times if times[name]["median"] == time["median"]]
     first, rest = listed(tied), list(times)[len(tied) :]
@@ -64,25 +66,27 @@ def _best_value(document: Document, protocol: Protocol, problem: str) -> str:
     best = min(known, key=lambda name: sign * known[name]["median"])
     value = known[best]
     interval = with_interval(value["median"], value["low"], value["high"])
-    return f"{best} has the best median, {value['metric']} {interval}. Only the pairs say what is separated."
+    return (
+        f"Of the best {value['metric']} over a run, which is what is compared, {best} has the best median: {interval}. "
+        "Only the pairs say what is separated."
+    )
 
 
-def small_budgets(rows: pd.DataFrame, *, metric: str, direction: Direction, trials: int) -> str:
+def small_budgets(rows: pd.DataFrame, goal: Goal, *, trials: int) -> str:
     """Which method has the best median with a few trials, and with those of one study.
 
     Args:
         rows: Of the budget curves.
-        metric: What is best.
-        direction: Which way.
+        goal: What ranks.
         trials: Of one study.
     """
     answers = []
     for k in sorted({min(4, trials), trials}):
         at = rows[(rows["k"] == k) & rows["median"].notna()]
         if len(at):
-            best = at.iloc[int((at["median"] * direction.sign).to_numpy().argmin())]
+            best = at.iloc[int((at["median"] * goal.direction.sign).to_numpy().argmin())]
             answers.append(f"with {plural(k, 'trial')} {best['method']} ({number(float(best['median']))})")
-    return f"By median best {metric} in search: {listed(answers)}."
+    return f"By median best {goal.words} in search: {listed(answers)}." if answers else "No search of so few found one."
 
 
 def hangs_on_target(document: Document, problem: str, rows: pd.DataFrame, direction: Direction) -> str:

@@ -17,7 +17,7 @@ from optwise.report.answers import (
 )
 from optwise.report.drawing import Control, Figure, colours
 from optwise.report.figures.axes import axis_panels
-from optwise.report.figures.budget_curves import budget_chart, budget_rows
+from optwise.report.figures.budget_curves import Goal, budget_chart, budget_rows
 from optwise.report.figures.critical_difference import group_rows, rank_chart, rank_rows, ranked
 from optwise.report.figures.curves import curve_chart
 from optwise.report.figures.predictions import prediction_figures
@@ -157,15 +157,17 @@ def _predictions(document: Document, protocol: Protocol, runs: Sequence[Run], pr
 def _budget(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
     methods, metric = list(protocol.methods), document["protocol"]["metric"][problem]
     direction = direction_of(protocol, problem, metric)
-    rows = budget_rows(chosen(runs, problem, Phase.EXPLORE, methods), metric, direction)
-    chart = budget_chart(rows, metric=metric, direction=direction, methods=methods, trials=protocol.trials)
+    search, target = chosen(runs, problem, Phase.EXPLORE, methods), protocol.targets.get(problem)
+    goal = Goal.of(search, metric=metric, direction=direction, target=target, axis=protocol.axis)
+    rows = budget_rows(search, goal)
+    chart = budget_chart(rows, goal, methods=methods, trials=protocol.trials)
     if chart is not None:
         yield Figure(
             anchor=anchor(document, problem, "budget"),
             question="Which method is best for a small tuning budget?",
-            answer=small_budgets(rows, metric=metric, direction=direction, trials=protocol.trials),
+            answer=small_budgets(rows, goal, trials=protocol.trials),
             key="Best of k random trials out of all trials of the search, in closed form: median and quartiles. "
-            "Infeasible trials count as the worst. These are search values, on the seeds that selected.",
+            "Infeasible trials and misses count as the worst. These are search values, on the seeds that selected.",
             panels={"best of k": chart},
             legend=_legend(protocol, rows.loc[rows["median"].notna(), "method"]),
         )

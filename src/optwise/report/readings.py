@@ -132,17 +132,20 @@ class Meter:
 def quantiles(values: Floats, direction: Direction, shares: Sequence[float]) -> Floats:
     """Quantiles of each column of ``values`` [n, k], where NaN is a run that ended and counts as the worst.
 
-    Each is one of the values (the least that a share does not exceed), NaN where that share has ended: [shares, k].
+    Between two values it is interpolated, as ``np.quantile`` does; NaN where one of them has ended: [shares, k].
 
     Example:
-        >>> quantiles(np.array([[1.0], [2.0], [np.nan]]), Direction.MIN, (0.5, 0.75))
-        array([[ 2.],
+        >>> quantiles(np.array([[1.0], [2.0], [4.0], [np.nan]]), Direction.MIN, (0.5, 0.75))
+        array([[ 3.],
                [nan]])
     """
     ordered = np.sort(np.where(np.isnan(values), np.inf, values * direction.sign), axis=0)
-    places = [max(math.ceil(share * len(ordered) - 1e-9), 1) - 1 for share in shares]
-    found = ordered[places] * direction.sign
-    return np.where(np.isfinite(found), found, np.nan)
+    places = np.array([share * (len(ordered) - 1) for share in shares])
+    below, above = np.floor(places + 1e-9).astype(int), np.ceil(places - 1e-9).astype(int)
+    with np.errstate(invalid="ignore"):
+        found = ordered[below] + (places - below)[:, None] * (ordered[above] - ordered[below])
+    found = np.where(np.isfinite(ordered[above]), np.where((below == above)[:, None], ordered[below], found), np.nan)
+    return found * direction.sign
 
 
 def spans_decades(values: Sequence[float], *, ratio: float = 10.0) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,13 +13,15 @@ from optwise.core.space import Distribution, LogUniform, OneMinus, distribution_
 from optwise.methods import DEFAULT_SCHEDULE, METHODS, SCHEDULES, Torch
 from optwise.verbs.asking import SEPARATED
 
-_FLAGS = ("trials", "seeds", "budget", "evaluations", "axis", "level", "margin", "resamples", "dtype", "device", "seed")
+_PLAIN = ("trials", "seeds", "budget", "evaluations", "axis", "level", "margin", "resamples", "dtype", "device", "seed")
 _BATCH = 64
+Described = Mapping[str, Mapping[str, Any]]
+"""Methods by name, each as it describes itself."""
 _LABELS = ("class", "schedule", "name", "file_digest")
 
 
 def compare_command(
-    protocol: Protocol, folder: str, *, methods: Mapping[str, Mapping[str, Any]] | None = None, more: Sequence[str] = ()
+    protocol: Protocol, folder: str, *, methods: Described | None = None, more: Mapping[str, Any] | None = None
 ) -> str | None:
     """The command that asks the same comparison again; ``None`` where the command line has no words for it.
 
@@ -27,35 +29,71 @@ def compare_command(
         protocol: What was asked.
         folder: Where it lies.
         methods: Name to description, where some are to change.
-        more: Flags at the end; ``--studies`` among them replaces that of the protocol.
+        more: Settings that are to change, by their names in Python; ``True`` stands for a flag without a value.
     """
-    described = methods or {name: method.describe() for name, method in protocol.methods.items()}
     references = [str(about.get("reference") or "") for about in protocol.problems.values()]
-    schedules = [description.get("schedule") for description in described.values()]
-    common = schedules[0] if all(schedule == schedules[0] for schedule in schedules) else plain(DEFAULT_SCHEDULE)
-    spelled = [method_words(name, description, common) for name, description in described.items()]
-    goals = {None if target is None else str(target) for target in protocol.targets.values()}
+    spelled, common = _spelled(protocol, methods)
     if not all(references) or None in spelled or protocol.scientific:
         return None
     words = ["optwise", "compare", *references, "--methods", ",".join(word or "" for word in spelled)]
-    words += [] if "--studies" in more else ["--studies", str((*protocol.looks, protocol.studies)[0])]
+    asked = _settings(protocol) | {"schedule": _schedule_words(common)} | (dict(more) if more else {})
+    for name, value in asked.items():
+        if name == "schedule" and value is None:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, "none" if value is None else str(value)]
+    return shlex.join([*words, "--out", folder])
+
+
+def compare_call(
+    protocol: Protocol, folder: str, *, methods: Described | None = None, more: Mapping[str, Any] | None = None
+) -> str:
+    """The same in Python, where a problem or a method has no words on the command line: it keeps its variable there.
+
+    Args:
+        protocol: What was asked.
+        folder: Where it lies.
+        methods: As for :func:`compare_command`.
+        more: As for :func:`compare_command`.
+    """
+    references = [about.get("reference") for about in protocol.problems.values()]
+    spelled, common = _spelled(protocol, methods)
+    several = len(references) > 1
+    problems = ("problems" if several else "problem") if None in references or "" in references else None
+    if problems is None:
+        problems = repr(references if several else references[0])
+    in_words = None not in spelled and common == plain(DEFAULT_SCHEDULE) and not protocol.scientific
+    names = repr(spelled) if in_words else "methods"
+    settings = _settings(protocol) | (dict(more) if more else {})
+    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    return f"ow.compare({problems}, {names}{given}, out={folder!r})"
+
+
+def _spelled(protocol: Protocol, methods: Described | None) -> tuple[list[str | None], Mapping[str, Any] | None]:
+    """Each method in words, and the schedule that they share."""
+    described = methods or {name: method.describe() for name, method in protocol.methods.items()}
+    schedules = [description.get("schedule") for description in described.values()]
+    common = schedules[0] if all(schedule == schedules[0] for schedule in schedules) else plain(DEFAULT_SCHEDULE)
+    return [method_words(name, description, common) for name, description in described.items()], common
+
+
+def _settings(protocol: Protocol) -> dict[str, Any]:
+    """Every setting that is no default, by its name in Python."""
     shipped = {field.name: field.default for field in fields(Protocol)}
     shipped["budget"] = "1000steps"
-    for name in _FLAGS:
-        value = str(getattr(protocol, name))
-        if value != str(shipped[name]):
-            words += [f"--{name}", value]
-    words += _batch(protocol) + _schedule_flag(common)
-    words += ["--target", goals.pop() or "none"] if len(goals) == 1 else []
-    selects = {
-        protocol.metrics[name]
-        for name, goal in protocol.targets.items()
-        if goal is None or goal.metric != protocol.metrics[name]
-    }
-    words += ["--metric", selects.pop()] if len(selects) == 1 else []
-    words += [] if protocol.against is None else ["--against", protocol.against]
-    words += ["--until", SEPARATED] if protocol.looks else []
-    return shlex.join([*words, *more, "--out", folder])
+    asked: dict[str, Any] = {"studies": (*protocol.looks, protocol.studies)[0]}
+    for name in _PLAIN:
+        value = getattr(protocol, name)
+        value = value if isinstance(value, int | float) else str(value)
+        asked |= {name: value} if str(value) != str(shipped[name]) else {}
+    asked |= _batch(protocol)
+    goals = {None if target is None else str(target) for target in protocol.targets.values()}
+    asked |= {"target": goals.pop()} if len(goals) == 1 else {}
+    selects = set(protocol.metrics.values())
+    goals_say = all(goal is not None and goal.metric in selects for goal in protocol.targets.values())
+    asked |= {"metric": selects.pop()} if len(selects) == 1 and not goals_say else {}
+    asked |= {} if protocol.against is None else {"against": protocol.against}
+    return asked | ({"until": SEPARATED} if protocol.looks else {})
 
 
 def method_words(name: str, description: Mapping[str, Any], schedule: Mapping[str, Any] | None) -> str | None:
@@ -117,18 +155,18 @@ def _range_words(distribution: Distribution) -> str | None:
     return None
 
 
-def _batch(protocol: Protocol) -> list[str]:
+def _batch(protocol: Protocol) -> dict[str, int]:
     sizes = {
         about["batch_size"]
         for about in protocol.problems.values()
         if (about.get("sampler") or {}).get("class") in ("Shuffled", "WithReplacement")
     }
-    return ["--batch-size", str(sizes.pop())] if len(sizes) == 1 and sizes != {_BATCH} else []
+    return {"batch_size": sizes.pop()} if len(sizes) == 1 and sizes != {_BATCH} else {}
 
 
-def _schedule_flag(schedule: Mapping[str, Any] | None) -> list[str]:
+def _schedule_words(schedule: Mapping[str, Any] | None) -> str | None:
     if schedule is None or schedule == plain(DEFAULT_SCHEDULE):
-        return []
+        return None
     word = next((word for word, cls in SCHEDULES.items() if cls.__name__ == schedule.get("class")), None)
     parts = ",".join(f"{n}={v!r}" for n, v in schedule.items() if n != "class" and v is not None)
-    return [] if word is None else ["--schedule", f"{word}:{parts}" if parts else word]
+    return None if word is None else f"{word}:{parts}" if parts else word

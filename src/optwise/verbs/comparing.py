@@ -327,6 +327,10 @@ def _notes(done: Work, keys: Sequence[str]) -> dict[str, Any]:
         "plans": plans,
         "keys": list(keys),
         "target_commands": {name: problem.target_command for name, problem in question.problems.items()},
+        "own_targets": {
+            name: str(problem.target) if problem.target is not None else "none"
+            for name, problem in question.problems.items()
+        },
         FORECASTS: forecasts(done),
     }
 

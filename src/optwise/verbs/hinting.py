@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from optwise.analyses.best_study import RULE, best_study
+from optwise.analyses.best_study import best_study, deciding_rule
 from optwise.core.budget import STEPS
 from optwise.core.metric import Direction, Target
 from optwise.core.protocol import Protocol
@@ -17,7 +18,7 @@ from optwise.report.hints import MOST, Hints, Setting, Step
 from optwise.report.readings import CLAIMS, Document, leading, ordered
 from optwise.report.words import listed, plural
 from optwise.verbs.asking import SEPARATED
-from optwise.verbs.command_words import compare_command
+from optwise.verbs.command_words import compare_call, compare_command
 from optwise.verbs.settings_as_code import setting_code
 
 
@@ -37,7 +38,7 @@ def hints(document: Document, protocol: Protocol, runs: Sequence[Run], folder: s
         if (setting := _setting(document, protocol, runs, problem, method)) is not None
     ]
     steps = [step for step in _steps(document, protocol, folder) if step is not None]
-    again = compare_command(protocol, folder) or f"ow.compare(problem, methods, out={folder!r})  # as it was asked"
+    again = compare_command(protocol, folder) or compare_call(protocol, folder)
     return Hints(settings, steps[:MOST], again, folder)
 
 
@@ -59,12 +60,13 @@ def _setting(document: Document, protocol: Protocol, runs: Sequence[Run], proble
         if r.name is not None and (r.name.problem, r.name.method, r.name.phase) == (problem, method, Phase.CONFIRM)
     ]
     direction = Direction(protocol.problems[problem]["metrics"][metric.rpartition("/")[2]])
-    study = best_study(own, metric=metric, direction=direction, target=target)
+    study = best_study(own, metric=metric, direction=direction, target=target, axis=protocol.axis)
     picks = {pick["study"]: pick["point"] for pick in result.get("selected") or [] if pick is not None}
     if study not in picks:
         return None
     code = setting_code(closed_description(description, picks[study]), steps=steps)
-    which = f"Study {study} of {len(picks)}: {RULE[target is not None]}" if len(picks) > 1 else "The one study"
+    rule = deciding_rule(own, target=target)
+    which = f"Study {study} of 0 to {len(picks) - 1}: {rule}" if len(picks) > 1 else "The one study"
     return Setting(problem, method, f"{which}. Rounded.", code)
 
 
@@ -75,12 +77,12 @@ def _steps(document: Document, protocol: Protocol, folder: str) -> Iterator[Step
     ]
     if needed:
         why = f"Run the {max(needed)} studies that could separate something; those run are kept."
-        yield _change(protocol, folder, why, name="studies", value=str(max(needed)))
+        yield _change(protocol, folder, why, studies=max(needed))
     yield _wider(document, protocol, folder)
     yield _other_target(document, protocol, folder)
     if not needed and not protocol.looks and _unsettled(document):
         why = "Add studies until every pair is told apart, at looks that are corrected for; those run are kept."
-        yield _change(protocol, folder, why, name="until", value=SEPARATED)
+        yield _change(protocol, folder, why, until=SEPARATED)
     yield _reveal(document, protocol, folder)
     yield Step("Every measurement as one table.", shlex.join(["optwise", "export", folder, "--to", "csv"]))
 
@@ -94,19 +96,17 @@ def _unsettled(document: Document) -> bool:
     )
 
 
-def _change(protocol: Protocol, folder: str, why: str, *, name: str, value: str) -> Step:
+def _change(protocol: Protocol, folder: str, why: str, **change: Any) -> Step:
     """The same comparison with one setting changed, on the command line or, where that has no words, in Python."""
-    command = compare_command(protocol, folder, more=[f"--{name}", value])
-    return Step(why, command or _python(folder, f"{name}={value if value.isdigit() else repr(value)}"))
-
-
-def _python(folder: str, change: str) -> str:
-    """What to write where the command line cannot name the problem or a method."""
-    return f"ow.compare(problem, methods, {change}, out={folder!r})  # the rest as before"
+    return Step(why, compare_command(protocol, folder, more=change) or compare_call(protocol, folder, more=change))
 
 
 def _wider(document: Document, protocol: Protocol, folder: str) -> Step | None:
-    """The same comparison with the spaces widened that end where good settings lie."""
+    """A comparison anew with the spaces widened that end where good settings lie.
+
+    It gets a folder and a seed of its own: a space that was chosen after a result is judged by studies that had no part
+    in the choice, and the page that was read stays what it was.
+    """
     described = {name: method.describe() for name, method in protocol.methods.items()}
     changed: list[str] = []
     for problem in document["problems"].values():
@@ -118,9 +118,10 @@ def _wider(document: Document, protocol: Protocol, folder: str) -> Step | None:
             changed += [] if method in changed else [method]
     if not changed:
         return None
-    command = compare_command(protocol, folder, methods=described)
+    fresh, place = replace(protocol, seed=protocol.seed + 1), f"{folder}-wider"
+    command = compare_command(fresh, place, methods=described)
     whose = "its" if len(changed) == 1 else "their"
-    why = f"Search {listed(changed)} in the wider space that {whose} best settings ask for."
+    why = f"Search {listed(changed)} in the wider space that {whose} best settings ask for: anew, with other seeds."
     return Step(why, command) if command is not None else None
 
 
@@ -137,7 +138,9 @@ def _widened(description: Mapping[str, Any], *, field: str, low: float, high: fl
 
 
 def _other_target(document: Document, protocol: Protocol, folder: str) -> Step | None:
-    """The hardest target near this one that every method reaches in half of its runs, else that half of all do."""
+    """The hardest target near this one that every method reaches in over half of its runs, else that half of all do."""
+    if len(protocol.problems) > 1:  # one target would be asked of all of them
+        return None
     for name, problem in document["problems"].items():
         target, methods = protocol.targets[name], list(problem["methods"])
         times = [m["confirm"].get("time_to_target") for m in problem["methods"].values()]
@@ -153,7 +156,7 @@ def _other_target(document: Document, protocol: Protocol, folder: str) -> Step |
         value = (min if target.direction is Direction.MIN else max)(near or anywhere)
         goal = str(Target(target.metric, easier(value, target.direction), target.direction))
         who = "all" if near else "half of the runs"
-        missed = f"{plural(len(late), 'method')} missed this one in over half of the runs"
+        missed = f"{plural(len(late), 'method')} missed this one in half of the runs or more"
         why = f"Ask for a target that {who} reach: {missed}."
         return Step(why, shlex.join(["optwise", "score", folder, "--target", goal]))
     return None
@@ -183,6 +186,6 @@ def _reveal(document: Document, protocol: Protocol, folder: str) -> Step | None:
         or not any("test" in (a.get("splits") or {}) for a in about)
     ):
         return None
-    command = compare_command(protocol, folder, more=["--reveal-test"])
-    why = "Look at the test split, once; the record keeps that it was done."
-    return Step(why, command or _python(folder, "reveal_test=True"))
+    return _change(
+        protocol, folder, "Look at the test split, once; the record keeps that it was done.", reveal_test=True
+    )

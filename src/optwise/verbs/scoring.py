@@ -31,8 +31,8 @@ from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
 from optwise.numerics.rng import derive_seed, numpy_generator
 from optwise.numerics.statistics import (
+    median_or_none,
     performance_profile,
-    quantile_or_none,
     winner_stability,
 )
 
@@ -99,6 +99,7 @@ def _problem(scorer: Scorer, problem: str) -> dict[str, Any]:
             hangs=hangs["sentence"] if hangs["answer"] else "",
         ),
         "order": judged.order,
+        "mean_ranks": {name: float(np.mean(ranks)) for name, ranks in mean_ranks(observed).items()},
         "methods": methods,
         "verdicts": pairs,
         "leader": judged.leader,
@@ -283,7 +284,7 @@ def _profile(scorer: Scorer) -> dict[str, Any] | None:
         row = []
         for problem, target in problems.items():
             runs = scorer.of(problem, method, Phase.CONFIRM)
-            median = quantile_or_none(scorer.times(runs, target), 0.5) if runs else None
+            median = median_or_none(scorer.times(runs, target)) if runs else None
             row.append(math.inf if median is None else median)
         table.append(row)
     profile = performance_profile(table)
@@ -295,9 +296,16 @@ def _profile(scorer: Scorer) -> dict[str, Any] | None:
     }
 
 
+def _origin(protocol: Protocol, notes: Mapping[str, Any], problem: str) -> str:
+    """Where the target comes from: what set the problem's own one, which it need not be; empty where nobody knows."""
+    own, target = (notes.get("own_targets") or {}).get(problem), protocol.targets[problem]
+    if target is None or own is None:
+        return ""
+    return str(notes["target_commands"][problem]) if str(target) == own else "given by the caller"
+
+
 def _protocol(protocol: Protocol, notes: Mapping[str, Any]) -> dict[str, Any]:
     asked, folder = protocol.question_part, protocol.folder_part
-    commands = notes["target_commands"]
     return {
         "hash": protocol.hash,
         "folder_hash": protocol.folder_hash,
@@ -318,5 +326,5 @@ def _protocol(protocol: Protocol, notes: Mapping[str, Any]) -> dict[str, Any]:
         "dtype": protocol.dtype,
         "device": protocol.device,
         "seed": protocol.seed,
-        "problems": {n: {**p, "target_command": commands[n]} for n, p in folder["problems"].items()},
+        "problems": {n: {**p, "target_command": _origin(protocol, notes, n)} for n, p in folder["problems"].items()},
     }

@@ -24,7 +24,9 @@ def ranked(
     *,
     level: float,
 ) -> AverageRanks:
-    """Average ranks of the methods: of median times where a problem has a target, else of median best values.
+    """Average ranks of the methods by the mean rank of their seeds, in which all misses tie; idle ones come last.
+
+    A document of before holds no ranks of seeds: there medians rank, of times where a problem has a target.
 
     Args:
         problems: As in the results document.
@@ -33,10 +35,7 @@ def ranked(
         level: Of the critical difference.
     """
     return average_ranks(
-        [
-            [_size(problem["methods"][m]["confirm"], directions[name]) for m in methods]
-            for name, problem in problems.items()
-        ],
+        [[_place(problem, m, directions[name]) for m in methods] for name, problem in problems.items()],
         level=level,
     )
 
@@ -85,6 +84,13 @@ def rank_chart(rows: pd.DataFrame, bars: pd.DataFrame, *, methods: Sequence[str]
             joined.mark_line(color=INK, strokeWidth=4, strokeCap="round").encode(x=alt.X("at:Q", scale=place), y=y)
         )
     return alt.layer(*layers).properties(width="container", height=26 * len(rows))
+
+
+def _place(problem: Mapping[str, Any], method: str, direction: Direction) -> float:
+    ranks = problem.get("mean_ranks")
+    if ranks is None:
+        return _size(problem["methods"][method]["confirm"], direction)
+    return float(ranks.get(method, math.inf))
 
 
 def _size(confirm: Mapping[str, Any], direction: Direction) -> float:
