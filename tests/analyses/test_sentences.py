@@ -82,7 +82,10 @@ SENTENCES = [
     (
         "two of three never arrive",
         {"sgd": MISSES, "adam": FAST, "lion": MISSES},
-        "On digits, adam reaches valid/loss<=0.25 faster than sgd and lion (adjusted p <= 0.0065).",
+        (
+            "On digits, adam reaches valid/loss<=0.25 faster than sgd and lion (at most 1.4e-05 times the "
+            "example-gradients, adjusted p <= 0.0065)."
+        ),
     ),
     (
         "some are equivalent and some not separated",

@@ -67,9 +67,41 @@ def plain_loop(cls, steps, scheduler=None, **arguments):
     return [p.detach() for p in parameters]
 
 
+class Signs(torch.optim.SGD):
+    """Takes signs, then leaves the step to its base."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = p.grad.sign()
+        return super().step(closure)
+
+
+class SignsInPlace(torch.optim.SGD):
+    """The same without a closure, in place."""
+
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad.sign_()
+        return super().step()
+
+
+class Clears(torch.optim.SGD):
+    """Asks for its gradient from nothing, as a class with a closure may."""
+
+    def step(self, closure=None):
+        if closure is not None:
+            self.zero_grad()
+        return super().step(closure)
+
+
 @pytest.mark.parametrize(
     ("cls", "arguments"),
     [
+        (Signs, {"lr": 0.02}),
+        (SignsInPlace, {"lr": 0.02}),
+        (Clears, {"lr": 0.1}),
         (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
         (torch.optim.Adam, {"lr": 0.05, "betas": (0.8, 0.99)}),
         (torch.optim.Adafactor, {"lr": 0.05}),

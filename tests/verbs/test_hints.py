@@ -101,9 +101,10 @@ def test_a_users_own_optimizer_is_imported_and_what_torch_lacks_is_optwises():
         "",
         "optimizer = Sign(model.parameters(), lr=0.1)",
     ]
-    wrapped = ow.EMA(ow.Momentum(lr=0.1), decay=0.9)
-    code = setting_code(wrapped.describe(), steps=5)
-    assert eval(code.partition("method = ")[2], {"ow": ow}) == wrapped
+    for schedule in (None, ow.WarmupCosine(warmup=0.2)):
+        wrapped = ow.EMA(ow.Momentum(lr=0.1, schedule=schedule), decay=0.9, schedule=schedule)
+        code = setting_code(wrapped.describe(), steps=5)
+        assert eval(code.partition("method = ")[2], {"ow": ow}) == wrapped
 
 
 @pytest.mark.parametrize("value", [0.032310810716, 0.999583421, 1e-8, 0.9, 1 - 1e-6, 123456.789, 1.0, 0.0])

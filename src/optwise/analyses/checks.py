@@ -25,7 +25,7 @@ from optwise.analyses.fairness_checks import (
 )
 from optwise.analyses.prediction_check import PREDICTION, prediction
 from optwise.analyses.predictions import Predictions
-from optwise.analyses.question_checks import LOOKS, NAMED_LATE
+from optwise.analyses.question_checks import LEFT_OUT, LOOKS, NAMED_LATE
 from optwise.analyses.search_checks import (
     BORROWED,
     DENSITY,
@@ -51,7 +51,7 @@ MARGIN = 0.02
 """Relative margin of equivalence, where the protocol names no other. Source: optwise, own choice."""
 
 CHECKS: tuple[Check, ...] = (
-    *(SPENDING, FEASIBLE, NAMED_LATE, LOOKS, PREDICTION, INCLUSION, EQUAL_BUDGET, STABILITY),
+    *(SPENDING, FEASIBLE, NAMED_LATE, LEFT_OUT, LOOKS, PREDICTION, INCLUSION, EQUAL_BUDGET, STABILITY),
     *(BORROWED, INFEASIBLE, BOUNDARY, DENSITY, TOO_LARGE, TOO_SMALL, NOISE_FLOOR, STILL_IMPROVING, COURSE),
     *(MISSES, HAIR, OVERFITTING),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 from optwise.analyses.observations import Observations
@@ -16,6 +17,8 @@ from optwise.numerics.power import USUAL_SPREAD, smallest_ratio
 
 LOOKS = "earlier_looks"
 """In the notes: numbers of studies at which the same question was answered before, outside any design."""
+DROPPED = "dropped_methods"
+"""In the notes: methods that the same question was answered about before, and that were left out since."""
 PLEDGED = "against_pledged"
 """In the notes: the one method that was named before the first trial, or null."""
 
@@ -58,7 +61,16 @@ def question(scorer: Scorer, problem: str) -> Asked:
         looks=protocol.looks or unplanned,
         evaluations=protocol.evaluations,
         apart=scorer.apart(problem),
+        dropped=_dropped_pairs(scorer),
     )
+
+
+def _dropped_pairs(scorer: Scorer) -> int:
+    """Pairs with a method that this question was asked of before and is not any more."""
+    protocol, gone = scorer.protocol, len(scorer.notes.get(DROPPED) or ())
+    if protocol.against is not None and protocol.against == scorer.notes.get(PLEDGED):
+        return gone
+    return comb(len(protocol.methods) + gone, 2) - comb(len(protocol.methods), 2)
 
 
 def _positive(scorer: Scorer, problem: str) -> bool:

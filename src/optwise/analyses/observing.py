@@ -15,6 +15,8 @@ from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
 from optwise.core.spending import StepTime
 
+ROUNDING = {"float64": 1e-12, "float32": 1e-5}
+"""Relative difference that rounding may make between two values of one training: some hundred operations' worth."""
 HORIZON = "needs_horizon"
 RAN = "ran"
 """In a shortened plan, the steps that were run."""
@@ -94,6 +96,11 @@ class Scorer:
             self._limits[problem] = min((amount for amount in most if amount > 0), default=math.inf)
         return self._limits[problem]
 
+    def last_step(self, run: Run) -> int:
+        """The last evaluation of a run within the limit of its problem: what comes later counts as a miss."""
+        limit = self.limit(_problem(run)) * (1 + 1e-9)
+        return max((k for k in run.evaluations_at() if self.spent(run, k) <= limit), default=0)
+
     def arrival(self, run: Run, target: Target) -> Arrival:
         """When a run reached the target on the axis: after the evaluation before, at the latest at its own."""
         step = steps_to_target(run, target)
@@ -146,7 +153,7 @@ class Scorer:
         """The confirmations of each study; ``None`` where no study found a feasible trial.
 
         A study without a selection has none. A closed method on a deterministic problem is one number, however often it
-        is run.
+        is run, and all its runs are one study.
         """
         protocol = self.protocol
         confirmations, is_open = self.of(problem, method, Phase.CONFIRM), protocol.methods[method].is_open
@@ -154,7 +161,7 @@ class Scorer:
             return None
         groups = by_study(confirmations)
         if self.certain(problem, method):
-            return [groups[0][:1]]
+            return [confirmations]
         return [groups.get(study, []) for study in range(protocol.studies)]
 
     def certain(self, problem: str, method: str) -> bool:
@@ -164,7 +171,9 @@ class Scorer:
     def observations(self, problem: str, method: str, target: Target | None) -> Observations:
         """The seeds of each study: times to the target, or best values of the metric, turned so that lower is better.
 
-        A study without a selection misses with every seed.
+        A study without a selection misses with every seed. A number without chance is an interval still: rows of one
+        batch differ by rounding, so that it reaches from the least to the largest, and values by the rounding of their
+        precision besides.
         """
         studies = self.studies(problem, method)
         if studies is None:
@@ -173,8 +182,14 @@ class Scorer:
         if target is None:
             metric, direction = self.protocol.metrics[problem], self.direction(problem)
             values = [[best_value(run, metric, direction) * direction.sign for run in runs] for runs in studies]
-            return Observations(self._filled(values), certain=certain)
+            if certain:
+                least, largest = min(values[0]), max(values[0])
+                room = ROUNDING[self.protocol.dtype] * abs(least) if math.isfinite(least) else 0.0
+                return Observations(((largest,),), ((least - room,),), certain=True)
+            return Observations(self._filled(values))
         arrivals = [[self.arrival(run, target) for run in runs] for runs in studies]
+        if certain:
+            arrivals = [[Arrival(min(a.low for a in arrivals[0]), max(a.high for a in arrivals[0]))]]
         return Observations(
             self._filled([[a.high for a in study] for study in arrivals]),
             self._filled([[a.low for a in study] for study in arrivals]),
@@ -202,6 +217,12 @@ class Scorer:
 def step_time(plan: Mapping[str, Any]) -> StepTime:
     """How long the steps of a plan's method take."""
     return StepTime.read(plan)
+
+
+def mostly_met_at_start(runs: Sequence[Run], target: Target) -> bool:
+    """Whether more than half of the runs meet the target before their first step."""
+    starts = [value for run in runs for step, value in run.curve(target.metric)[:1] if step == 0]
+    return 2 * sum(map(target.reached_by, starts)) > len(starts)
 
 
 def by_study(runs: Sequence[Run]) -> dict[int, list[Run]]:

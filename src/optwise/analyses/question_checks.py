@@ -8,6 +8,7 @@ from optwise.core.check import Check
 from optwise.core.finding import Finding, Grade, Interval, Risk
 
 NAMED_LATE = Check("named-late", "Was the method to compare against named before the first trial?", Risk.CLAIM)
+LEFT_OUT = Check("left-out", "Were methods left out after their numbers had been seen?", Risk.CLAIM)
 LOOKS = Check("looks", "Was the same question answered before, with fewer studies and no plan?", Risk.CLAIM)
 
 
@@ -35,6 +36,30 @@ def named_late(problem: str, against: str | None, pledged: str | None) -> Findin
         if late
         else "",
         risk=NAMED_LATE.risk,
+    )
+
+
+def left_out(problem: str, gone: Sequence[str]) -> Finding | None:
+    """Was the same question answered before about methods that are left out now?
+
+    Args:
+        problem: Name.
+        gone: Their names.
+    """
+    if not gone:
+        return None
+    names = ", ".join(gone)
+    return Finding(
+        check=LEFT_OUT.name,
+        grade=Grade.WARN,
+        evidence=f"This question was answered before about {names} as well: the pairs that were looked at then "
+        "share the correction.",
+        subject=problem,
+        value=float(len(gone)),
+        interval=Interval(None, None),
+        source=LEFT_OUT.source,
+        advice="To ask about these methods alone, run them in a folder of their own, with another --seed.",
+        risk=LEFT_OUT.risk,
     )
 
 

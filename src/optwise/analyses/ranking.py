@@ -47,8 +47,8 @@ def verdicts(observations: Mapping[str, Observations], asked: Asked) -> list[Ver
     reasons = {pair: _unusable(observations, *pair) or (asked.apart or {}).get(pair, "") for pair in pairs}
     usable = [pair for pair in pairs if not reasons[pair]]
     tested = [pair for pair in usable if not _certain(observations, pair)]
-    looked = {pair: _look(observations, pair, asked, len(tested)) for pair in tested}
-    adjusted = holm([looked[pair].worth for pair in tested]) if tested else ()
+    looked = {pair: _look(observations, pair, asked, len(tested) + asked.dropped) for pair in tested}
+    adjusted = holm([*(looked[pair].worth for pair in tested), *[1.0] * asked.dropped])[: len(tested)] if tested else ()
     claimed = dict(zip(tested, map(float, adjusted), strict=True))
     found = []
     for pair in pairs:
@@ -210,8 +210,7 @@ def _without_test(observations: Mapping[str, Observations], pair: Pair, asked: A
     v = replace(v, share=0.5 if high_x == high_y else float(high_x < high_y))
     if _inside(v, asked.margin):
         return replace(v, words=EQUIVALENT)
-    ahead_x = high_x < low_y if hit_x and hit_y else hit_x
-    ahead_y = high_y < low_x if hit_x and hit_y else hit_y
+    ahead_x, ahead_y = hit_x and high_x < low_y, hit_y and high_y < low_x
     if ahead_x or ahead_y:
         return _claim(v, a_ahead=ahead_x, asked=asked)
     return replace(v, evaluations_needed=_evaluations_needed(v, x, y, asked))
@@ -269,7 +268,7 @@ def _smallest(x: Observations, y: Observations, asked: Asked, pairs: int) -> flo
         return None
     spread = math.sqrt(float(np.mean([np.var(np.log(_finite(o)), ddof=1) for o in (x, y)])))
     found = smallest_ratio(n, pairs=pairs, spread=spread, level=asked.level)
-    return found if math.isfinite(found) else None
+    return found if math.isfinite(found) and spread > 0 else None  # equal numbers tell nothing of what others could
 
 
 def _finite(o: Observations) -> list[float]:

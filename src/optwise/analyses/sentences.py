@@ -196,7 +196,12 @@ def _test(v: Verdict) -> str:
 
 
 def _span(won: Sequence[Verdict], what: str) -> str:
+    if any(v.difference is not None for v in won):
+        return ""
     known = sorted(v.ratio for v in won if v.ratio is not None)
+    if len(known) < len(won):  # misses leave a size open: what holds of all pairs is the bound
+        bounds = [v.high for v in won if v.high is not None]
+        return f"at most {max(bounds):.2g} times the {what}" if len(bounds) == len(won) else ""
     if not known:
         return ""
     low, high = f"{known[0]:.2g}", f"{known[-1]:.2g}"

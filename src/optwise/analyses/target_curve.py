@@ -22,7 +22,7 @@ REACHED_BY = 0.5
 
 
 def curve_targets(scorer: Scorer, problem: str, target: Target) -> tuple[Target, ...]:
-    """Targets evenly spaced from the start's value to what half of all confirmations reach and hold.
+    """Targets evenly spaced from the start's value to what half of all confirmations reach within the common limit.
 
     On a log scale where all are positive and lower is better. The ends belong to the pool of all methods' runs, so that
     no method has a say of its own. Empty where half of the runs get no better than the start.
@@ -36,7 +36,9 @@ def curve_targets(scorer: Scorer, problem: str, target: Target) -> tuple[Target,
     if not runs:
         return ()
     sign = target.direction.sign
-    reached = sorted(held_value(run, target.metric, target.direction) * sign for run in runs)
+    reached = sorted(
+        held_value(run, target.metric, target.direction, until=scorer.last_step(run)) * sign for run in runs
+    )
     hard = reached[math.ceil(REACHED_BY * len(reached)) - 1]
     starts = [curve[0][1] * sign for run in runs if (curve := run.curve(target.metric)) and math.isfinite(curve[0][1])]
     easy = float(np.median(starts)) if starts else math.nan

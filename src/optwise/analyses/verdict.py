@@ -32,6 +32,7 @@ class Asked:
         looks: Numbers of studies at which a sequential design looks; empty for one look at all of them.
         evaluations: Of each run, its start included.
         apart: Pairs that cannot be compared, with the reason.
+        dropped: Pairs that were asked about before and left out since: they still share the level.
     """
 
     level: float
@@ -42,6 +43,7 @@ class Asked:
     looks: tuple[int, ...] = ()
     evaluations: int | None = None
     apart: Mapping[Pair, str] | None = None
+    dropped: int = 0
 
     def share(self, pairs: int, looks: Sequence[int]) -> float:
         """What a p-value of one of ``looks`` must reach where ``pairs`` share the level."""

@@ -20,16 +20,27 @@ def best_value(run: Run, metric: str, direction: Direction) -> float:
     return (min if direction is Direction.MIN else max)(values, default=worst)
 
 
-def held_value(run: Run, metric: str, direction: Direction) -> float:
+def held_value(run: Run, metric: str, direction: Direction, *, until: float = math.inf) -> float:
     """Best value that held for two evaluations after the start: the hardest target that the run reaches.
 
     The worse one of each two neighbours counts, and the last value alone where the run came to its end. Worst possible
     where there is none.
+
+    Args:
+        run: Any run.
+        metric: By full name.
+        direction: Which way it is better.
+        until: The step by which a value must have been reached; that it held may show later.
     """
-    values = [value for step, value in run.curve(metric) if step > 0]
+    curve = [(step, value) for step, value in run.curve(metric) if step > 0]
+    values = [value for _, value in curve]
     after = [*values[1:], values[-1] if values and run.ended_whole else math.nan]
     worse = max if direction is Direction.MIN else min
-    held = [worse(*pair) for pair in zip(values, after, strict=True) if all(map(math.isfinite, pair))]
+    held = [
+        worse(value, later)
+        for (step, value), later in zip(curve, after, strict=True)
+        if step <= until and math.isfinite(value) and math.isfinite(later)
+    ]
     return (min if direction is Direction.MIN else max)(held, default=math.inf * direction.sign)
 
 

@@ -117,6 +117,8 @@ class Sampler(Terse, ABC):
 
 
 def _positive(name: str, batch_size: int) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
+        raise BadProtocol(f"{name} with batch size {batch_size!r}: give a whole number, at least 1.")
     if batch_size < 1:
         raise BadProtocol(f"{name} with batch size {batch_size} draws nothing; give at least 1.")
 

@@ -144,10 +144,16 @@ class _Batch:
         self._hand_over(self.gradient)
 
     def closure(self) -> Any:  # a 0-d Tensor, which torch accepts and annotates as a float
-        """Loss at the parameters of now, with gradients set; asked first and unmoved, it costs nothing new."""
+        """Loss at the parameters of now, with gradients set; asked first and unmoved, it costs nothing new.
+
+        Then gradients stay what the class has made of them, as in a loop that calls ``backward`` before ``step``: one
+        that takes their signs first and leaves the rest to the class it derives from takes the steps that it says.
+        Where it set them to nothing, they are handed over again.
+        """
         start, self.start = self.start, None
         if start is not None and all(torch.equal(start[n], p.detach()) for n, p in self.parameters.items()):
-            self._hand_over(self.gradient)
+            if not any(p.grad is not None and bool(p.grad.any()) for p in self.parameters.values()):
+                self._hand_over(self.gradient)
             return self.loss
         loss, gradient = self.oracles.value_and_gradient(_values(self.parameters))
         self._hand_over(gradient)

@@ -123,7 +123,7 @@ def from_module(
         start=lambda seed: leaves_of(make(seed)),
         data=data,
         sampler=Shuffled(
-            batch_size or loader_batch_size(train) or 64,
+            (loader_batch_size(train) or 64) if batch_size is None else batch_size,
             drop_last=loader_drops_last(train) if drop_last is None else drop_last,
         ),
         metrics=(Metric("loss"), *measured),

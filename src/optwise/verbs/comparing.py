@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from optwise.analyses.judging import LOOKS, PLEDGED
+from optwise.analyses.judging import DROPPED, LOOKS, PLEDGED
 from optwise.analyses.observing import HORIZON, PAID
 from optwise.analyses.predictions import FORECASTS
 from optwise.core.errors import RunFailed
@@ -41,7 +41,7 @@ from optwise.verbs.executing import Work, versions, work
 from optwise.verbs.forecasting import forecasts
 from optwise.verbs.foreseeing import foreseen
 from optwise.verbs.hinting import hints
-from optwise.verbs.looking import POSSIBLE, claims_possible, decided, earlier_looks, planned
+from optwise.verbs.looking import POSSIBLE, claims_possible, decided, dropped_methods, earlier_looks, planned
 from optwise.verbs.planning import processor
 from optwise.verbs.progress import Progress, Silent
 from optwise.verbs.recalling import recall, revealed
@@ -227,7 +227,11 @@ def compare(
         for name, ahead in foreseen(question).items():
             for finding in ahead:
                 told.note(f"{name}: {finding.evidence} {finding.advice}".rstrip())
-        pledged = {PLEDGED: folder.pledge("against", protocol.against), LOOKS: earlier_looks(folder, protocol)}
+        pledged = {
+            PLEDGED: folder.pledge("against", protocol.against),
+            LOOKS: earlier_looks(folder, protocol),
+            DROPPED: dropped_methods(folder, protocol),
+        }
         for protocol in planned(question.protocol):
             question = replace(question, protocol=protocol)
             done = work(question, folder, told)

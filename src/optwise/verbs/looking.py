@@ -49,5 +49,29 @@ def earlier_looks(folder: Folder, protocol: Protocol) -> list[int]:
     return sorted(n for n in seen if n < protocol.studies)
 
 
+def dropped_methods(folder: Folder, protocol: Protocol) -> list[str]:
+    """Methods about which this question was answered before and which are left out now: their pairs were looked at.
+
+    Whoever leaves out methods until the rest is separated has asked about them all the same.
+    """
+    now, here = _question(protocol.question_part), protocol.question_part["methods"]
+    gone: dict[str, Any] = {}
+    for recorded in folder.protocols().values():
+        asked = recorded.get("question", {})
+        if "methods" not in asked or _without_methods(_question(asked)) != _without_methods(now):
+            continue
+        if recorded["notes"].get(POSSIBLE, True):
+            gone |= {
+                name if name not in here else f"{name} as it was": method
+                for name, method in asked["methods"].items()
+                if here.get(name) != method
+            }
+    return sorted(gone)
+
+
+def _without_methods(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name not in ("methods", "looks", "against", "scientific")}
+
+
 def _question(part: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if name != "studies"}

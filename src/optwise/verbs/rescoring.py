@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from optwise.analyses.observing import HORIZON, RAN, step_time
+from optwise.analyses.observing import HORIZON, RAN, mostly_met_at_start, step_time
 from optwise.core.budget import ROUNDING, Budget
 from optwise.core.errors import BadFolder, BadProtocol, UnknownName
 from optwise.core.metric import Direction, Target
@@ -71,6 +71,7 @@ def rescore(path: Path | str, **changes: Unpack[Changes]) -> dict[str, Any]:
     budget = changes.get("budget")
     if budget is not None:
         asked, notes, runs = _shortened(asked, dict(notes), runs, budget)
+    _refuse_met(asked, runs)
     document = score(asked, notes, runs)
     document["selection"] = "as confirmed under the protocol that ran; the confirmations were not chosen by this score"
     document["file"] = f"score-{digest([asked.hash, str(asked.budget)])[:8]}.json"
@@ -101,6 +102,14 @@ def _asked(protocol: Protocol, changes: Changes) -> Protocol:
         targets=dict.fromkeys(protocol.problems, target) if by_value or target is not None else changed.targets,
         metrics=changed.metrics if metric is None else dict.fromkeys(protocol.problems, metric),
     )
+
+
+def _refuse_met(protocol: Protocol, runs: Sequence[Run]) -> None:
+    """A target that most starts meet measures nothing."""
+    for name, target in protocol.targets.items():
+        own = [run for run in runs if run.problem == name]
+        if target is not None and mostly_met_at_start(own, target):
+            raise BadProtocol(f"{name} meets its target {target} before the first step; give a harder one.")
 
 
 def _shortened(

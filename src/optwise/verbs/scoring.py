@@ -12,12 +12,12 @@ import numpy as np
 
 from optwise.analyses.checks import elsewhere, method_checks, problem_checks
 from optwise.analyses.headlines import headline, line, overall_headline
-from optwise.analyses.judging import LOOKS, PLEDGED, Judged, judge, power, question
+from optwise.analyses.judging import DROPPED, LOOKS, PLEDGED, Judged, judge, power, question
 from optwise.analyses.merging import merged
 from optwise.analyses.observations import Observations, mean_ranks
 from optwise.analyses.observing import HORIZON, Scorer, finite_or_none
 from optwise.analyses.predictions import predictions
-from optwise.analyses.question_checks import looks, named_late
+from optwise.analyses.question_checks import left_out, looks, named_late
 from optwise.analyses.sentences import Told, effort_sentence, pair_sentence, verdict_sentence
 from optwise.analyses.spending_check import equal_spending
 from optwise.analyses.subject import Subject
@@ -241,7 +241,11 @@ def _checks(
     everything = {name: scorer.everything(problem, name) for name in protocol.methods}
     spending = equal_spending(problem, everything, budget=protocol.budget, axis=protocol.axis)
     earlier, pledged = scorer.notes.get(LOOKS) or (), scorer.notes.get(PLEDGED)
-    asked = [named_late(problem, protocol.against, pledged), looks(problem, protocol.studies, earlier)]
+    asked = [
+        named_late(problem, protocol.against, pledged),
+        left_out(problem, scorer.notes.get(DROPPED) or ()),
+        looks(problem, protocol.studies, earlier),
+    ]
     found = [*chain.from_iterable(per_method), *across, *spending, *(f for f in asked if f is not None)]
     return merged(found, problem)
 

@@ -118,11 +118,9 @@ def _import(home: str, name: str) -> str:
 
 def _optwise(description: Mapping[str, Any]) -> str:
     """The method as optwise spells it, a wrapped rule within."""
-    parts = [
-        _optwise(value) if name == INNER else f"{name}={_optwise(value) if _noun(value) else _written(value)}"
-        for name, value in description.items()
-        if name not in ("class", "name") and value is not None
-    ]
+    given = {name: value for name, value in description.items() if name not in ("class", "name") and value is not None}
+    parts = [_optwise(given.pop(INNER))] if INNER in given else []
+    parts += [f"{name}={_optwise(value) if _noun(value) else _written(value)}" for name, value in given.items()]
     return f"ow.{description['class']}({', '.join(parts)})"
 
 
