@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small_comparisons import METHODS, calibrated, compare, results, stored
@@ -11,7 +12,7 @@ import optwise as ow
 from optwise.core.method import Rule
 from optwise.core.spending import StepTime
 from optwise.engine.calibration import Calibration, RungChoice
-from optwise.engine.timing import Sample, TimedStep, Timings
+from optwise.engine.timing import CLOCK, Sample, TimedStep, Timings
 from optwise.store.folder import Folder
 from optwise.verbs.recalling import latest_protocol, recall
 from optwise.verbs.scoring import score
@@ -159,3 +160,77 @@ def test_seconds_that_were_timed_apart_are_not_compared_and_gradients_are(tmp_pa
     assert by_axis["seconds"]["words"] == "not comparable"
     assert "timed apart" in by_axis["seconds"]["because"]
     assert by_axis["example-gradients"]["words"] != "not comparable"
+
+
+TWINS = [ow.SGD(lr=0.1, schedule=ow.Constant(), name=name) for name in ("sgd", "adam")]
+IN_SECONDS = {"studies": 6, "seeds": 2, "budget": "60steps", "evaluations": 61, "target": "valid/loss<=0.8"}
+
+
+def pair_of(comparison):
+    (problem,) = comparison.document["problems"].values()
+    (pair,) = problem["verdicts"]
+    return pair
+
+
+def stored_runs(folder):
+    """Notes and runs of the last question."""
+    with Folder.existing(folder) as opened:
+        _, notes = latest_protocol(opened)
+        return notes, recall(opened, set(notes["keys"]))
+
+
+@pytest.mark.parametrize("apart", [1.0, 1.03, 1.1])
+def test_seconds_that_the_repeats_cannot_tell_apart_claim_nothing(tmp_path, machine, apart):
+    """One measured step stands behind all seconds of a method, so that its error is the same in every study."""
+    machine.price = {"sgd": 1e-4, "adam": 1e-4 * apart}
+    machine.disagreement = 0.12
+    done, _ = compare(tmp_path / "runs", methods=TWINS, axis="seconds", **IN_SECONDS)
+    pair = pair_of(done)
+    assert pair["words"] == "not separated"
+    low, high = pair["ratio_low"], pair["ratio_high"]
+    assert low <= (1 / apart if pair["a"] == "sgd" else apart) <= high
+    assert low <= 1 <= high
+    alike = score(replace(done.protocol, axis="steps"), *stored_runs(tmp_path / "runs"))
+    (counted,) = alike["problems"]["flowers"]["verdicts"]
+    assert counted["p"] <= pair["p"], "what is counted is known, what is timed is not"
+
+
+def test_seconds_that_differ_by_more_than_the_repeats_do_are_compared(tmp_path, machine):
+    machine.price = {"sgd": 1e-4, "adam": 3e-4}
+    machine.disagreement = 0.12
+    longer = {**IN_SECONDS, "budget": "200steps", "evaluations": 201}
+    done, _ = compare(tmp_path / "runs", methods=TWINS, axis="seconds", **longer)
+    pair = pair_of(done)
+    assert (pair["a"], pair["words"]) == ("sgd", "faster")
+    assert pair["ratio_low"] <= 1 / 3 <= pair["ratio_high"] < 1
+
+
+def test_the_same_seconds_buy_methods_that_cannot_be_told_apart_the_same_steps(tmp_path, machine):
+    machine.price = {"sgd": 1e-4, "adam": 1.08e-4, "slow": 3e-4, "late": 1.05e-4}
+    machine.disagreement = 0.1
+    methods = [*TWINS, ow.SGD(lr=0.1, schedule=ow.Constant(), name="slow")]
+    asked = {"studies": 2, "seeds": 1, "budget": "0.006s"}
+    compare(tmp_path / "runs", methods=methods, **asked)
+    steps = {name: plan["steps"] for name, plan in plans(tmp_path / "runs").items()}
+    assert steps["sgd"] == steps["adam"] == 58  # at the mean of the logs of their times
+    assert steps["slow"] == 20
+    machine.load = 2.0  # one that is added at another load is bought what its like was bought
+    compare(tmp_path / "runs", methods=[*methods, ow.SGD(lr=0.2, schedule=ow.Constant(), name="late")], **asked)
+    assert {name: plan["steps"] for name, plan in plans(tmp_path / "runs").items()} == {**steps, "late": 58}
+
+
+def test_bounds_of_a_time_hold_the_minima_of_all_groups_of_turns():
+    rng = np.random.default_rng(0)
+    for turns in (1, 2, 3, 8, 13, 24):
+        cpu = rng.uniform(1.0, 2.0, size=turns)
+        low, high = Timings({"a": [Sample(c, c) for c in cpu]}).bounds("a")
+        assert low == pytest.approx(cpu.min() / (1 + CLOCK))
+        assert high >= cpu[: max(1, turns // 4)].min() * (1 + CLOCK) * (1 - 1e-12)
+        assert high <= cpu.max() * (1 + CLOCK) * (1 + 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_twins_on_the_real_clock_are_not_separated(tmp_path, seed):
+    done, _ = compare(tmp_path / "runs", methods=TWINS, axis="seconds", seed=seed, **IN_SECONDS)
+    assert pair_of(done)["words"] == "not separated"

@@ -11,6 +11,7 @@ from optwise.analyses.observations import Observations
 from optwise.analyses.observing import Scorer, finite_or_none
 from optwise.analyses.ranking import leader, order, verdicts
 from optwise.analyses.verdict import Asked, Verdict
+from optwise.core.budget import SECONDS
 from optwise.core.metric import Direction
 from optwise.core.protocol import Protocol
 from optwise.numerics.power import USUAL_SPREAD, smallest_ratio
@@ -59,7 +60,7 @@ def question(scorer: Scorer, problem: str) -> Asked:
         log=timed or _positive(scorer, problem),
         against=protocol.against if protocol.against is not None and protocol.against == pledged else None,
         looks=protocol.looks or unplanned,
-        evaluations=protocol.evaluations,
+        evaluations=protocol.evaluations if protocol.axis != SECONDS else None,  # there the clock is coarse
         apart=scorer.apart(problem),
         dropped=_dropped_pairs(scorer),
     )

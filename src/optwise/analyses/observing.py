@@ -102,7 +102,22 @@ class Scorer:
         return max((k for k in run.evaluations_at() if self.spent(run, k) <= limit), default=0)
 
     def arrival(self, run: Run, target: Target) -> Arrival:
-        """When a run reached the target on the axis: after the evaluation before, at the latest at its own."""
+        """When a run reached the target on the axis: after the evaluation before, at the latest at its own.
+
+        A miss where that is later than the limit of the problem.
+        """
+        found = self._whenever(run, target)
+        return found if found.high <= self.limit(_problem(run)) * (1 + 1e-9) else MISS
+
+    def _strayed(self, run: Run, target: Target, less: float, more: float) -> Arrival:
+        """The arrival where all times of a method may be off at once; a miss is later than what was spent, too."""
+        found, within = self._whenever(run, target), self.arrival(run, target)
+        if less == more == 1.0:
+            return within
+        low = found.low if math.isfinite(found.high) else self.spent(run, max(run.evaluations_at(), default=0))
+        return Arrival(low * less if run.ended_whole or math.isfinite(found.high) else math.inf, within.high * more)
+
+    def _whenever(self, run: Run, target: Target) -> Arrival:
         step = steps_to_target(run, target)
         if step is None:
             return MISS
@@ -110,8 +125,6 @@ class Scorer:
         step = step or next((k for k in measured if k > 0), 1)  # one met at the start takes the first step
         before = max((k for k in measured if k < step), default=0)
         high, begun = self.spent(run, step), self.spent(run, before)
-        if not high <= self.limit(_problem(run)) * (1 + 1e-9):
-            return MISS
         return Arrival(begun + (high - begun) / max(1, step - before), high)  # a step later than the one before
 
     def times(self, runs: Sequence[Run], target: Target) -> list[float]:
@@ -187,16 +200,22 @@ class Scorer:
                 room = ROUNDING[self.protocol.dtype] * abs(least) if math.isfinite(least) else 0.0
                 return Observations(((largest,),), ((least - room,),), certain=True)
             return Observations(self._filled(values))
-        arrivals = [[self.arrival(run, target) for run in runs] for runs in studies]
+        less, more = self.strays(problem, method)
+        arrivals = [[self._strayed(run, target, less, more) for run in runs] for runs in studies]
         if certain:
             arrivals = [[Arrival(min(a.low for a in arrivals[0]), max(a.high for a in arrivals[0]))]]
+        known = less == more == 1.0
         return Observations(
             self._filled([[a.high for a in study] for study in arrivals]),
             self._filled([[a.low for a in study] for study in arrivals]),
-            limit=self.limit(problem),
-            grid=self.grid(problem, method),
+            limit=self.limit(problem) * max(self.strays(problem, name)[1] for name in self.protocol.methods),
+            grid=self.grid(problem, method) if known else None,
             certain=certain,
         )
+
+    def strays(self, problem: str, method: str) -> tuple[float, float]:
+        """By which factors all times of a method may be off at once; seconds stand on one measured step alone."""
+        return self.timing(problem, method).strays if self.protocol.axis == SECONDS else (1.0, 1.0)
 
     def _filled(self, studies: Sequence[Sequence[float]]) -> Studies:
         nothing = (math.inf,) * self.protocol.seeds

@@ -68,6 +68,8 @@ def method_summary(scorer: Scorer, problem: str, method: str, observed: Observat
             "reason": plan["choice"]["reason"],
             "microseconds": plan["choice"]["microseconds"],
             "step_seconds": plan["step_seconds"],
+            "step_seconds_low": plan.get("step_seconds_low"),
+            "step_seconds_high": plan.get("step_seconds_high"),
             "step_timed": plan["step_timed"],
             "step_evaluations": plan.get("step_evaluations", plan.get("gradients_per_step", 1.0)),
             "timing": plan.get("timing", ""),

@@ -58,10 +58,10 @@ def curve_observations(scorer: Scorer, problem: str, targets: Sequence[Target]) 
     It is the area under the curve of log times over targets. A miss counts as a little more than the limit L, the same
     for all, so that a run which misses every target still has a number.
     """
-    late = scorer.limit(problem) * math.exp(LATE)
     found: dict[str, Observations] = {}
     for method in scorer.protocol.methods:
         parts = [scorer.observations(problem, method, target) for target in targets]
+        late = parts[0].limit * math.exp(LATE) if parts else math.inf
         if not parts or not parts[0].usable or not math.isfinite(late):
             found[method] = Observations((), feasible=False)
             continue

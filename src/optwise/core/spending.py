@@ -93,17 +93,28 @@ class StepTime:
         seconds: Of one solo step.
         evaluations: Evaluations that each timed step asked for; 0 where it asked for none, and steps are charged.
         session: Which timing it comes from: times of two sessions are never compared; empty where nobody noted it.
+        low, high: Between what the seconds lie by their repeats; 0 where nobody noted it.
     """
 
     seconds: float
     evaluations: float = 1.0
     session: str = ""
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def strays(self) -> tuple[float, float]:
+        """By which factors the time may be smaller and larger than it was measured."""
+        if not (self.low and self.high):
+            return 1.0, 1.0
+        return min(self.low / self.seconds, 1.0), max(self.high / self.seconds, 1.0)
 
     @classmethod
     def read(cls, plan: Mapping[str, Any]) -> Self:
         """From the notes of a method's plan; one that names no session was timed nobody knows with what."""
         evaluations = plan.get("step_evaluations", plan.get("gradients_per_step", 1.0))
-        return cls(float(plan["step_seconds"]), float(evaluations), str(plan.get("timing", "")))
+        low, high = (float(plan.get(f"step_seconds_{end}") or 0.0) for end in ("low", "high"))
+        return cls(float(plan["step_seconds"]), float(evaluations), str(plan.get("timing", "")), low, high)
 
     def of(self, spending: Spending, step: float) -> float:
         """Seconds of the first ``step`` steps of a run."""

@@ -27,6 +27,10 @@ SPREAD = 0.15
 """Relative difference of the minima of two halves, above which a time is noisy."""
 WAITING = 1.5
 """Wall-clock time over CPU time, above which something else had the processor."""
+GROUPS = 4
+"""Into how many groups of turns, one after the other, the turns are dealt to see how far a least time strays."""
+CLOCK = 0.02
+"""Relative error of a time that no repeats of one session show: what the same step differs by between two at rest."""
 SLICE_SECONDS = 0.02
 MOST_STEPS = 20
 """A turn takes as many steps as fit into a slice, this many at most, one at least."""
@@ -76,6 +80,17 @@ class Timings:
         middle = len(turns) // 2
         chosen = turns if half is None else turns[:middle] if half == 0 else turns[middle:]
         return max(min(sample.cpu for sample in chosen), 1e-9)
+
+    def bounds(self, label: str) -> tuple[float, float]:
+        """Between what the seconds of a step lie: the least and the largest of the minima of groups of turns, widened.
+
+        One number per method is all that seconds are made of, so that its error is the same in every study, and no test
+        over studies sees it. Times whose bounds overlap may be one and the same.
+        """
+        turns = [sample.cpu for sample in self.samples[label]]
+        size = max(1, len(turns) // GROUPS)
+        least = [min(turns[i : i + size]) for i in range(0, len(turns), size)]
+        return max(min(least), 1e-9) / (1 + CLOCK), max(*least, 1e-9) * (1 + CLOCK)
 
     def evaluations(self, label: str) -> float:
         """That the fastest step asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -42,6 +43,7 @@ class Timing:
         machine: On which it was measured.
         noisy: Whether its repeats disagreed to the end.
         busy: That the machine had other work, and how it showed; empty where it had not.
+        low, high: Between what the seconds lie by their repeats; 0 where nobody noted it.
     """
 
     seconds: float
@@ -51,6 +53,12 @@ class Timing:
     machine: str
     noisy: bool
     busy: str = ""
+    low: float = 0.0
+    high: float = 0.0
+
+    def alike(self, other: Timing) -> bool:
+        """Whether the repeats cannot tell the two apart."""
+        return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ class Planned:
             "steps": self.steps,
             "allowance": self.allowance,
             "step_seconds": self.timing.seconds,
+            "step_seconds_low": self.timing.low,
+            "step_seconds_high": self.timing.high,
             "step_timed": self.timing.timed,
             "step_evaluations": self.timing.evaluations,
             "timing": self.timing.session,
@@ -119,8 +129,10 @@ def plan(question: Question, folder: Folder, tell: Callable[[str], None]) -> dic
                 tell(f"{name}: {done.timings.busy}, so they were measured {done.timings.turns} times{noisy}")
             drift = _drift([(known[name, ids[m]], timings[m]) for m in methods if m not in fresh])
             budget, documents = question.protocol.budget, {}
+            frozen = {m: float(known[name, ids[m]]["step_seconds"]) for m in methods if m not in fresh}
+            bought = _bought(timings, frozen, drift)
             for m in fresh:
-                step = replace(done.steps[m], seconds=done.steps[m].seconds * drift)
+                step = replace(done.steps[m], seconds=bought[m])
                 documents[name, ids[m]] = _document(done.choices[m], step, budget, problem, methods[m])
             folder.commit_plan(documents)
             folder.record_timings({(name, ids[m]): vars(timing) for m, timing in timings.items()})
@@ -178,7 +190,8 @@ def processor() -> str:
 def _together(timings: Mapping[str, Timing], methods: Mapping[str, Method]) -> bool:
     """Whether all methods were timed in one session whose repeats agreed."""
     sessions = {timing.session for timing in timings.values()}
-    return timings.keys() == methods.keys() and len(sessions) == 1 and not any(t.noisy for t in timings.values())
+    settled = all(timing.high and not timing.noisy for timing in timings.values())
+    return timings.keys() == methods.keys() and len(sessions) == 1 and settled
 
 
 def _measured(question: Question, problem: Problem, fresh: list[str], known: RungChoice | None) -> Calibration:
@@ -202,6 +215,7 @@ def _shared(known: Mapping[Pair, Mapping[str, Any]], problem: str) -> RungChoice
 
 def _timing(done: Calibration, method: str) -> Timing:
     step, session = done.steps[method], done.timings
+    low, high = session.bounds(method)
     return Timing(
         seconds=step.seconds,
         timed=step.timed,
@@ -210,12 +224,41 @@ def _timing(done: Calibration, method: str) -> Timing:
         machine=machine(),
         noisy=session.noisy,
         busy=session.busy,
+        low=low,
+        high=high,
     )
 
 
 def _drift(pairs: list[tuple[Mapping[str, Any], Timing]]) -> float:
     """How much longer a step took when seconds were frozen than it takes now, by the methods timed both times."""
     return statistics.median(float(plan["step_seconds"]) / timing.seconds for plan, timing in pairs) if pairs else 1.0
+
+
+def _bought(timings: Mapping[str, Timing], frozen: Mapping[str, float], drift: float) -> dict[str, float]:
+    """What a step of each method is charged where seconds buy steps.
+
+    Times that cannot be told apart are one time, so that no method has more steps for having been timed at a lucky
+    moment: that of the closest method whose seconds are frozen, else the mean of their logs.
+
+    Args:
+        timings: Of all methods, in one session.
+        frozen: Method to what its step was charged when the folder's seconds were frozen.
+        drift: How much longer a step took then than now.
+    """
+    found = dict(frozen)
+    fresh = sorted((m for m in timings if m not in frozen), key=lambda m: timings[m].seconds)
+    while fresh:
+        first = timings[fresh[0]]
+        alike = [m for m in fresh if timings[m].alike(first)]
+        known = [m for m in frozen if timings[m].alike(first)]
+        if known:
+            closest = min(known, key=lambda m: abs(math.log(timings[m].seconds / first.seconds)))
+            charged = frozen[closest]
+        else:
+            charged = statistics.geometric_mean([timings[m].seconds for m in alike]) * drift
+        found |= dict.fromkeys(alike, charged)
+        fresh = [m for m in fresh if m not in alike]
+    return found
 
 
 def _document(choice: RungChoice, step: TimedStep, budget: Budget, problem: Problem, method: Method) -> dict[str, Any]:
