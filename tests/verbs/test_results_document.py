@@ -22,7 +22,7 @@ VERDICT_KEYS = {
 }
 PROBLEM_KEYS = {
     *("methods", "verdicts", "leader", "winner_stability", "sensitivity", "checks", "headline", "line", "order"),
-    *("limit", "resolution", "target_curve", "hangs_on_target", "power"),
+    *("limit", "resolution", "target_curve", "hangs_on_target", "power", "mean_ranks"),
 }
 PROTOCOL_KEYS = {
     *("hash", "folder_hash", "methods", "studies", "trials", "seeds", "budget", "evaluations", "target", "metric"),
@@ -69,7 +69,7 @@ def test_what_is_reported_comes_from_the_confirmations(done):
                 best.setdefault(run.name.study, []).append(value)
         assert method["confirm"]["per_study"] == pytest.approx([sum(v) / 2 for v in best.values()])
         pooled = sorted(v for of_one in best.values() for v in of_one)
-        assert method["confirm"]["value"]["median"] == pooled[3], "the first value that half of the seeds reach"
+        assert method["confirm"]["value"]["median"] == pytest.approx((pooled[3] + pooled[4]) / 2)
         low, high = (method["confirm"]["value"][end] for end in ("low", "high"))
         assert low <= method["confirm"]["value"]["median"] <= high
 
