@@ -18,7 +18,7 @@ from optwise.report.figures.axes import axis_name, axis_rows, edges, is_log
 from optwise.report.figures.budget_curves import Goal, budget_rows, drawn_points
 from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows, value_domain
 from optwise.report.figures.profile import profile_rows
-from optwise.report.figures.ratios import ratio_rows, size_domain, turned
+from optwise.report.figures.ratios import ratio_rows, size_domain
 from optwise.report.figures.sensitivity import fastest, sensitivity_rows
 from optwise.report.readings import Meter, feasible_value, quantiles, spans_decades
 
@@ -240,13 +240,18 @@ def test_no_size_is_printed_or_drawn_where_both_ends_are_open():
     assert known["text"].tolist() == ["≤ 2 [\N{EN DASH}, 2.50]"]
 
 
-@pytest.mark.parametrize(
-    ("direction", "expected"), [(Direction.MIN, (-0.1, -0.2, 0.05)), (Direction.MAX, (0.1, -0.05, 0.2))]
-)
-def test_differences_too_are_negative_where_the_first_method_is_ahead(direction, expected):
-    v = pair("a", "b", low=-0.2, high=0.05, difference=-0.1)
-    assert turned(v, "a", direction) == expected
-    assert turned(v, "b", direction) == pytest.approx((-expected[0], -expected[2], -expected[1]))
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_difference_is_first_minus_second_as_the_record_has_it_whatever_is_better(direction):
+    """The unit and the sign are the metric's own; only which rows come first asks what is better."""
+    verdicts = [
+        pair("b", "a", "better", low=-0.2, high=-0.05, difference=-0.1),
+        pair("a", "c", low=-0.3, high=0.4, difference=0.2),
+    ]
+    rows = ratio_rows(verdicts, order=["a", "b", "c"], leader="a", direction=direction).set_index("second")
+    assert rows.loc["b", ["size", "low", "high"]].tolist() == [0.1, 0.05, 0.2]
+    assert rows.loc["c", ["size", "low", "high"]].tolist() == [0.2, -0.3, 0.4]
+    assert rows["pair"].to_dict() == {"b": "a \N{MINUS SIGN} b", "c": "a \N{MINUS SIGN} c"}
+    assert rows.index.tolist() == (["b", "c"] if direction is Direction.MIN else ["c", "b"])
 
 
 def test_two_pairs_never_share_a_row_of_the_ratios():

@@ -8,7 +8,8 @@ from typing import Any
 from optwise.core.protocol import Protocol
 from optwise.report.drawing import colours
 from optwise.report.gallery import anchor
-from optwise.report.readings import CLAIMS, Document, leading
+from optwise.report.readings import CLAIMS, Document, leading, ordered
+from optwise.report.sizes import by_order
 from optwise.report.tables import grid, method_name
 from optwise.report.words import NOTHING, escape, listed, plural
 
@@ -78,7 +79,12 @@ def _severity(status: str) -> int:
 def checks_element(document: Document, protocol: Protocol, problem: str, anchors: Iterable[str]) -> str:
     """The checks as HTML: what is open as a list, passes folded away."""
     palette, known = colours(list(protocol.methods)), set(anchors)
-    passed = [c for c in document["problems"][problem]["checks"] if c["status"] == "pass"]
+    places = by_order(ordered(document, problem))
+
+    def place(check: Mapping[str, Any]) -> int:
+        return min((places.get(name, len(places)) for name in methods_of(check)), default=len(places))
+
+    passed = sorted((c for c in document["problems"][problem]["checks"] if c["status"] == "pass"), key=place)
     said = "".join(_open(check, document, problem, palette, known) for check in open_checks(document, problem))
     parts = [f'<ul class="kinds">{said}</ul>' if said else "<p>No check is open.</p>"]
     if passed:

@@ -11,18 +11,20 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from optwise.core.metric import Direction
 from optwise.core.race import KIND
 from optwise.report.check_list import methods_of, open_checks, title_of
-from optwise.report.figures.ratios import turned
-from optwise.report.headlines import headline, lines, problem_headline
+from optwise.report.headlines import certainty_of, headline, lines, problem_headline
 from optwise.report.race_words import race_headline
 from optwise.report.readings import Document, leading, ordered
-from optwise.report.words import NOTHING, duration, number, plural, size_words, with_interval
+from optwise.report.sizes import in_ratios, sign_of, size_of
+from optwise.report.words import NOTHING, duration, number, plural, with_interval
 
 MOST = 24
 """Lines printed; a command adds one of its own."""
 _GAP = 2
+_LEAST = 5
+"""Lines in which a problem has its table: what is asked, what is open, heads and two more."""
+_STYLES = {"fail": "bold red"}
 
 
 def terminal(document: Document, page: Path | None = None) -> Report:
@@ -54,39 +56,72 @@ def _lines(document: Document, page: Path | None, width: int) -> Iterator[Text]:
     said = race_headline(document) if race else headline(document)
     head = [Text(text, style="bold") for text in _wrapped(said, width, 4)]
     head += [] if page is None else [Text(str(page), overflow="fold")]
-    told = {"": str(document["verdict"])} if race else lines(document)
-    room = 3 if len(told) < 3 else 1
-    for name, text in list(told.items())[:3]:
-        line = f"{name}: {text}" if len(told) > 1 else text
-        head += [Text(part, style="dim") for part in _wrapped(line, width, room)]
-    yield from head
     problems = list(document["problems"])
-    room = (MOST - len(head)) // len(problems) if len(head) + 4 * len(problems) <= MOST else 0
-    for problem in problems if room else ():
-        yield from (_race_lines if race else _problem_lines)(document, problem, width, room)
-    if not room:
-        shown = problems[: MOST - len(head) - 1]
-        for problem in shown:
-            said = document["problems"][problem].get("verdict", "") if race else problem_headline(document, problem)
-            yield from (Text(line) for line in _wrapped(f"{problem}: {said}", width, 1))
-        yield _cut(f"{plural(len(problems), 'problem')}; the page shows them one by one.", width, "dim")
+    told = str(document["verdict"]) if race else lines(document)[problems[0]] if len(problems) == 1 else ""
+    head += [Text(part, style="dim") for part in _wrapped(told, width, 3)]
+    yield from head
+    left = MOST - len(head)
+    if left < _LEAST * len(problems):
+        yield from _one_by_one(document, width, left)
+        return
+    for problem in problems:
+        yield from (_race_lines if race else _problem_lines)(document, problem, width, left // len(problems))
+
+
+def _one_by_one(document: Document, width: int, room: int) -> Iterator[Text]:
+    """The headline of each problem, with a line on what is open where there is room, and how many find none."""
+    problems, race = list(document["problems"]), document.get("kind") == KIND
+    shown = problems if len(problems) <= room else problems[: room - 1]
+    for problem in shown:
+        said = document["problems"][problem].get("verdict", "") if race else problem_headline(document, problem)
+        said = said.replace(f" on {problem}", "").removeprefix(f"On {problem} ")
+        yield _cut(f"{problem}: {said}", width, "")
+        if not race and 2 * len(problems) <= room - 1:
+            yield _cut(f"  {_standing(document, problem)}", width, "dim")
+    hidden = len(problems) - len(shown)
+    if hidden:
+        yield _cut(f"and {plural(hidden, 'more problem')} on the page", width, "dim")
+    elif room > len(problems) * (1 + (2 * len(problems) <= room - 1)):
+        yield _cut("The numbers of each problem, and what to do about open checks, are on the page.", width, "dim")
+
+
+def _standing(document: Document, problem: str) -> str:
+    """How certain a verdict is and what is open, in one line."""
+    found = [f"{_kind(check)} ({', '.join(methods_of(check)) or problem})" for check in open_checks(document, problem)]
+    checks = f"open: {', '.join(found)}" if found else "no check is open"
+    return "; ".join(part for part in (certainty_of(document, problem), checks) if part)
+
+
+def _kind(check: Mapping[str, Any]) -> str:
+    return str(check["check"]).replace("-", " ")
 
 
 def _problem_lines(document: Document, problem: str, width: int, room: int) -> Iterator[Text]:
+    """Its question, the table, what is open: line by line where it is the only problem, in one of several."""
+    several = len(document["problems"]) > 1
     target = document["protocol"]["target"].get(problem)
     rows = [_heads(document, problem), *_rows(document, problem)]
     axis = next((v["axis"] for v in document["problems"][problem]["verdicts"] if v.get("axis")), "")
     goal = f"{axis or document['protocol']['axis']} to {target}" if target else "no target, so best values"
-    yield Text("")
+    parted = room > len(rows) + 1 + several
+    if parted:
+        yield Text("")
     yield _cut(f"{problem}: {goal}", width, "bold")
-    table, hidden = _fitted(rows, room - 2)
+    if several:
+        yield _cut(_standing(document, problem), width, "dim")
+    table, hidden = _fitted(rows, room - 1 - parted - several)
     yield from _table(table, width)
     if hidden:
         yield _cut(f"and {plural(hidden, 'more method')} on the page", width, "dim")
-    for check in open_checks(document, problem)[: max(room - 2 - len(table) - bool(hidden), 0)]:
-        style = "bold red" if check["status"] == "fail" else "yellow"
-        about = ", ".join(methods_of(check)) or problem
-        yield _cut(f"{check['status']}  {title_of(check).lower()}: {about}", width, style)
+    if several:
+        return
+    found, left = open_checks(document, problem), max(room - 2 - len(table) - bool(hidden), 0)
+    for check in found if len(found) <= left else found[: max(left - 1, 0)]:
+        about = f"{check['status']}  {_kind(check)}: {', '.join(methods_of(check)) or problem}"
+        told = f"{about} ({title_of(check).lower()})"
+        yield _cut(told if len(told) <= width else about, width, _STYLES.get(check["status"], "yellow"))
+    if len(found) > left > 0:
+        yield _cut(f"and {plural(len(found) - left + 1, 'more check')} open, on the page", width, "dim")
 
 
 def _fitted(rows: Sequence[Sequence[str]], room: int) -> tuple[Sequence[Sequence[str]], int]:
@@ -98,14 +133,14 @@ def _fitted(rows: Sequence[Sequence[str]], room: int) -> tuple[Sequence[Sequence
 def _heads(document: Document, problem: str) -> list[str]:
     metric, first = document["protocol"]["metric"][problem], leading(document, problem)
     timed = ["median [interval]", "misses"] if document["protocol"]["target"].get(problem) else []
-    against = ["ratio to it"] if document["problems"][problem]["verdicts"] and first is not None else []
-    return ["method", *timed, f"best {metric}", *(f"{first[:12]}'s {a}" for a in against if first is not None)]
+    verdicts = document["problems"][problem]["verdicts"]
+    sign = sign_of(ratio=in_ratios(verdicts))
+    against = [f"{_shortened(first, 12)} {sign} method"] if verdicts and first is not None else []
+    return ["method", *timed, f"best {metric}", *against]
 
 
 def _rows(document: Document, problem: str) -> Iterator[list[str]]:
     result, first = document["problems"][problem], leading(document, problem)
-    metric = document["protocol"]["metric"][problem]
-    direction = Direction(document["protocol"]["problems"][problem]["metrics"][metric.rpartition("/")[2]])
     timed = bool(document["protocol"]["target"].get(problem))
     pairs = {frozenset((v["a"], v["b"])): v for v in result["verdicts"]}
     for name in ordered(document, problem):
@@ -116,13 +151,12 @@ def _rows(document: Document, problem: str) -> Iterator[list[str]]:
         cells.append(number(confirm["value"]["median"]) if timed else _value(confirm["value"]))
         if result["verdicts"] and first is not None:
             verdict = pairs.get(frozenset((first, name)))
-            cells.append(NOTHING if verdict is None else _against(verdict, first, direction))
+            cells.append(NOTHING if verdict is None else _against(verdict, first))
         yield cells
 
 
-def _against(v: Mapping[str, Any], first: str, direction: Direction) -> str:
-    size = size_words(*turned(v, first, direction))
-    return f"{size}, {v['words']}" if v["words"] == "not comparable" else size
+def _against(v: Mapping[str, Any], first: str) -> str:
+    return "not comparable" if v["words"] == "not comparable" else size_of(v, first).words
 
 
 def _time(time: Mapping[str, Any] | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from optwise.core.budget import STEPS
+from optwise.core.metric import Direction
 from optwise.core.protocol import Protocol
 from optwise.core.run import Phase, Run
 from optwise.report.answers import (
@@ -25,6 +26,7 @@ from optwise.report.figures.profile import profile_chart, profile_rows
 from optwise.report.figures.ratios import ratio_chart, ratio_rows
 from optwise.report.figures.sensitivity import sensitivity_chart, sensitivity_rows
 from optwise.report.readings import Document, Meter, address, chosen, direction_of, leading, metric_names, ordered
+from optwise.report.sizes import in_ratios
 from optwise.report.words import listed, number, percent, plural
 
 FIRST = 12
@@ -68,9 +70,10 @@ def anchor(document: Document, problem: str, kind: str, method: str | None = Non
     return f"{place}-m{list(document['problems'][problem]['methods']).index(method)}"
 
 
-def _legend(protocol: Protocol, present: Iterable[str]) -> dict[str, str]:
-    present = set(present)
-    return {name: colour for name, colour in colours(list(protocol.methods)).items() if name in present}
+def _legend(protocol: Protocol, order: Sequence[str], present: Iterable[str]) -> dict[str, str]:
+    """The colours of the methods that are drawn, in the one order."""
+    present, palette = set(present), colours(list(protocol.methods))
+    return {name: palette[name] for name in order if name in present}
 
 
 def _ratios(document: Document, protocol: Protocol, problem: str) -> Iterator[Figure]:
@@ -85,12 +88,19 @@ def _ratios(document: Document, protocol: Protocol, problem: str) -> Iterator[Fi
         leader=leading(document, problem),
         direction=direction_of(protocol, problem, metric),
     )
-    ratios = not any(v.get("difference") is not None for v in verdicts)
+    ratios = in_ratios(verdicts)
+    left = ratios or direction_of(protocol, problem, metric) is Direction.MIN
+    why = "" if ratios else f", since {'less' if left else 'more'} is better"
     level = percent(protocol.level)
     open_ends = bool((rows["low"].isna() ^ rows["high"].isna()).any())
     for kind, shown in (("pairs", rows[:FIRST]), ("more-pairs", rows[FIRST:])):
         chart = ratio_chart(
-            shown, margin=protocol.margin, what=axis or metric, ahead="faster" if axis else "better", ratios=ratios
+            shown,
+            margin=protocol.margin,
+            what=axis or metric,
+            ahead="faster" if axis else "better",
+            ratios=ratios,
+            left=left,
         )
         if chart is not None:
             yield Figure(
@@ -98,8 +108,8 @@ def _ratios(document: Document, protocol: Protocol, problem: str) -> Iterator[Fi
                 question="How far apart are the methods?" if kind == "pairs" else "And the other pairs?",
                 answer=separated_pairs(verdicts, level),
                 key=f"Dot and line: the first method's {axis or metric} {'over' if ratios else 'minus'} the second's, "
-                f"with its {level} interval{', open where misses leave it so (arrow)' if open_ends else ''}. Left: "
-                "the first method is ahead. "
+                f"with its {level} interval{', open where misses leave it so (arrow)' if open_ends else ''}. "
+                f"{'Left' if left else 'Right'}: the first method is ahead{why}. "
                 + (f"Green: equivalent within {percent(protocol.margin)}." if ratios else ""),
                 panels={"ratios": chart},
             )
@@ -138,7 +148,7 @@ def _curves(document: Document, protocol: Protocol, runs: Sequence[Run], problem
             "that of the tuned methods after their first steps; what lies beyond is cut off. A name in the legend sets "
             "its method apart.",
             panels=panels,
-            legend=_legend(protocol, present),
+            legend=_legend(protocol, ordered(document, problem), present),
             controls=[Control("axis", "horizontal axis", tuple(axes), axes[0])],
         )
 
@@ -169,14 +179,15 @@ def _budget(document: Document, protocol: Protocol, runs: Sequence[Run], problem
             key="Best of k random trials out of all trials of the search, in closed form: median and quartiles. "
             "Infeasible trials and misses count as the worst. These are search values, on the seeds that selected.",
             panels={"best of k": chart},
-            legend=_legend(protocol, rows.loc[rows["median"].notna(), "method"]),
+            legend=_legend(protocol, ordered(document, problem), rows.loc[rows["median"].notna(), "method"]),
         )
 
 
 def _axes(document: Document, protocol: Protocol, runs: Sequence[Run], problem: str) -> Iterator[Figure]:
     metric, palette = document["protocol"]["metric"][problem], colours(list(protocol.methods))
     direction = direction_of(protocol, problem, metric)
-    for method, result in document["problems"][problem]["methods"].items():
+    for method in ordered(document, problem):
+        result = document["problems"][problem]["methods"][method]
         space = protocol.methods[method].space
         own = chosen(runs, problem, Phase.EXPLORE, [method])
         picks = {pick["study"]: pick["index"] for pick in result.get("selected") or [] if pick is not None}
@@ -220,7 +231,7 @@ def _sensitivity(document: Document, protocol: Protocol, problem: str) -> Iterat
             answer=hangs_on_target(document, problem, rows, target.direction),
             key="Median time to the target as the target moves; a line ends where over half of the runs miss.",
             panels={"median time": chart},
-            legend=_legend(protocol, rows.loc[rows["time"].notna(), "method"]),
+            legend=_legend(protocol, ordered(document, problem), rows.loc[rows["time"].notna(), "method"]),
         )
 
 
@@ -260,5 +271,5 @@ def _profile(document: Document, protocol: Protocol) -> Iterator[Figure]:
             "on the set of methods.",
             key="Share of the problems on which a method's median time is within a factor of the fastest.",
             panels={"profile": chart},
-            legend=_legend(protocol, rows["method"]),
+            legend=_legend(protocol, [name for name, _ in scores], rows["method"]),
         )

@@ -56,10 +56,8 @@ def lines(document: Document) -> dict[str, str]:
 
 
 def _line(document: Document, problem: str) -> str:
-    result, first, about = document["problems"][problem], leading(document, problem), document["protocol"]
-    worst = [v["p_adjusted"] for v in result["verdicts"] if v["a"] == first and v["words"] in CLAIMS]
-    known = [p for p in worst if p is not None]
-    certainty = f"adjusted p at most {probability(max(known))}, " if known else ""
+    about = document["protocol"]
+    certainty = f"{certainty_of(document, problem)}, " if leading(document, problem) is not None else ""
     found = open_checks(document, problem)
     checks = f"open checks: {open_kinds(found)}" if found else "no check is open"
     where = "on this split" if about["problems"][problem].get("splits") else "on this problem"
@@ -69,3 +67,13 @@ def _line(document: Document, problem: str) -> str:
         if not certainty
         else f"{certainty.capitalize()}{tuned}; {checks}."
     )
+
+
+def certainty_of(document: Document, problem: str) -> str:
+    """How sure the claims of the leader are, or how far from one the clearest pair is; nothing without a test."""
+    first, verdicts = leading(document, problem), document["problems"][problem]["verdicts"]
+    won = [v for v in verdicts if v["a"] == first and v["words"] in CLAIMS]
+    known = [v["p_adjusted"] for v in won or verdicts if v["p_adjusted"] is not None]
+    if not known:
+        return ""
+    return f"adjusted p at {'most' if won else 'least'} {probability(max(known) if won else min(known))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
@@ -12,7 +13,13 @@ from optwise.core.metric import Direction, Target
 from optwise.core.protocol import Protocol
 
 NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+"""Of numbers and differences, as the axes of the charts have it."""
 TIMES = "\N{MULTIPLICATION SIGN}"
+_DIGITS = 17
+"""Digits that tell any two numbers apart."""
+_SIGNS = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL TO}"}
+_COMPARISON = re.compile(r" ?(<=|>=) ?")
 _AXIS_TITLES = {
     STEPS: "steps",
     EXAMPLE_GRADIENTS: "example-gradients",
@@ -25,17 +32,27 @@ def escape(text: object) -> str:
     return html.escape(str(text), quote=True)
 
 
+def prose(text: object) -> str:
+    """A sentence for HTML: comparisons in the one sign that the page has for them; commands are escaped as they are.
+
+    Example:
+        >>> prose("sgd & adam reach valid/loss<=0.1")
+        'sgd &amp; adam reach valid/loss ≤ 0.1'
+    """
+    return escape(_COMPARISON.sub(lambda found: f" {_SIGNS[found[1]]} ", str(text)))
+
+
 def number(value: float | None, *, digits: int = 3) -> str:
     """A number to ``digits`` significant digits; a dash where there is none.
 
     Example:
-        >>> number(12832.0), number(0.11849), number(3.2e-7), number(None), number(2500000.0)
-        ('12,800', '0.118', '3.2e-7', '–', '2.5e6')
+        >>> number(12832.0), number(0.11849), number(3.2e-7), number(None), number(-2500000.0)
+        ('12,800', '0.118', '3.2e-7', '–', '−2.5e6')
     """
     if value is None or not math.isfinite(value):
         return NOTHING
-    if value == 0:
-        return "0"
+    if value <= 0:
+        return f"{MINUS}{number(-value, digits=digits)}" if value else "0"
     magnitude = math.floor(math.log10(abs(value)))
     if not -4 < magnitude < 6:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
@@ -59,20 +76,30 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def size_words(size: float, low: float, high: float) -> str:
-    """How large a difference is, NaN standing for what is not known: a bound where one end is open.
+def on_its_side(value: float, even: float, *, digits: int = 3) -> str:
+    """A number with the digits it takes to see on which side of ``even`` it lies.
 
     Example:
-        >>> size_words(0.43, 0.295, 0.556), size_words(0.43, math.nan, 0.556)
-        ('0.430 [0.295, 0.556]', '≤ 0.430 [–, 0.556]')
-        >>> size_words(math.nan, math.nan, math.nan), size_words(1.64, math.nan, math.nan)
-        ('size not known', '1.64')
+        >>> on_its_side(0.99968, 1.0), on_its_side(0.667, 1.0), on_its_side(1.0, 1.0)
+        ('0.9997', '0.667', '1')
     """
-    if math.isnan(size):
-        return "size not known"
-    if math.isnan(low) and math.isnan(high):
-        return number(size)
-    return f"{open_end(low, high)}{with_interval(size, low, high)}"
+    alike = number(even)
+    texts = (number(value, digits=more) for more in range(digits, _DIGITS + 1))
+    return next((text for text in texts if text != alike or value == even), alike)
+
+
+def outwards(end: float, even: float, *, digits: int = 3) -> str:
+    """An end of an interval; one that would be rounded to ``even`` is rounded away from it.
+
+    Example:
+        >>> outwards(0.9996, 1.0), outwards(1.0004, 1.0), outwards(1.2345, 1.0)
+        ('0.999', '1.01', '1.23')
+    """
+    text = number(end, digits=digits)
+    if text != number(even) or end == even or not even:  # significant digits never round to zero
+        return text
+    last = 10.0 ** (1 - digits) * even
+    return number(even + last if end > even else even - last / 10, digits=digits)
 
 
 def open_end(low: float | None, high: float | None) -> str:

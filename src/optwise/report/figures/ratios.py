@@ -1,4 +1,4 @@
-"""Ratios: how far apart each two methods are, with its interval; every row reads the same way, left is ahead."""
+"""How far apart each two methods are, as ratios or differences with intervals; every row reads the same way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pandas as pd
 
 from optwise.core.metric import Direction
 from optwise.report.drawing import INK, RULE, Chart, inline
-from optwise.report.words import brief, size_words
+from optwise.report.sizes import by_order, in_ratios, sign_of, turned
+from optwise.report.words import brief
 
 WORDS = {
     "faster": "#0072B2",
@@ -23,66 +24,52 @@ WORDS = {
 }
 _SIDE_BY_SIDE = 24
 """Letters of the legend that find room in one row of a narrow chart."""
+_NARROW = 520
+"""Width of a chart below which sizes have no room beside the lines; a pointer and the table have them."""
+_LETTER = 7.5
+"""Width of a letter of theirs at most."""
 COLUMNS = ["pair", "first", "second", "words", "size", "low", "high", "text", "leads"]
 
 
 def ratio_rows(
     verdicts: Sequence[Mapping[str, Any]], *, order: Sequence[str], leader: str | None, direction: Direction
 ) -> pd.DataFrame:
-    """One row a pair, turned so that what lies left is ahead: the leader's pairs first, each group by size.
+    """One row a pair, the method first that comes first on the page: the leader's pairs lead, each group by size.
 
-    Columns: pair (what the row is called), first, second, words, size (first over second; where there is no ratio, the
-    difference, negative where the first is ahead), low, high, text (the size in words), leads (whether it is the
+    Columns: pair (what the row is called), first, second, words, size (first over second; where there is no ratio,
+    first minus second in the metric's own unit), low, high, text (the size in words), leads (whether it is the
     leader's); NaN where the data leave an end open or nothing is known.
 
     Args:
         verdicts: As in the results document.
         order: Methods, best first: the first of a pair is the one that stands first here.
         leader: Whose pairs come first; ``None`` where nothing is separated.
-        direction: Of the metric, for differences.
+        direction: Of the metric: differences in which the first is furthest ahead come first.
     """
-    place = {name: i for i, name in enumerate(order)}
-
-    def key(name: str) -> tuple[bool, int]:
-        return name != leader, place.get(name, len(place))
-
+    places, ratios = by_order(order, leader), in_ratios(verdicts)
+    better = direction.sign if not ratios else 1.0
     rows = []
     for v in verdicts:
-        first, second = sorted((v["a"], v["b"]), key=key)
-        size, low, high = turned(v, first, direction)
+        size = turned(v, places)
         rows.append(
             {
-                "first": first,
-                "second": second,
+                "first": size.first,
+                "second": size.second,
                 "words": v["words"],
-                "size": size,
-                "low": low,
-                "high": high,
-                "text": size_words(size, low, high),
-                "leads": leader in (first, second),
+                "size": size.value,
+                "low": size.low,
+                "high": size.high,
+                "text": size.words,
+                "leads": leader in (size.first, size.second),
             }
         )
-    rows.sort(key=lambda row: (not row["leads"], math.isnan(row["size"]), row["size"]))
+    rows.sort(key=lambda row: (not row["leads"], math.isnan(row["size"]), better * row["size"]))
     short = brief(order)
-    labels = [f"{short[row['first']]} / {short[row['second']]}" for row in rows]
+    labels = [f"{short[row['first']]} {sign_of(ratio=ratios)} {short[row['second']]}" for row in rows]
     if len(set(labels)) < len(labels):
         labels = [f"{i}. {label}" for i, label in enumerate(labels, 1)]
     frame = pd.DataFrame([{"pair": label, **row} for label, row in zip(labels, rows, strict=True)], columns=COLUMNS)
     return frame.astype(dict.fromkeys(("size", "low", "high"), "float64"))
-
-
-def turned(v: Mapping[str, Any], first: str, direction: Direction) -> tuple[float, float, float]:
-    """Size and ends of a verdict with ``first`` as its first method, NaN where open.
-
-    Of a ratio, or else of a difference, which is negative where the first method is ahead.
-    """
-    if v.get("ratio") is not None:
-        size, low, high = (_positive(v.get(key)) for key in ("ratio", "ratio_low", "ratio_high"))
-        if math.isnan(low) and math.isnan(high):  # the interval is the whole axis: nothing is known of the size
-            return math.nan, math.nan, math.nan
-        return (size, low, high) if v["a"] == first else (1 / size, 1 / high, 1 / low)
-    size, low, high = (_finite(v.get(key)) for key in ("difference", "ratio_low", "ratio_high"))
-    return (size, low, high) if (v["a"] == first) == (direction is Direction.MIN) else (-size, -high, -low)
 
 
 def size_domain(rows: pd.DataFrame, margin: float) -> tuple[float, float]:
@@ -93,7 +80,9 @@ def size_domain(rows: pd.DataFrame, margin: float) -> tuple[float, float]:
     return low / room, high * room
 
 
-def ratio_chart(rows: pd.DataFrame, *, margin: float, what: str, ahead: str, ratios: bool) -> Chart | None:
+def ratio_chart(
+    rows: pd.DataFrame, *, margin: float, what: str, ahead: str, ratios: bool, left: bool = True
+) -> Chart | None:
     """Draw the intervals, and a line of words where nothing is known; ``None`` where no pair has a size.
 
     Args:
@@ -102,6 +91,7 @@ def ratio_chart(rows: pd.DataFrame, *, margin: float, what: str, ahead: str, rat
         what: What is compared: example-gradients, a metric.
         ahead: What being ahead is called: faster, better.
         ratios: Whether sizes are ratios; otherwise differences.
+        left: Whether the first method is ahead at the left.
     """
     known = rows.dropna(subset=["size"])
     if known.empty:
@@ -109,13 +99,18 @@ def ratio_chart(rows: pd.DataFrame, *, margin: float, what: str, ahead: str, rat
     low, high = size_domain(known, margin) if ratios else _difference_domain(known)
     place = alt.Scale(type="log" if ratios else "linear", domain=[low, high], nice=False)
     even = 1.0 if ratios else 0.0
-    title = f"\N{LEFTWARDS ARROW} first {ahead}  \N{MIDDLE DOT}  {'ratio of' if ratios else 'difference in'} {what}"
-    axis = alt.Axis(title=f"{title}  \N{MIDDLE DOT}  second {ahead} \N{RIGHTWARDS ARROW}", format="~g", tickCount=6)
+    lower, upper = ("first", "second") if left else ("second", "first")
+    title = f"\N{LEFTWARDS ARROW} {lower} {ahead}  \N{MIDDLE DOT}  {'ratio of' if ratios else 'difference in'} {what}"
+    axis = alt.Axis(title=f"{title}  \N{MIDDLE DOT}  {upper} {ahead} \N{RIGHTWARDS ARROW}", format="~g", tickCount=6)
     order = rows["pair"].tolist()
     names = alt.Axis(title=None, ticks=False, domain=False, labelPadding=8, labelLimit=165, labelOverlap=False)
     # the sizes stand at the right as labels of the same rows: text of ours, by place, so no name enters an expression
     texts = f"{json.dumps(rows['text'].tolist(), ensure_ascii=False)}[round(datum.index * {max(len(rows) - 1, 1)})]"
-    sizes = alt.Axis(**{**names.to_dict(), "labelExpr": texts, "orient": "right", "labelPadding": 6})
+    shown = f"width > 0 && containerSize()[0] < {_NARROW} ? '' : {texts}"  # a chart of fixed width has no container
+    room = _LETTER * max(map(len, rows["text"]))
+    sizes = alt.Axis(
+        **{**names.to_dict(), "labelExpr": shown, "orient": "right", "labelPadding": 6, "labelLimit": room}
+    )
     y = alt.Y("pair:N", sort=order, axis=None)
     words = [word for word in WORDS if word in set(rows["words"])]
     scale = alt.Scale(domain=words, range=[WORDS[word] for word in words])
@@ -124,7 +119,7 @@ def ratio_chart(rows: pd.DataFrame, *, margin: float, what: str, ahead: str, rat
     heads = {"first": "first", "second": "second", "words": "verdict"}
     tips = [
         *(alt.Tooltip(f"{name}:N", title=head) for name, head in heads.items()),
-        *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("size", "low", "high")),
+        alt.Tooltip("text:N", title="ratio" if ratios else "difference"),
     ]
     drawn = rows.assign(
         start=rows["low"].where(rows["low"].notna() | rows["size"].isna(), low),
@@ -171,11 +166,3 @@ def _difference_domain(rows: pd.DataFrame) -> tuple[float, float]:
     known = [0.0, *(float(v) for name in ("size", "low", "high") for v in rows[name].dropna())]
     room = 0.08 * (max(known) - min(known)) or 0.5
     return min(known) - room, max(known) + room
-
-
-def _positive(value: float | None) -> float:
-    return float(value) if value is not None and math.isfinite(value) and value > 0 else math.nan
-
-
-def _finite(value: float | None) -> float:
-    return float(value) if value is not None and math.isfinite(value) else math.nan
