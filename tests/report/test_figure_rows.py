@@ -9,7 +9,7 @@ import pytest
 from made_runs import LOG_LR, ONE_MINUS, trial
 
 from optwise.core.method import Recorded
-from optwise.core.metric import AtMost, Direction
+from optwise.core.metric import AtMost, Direction, Target
 from optwise.core.run import Measurement, Run
 from optwise.core.space import Choice, IntUniform, LogUniform, OneMinus, Uniform, When
 from optwise.core.status import Status
@@ -19,7 +19,7 @@ from optwise.report.figures.budget_curves import Goal, budget_rows, drawn_points
 from optwise.report.figures.curves import band_rows, end_rows, packed, run_rows, value_domain
 from optwise.report.figures.profile import profile_rows
 from optwise.report.figures.ratios import ratio_rows, size_domain
-from optwise.report.figures.sensitivity import fastest, sensitivity_rows
+from optwise.report.figures.sensitivity import fastest, sensitivity_chart, sensitivity_rows, ties
 from optwise.report.readings import Meter, feasible_value, quantiles, spans_decades
 
 NAN = math.nan
@@ -270,6 +270,21 @@ def test_the_sweep_names_the_fastest_from_the_easiest_target_on():
     assert len(rows) == 6
     assert fastest(rows, Direction.MIN) == [(0.3, None), (0.2, "a"), (0.1, "b")]
     assert fastest(rows, Direction.MAX) == [(0.1, "b"), (0.2, "a"), (0.3, None)]
+
+
+def test_lines_that_meet_are_drawn_so_that_each_is_seen():
+    """Of lines on one another every later one has gaps, each more of them than the one below."""
+    sweep = [{"target": 0.1, "a": 9.0, "b": None, "c": 4.0}, {"target": 0.2, "a": 2.0, "b": 2.0, "c": 2.0}]
+    rows = sensitivity_rows(sweep, ["a", "b", "c"])
+    assert ties(rows) == {"a": 0, "b": 1, "c": 2}
+    assert ties(rows[rows["target"] < 0.2]) == {"a": 0, "c": 0}
+    chart = sensitivity_chart(rows, target=Target.parse("valid/loss<=0.1"), methods=["a", "b", "c"], axis="steps")
+    lines = next(layer for layer in chart.to_dict()["layer"] if layer["mark"]["type"] == "line")
+    dashes = lines["encoding"]["strokeDash"]["scale"]["range"]
+    filled = [on / (on + off) for on, off in dashes]
+    assert filled == sorted(filled, reverse=True)
+    assert filled[0] == 1
+    assert max(filled[1:]) < 1
 
 
 def test_a_profile_is_listed_by_method():

@@ -66,6 +66,46 @@ def test_the_page_is_read_in_a_few_minutes(opened, offered):
     assert opened(offered).evaluate(WORDS) < 1200
 
 
+def test_a_page_of_three_problems_is_read_as_quickly(opened):
+    protocol, runs, document = made(problems=("one", "two", "three"), studies=2, trials=4)
+    tab = opened(page(document, protocol, runs, hints(document)))
+    assert tab.evaluate(WORDS) < 1200
+    tab.locator("summary", has_text="search of two").click()
+    tab.wait_for_selector("#p1-curves svg.marks")
+    assert tab.locator("#p1-table").is_visible()
+
+
+def test_a_drawn_chart_is_still_one_image_with_its_question_as_the_name(opened, offered):
+    tab = opened(offered)
+    for host in tab.locator(".chart[data-drawn]").all():
+        assert host.get_attribute("role") == "img"
+        assert host.get_attribute("aria-roledescription") is None
+        described = tab.locator(f"#{host.get_attribute('aria-describedby')}")
+        assert described.text_content() not in host.get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_every_size_is_whole_or_left_to_the_pointer_and_the_lines_have_room(opened, width):
+    protocol, runs, document = made(studies=2, trials=4)
+    for v in document["problems"]["digits-mlp"]["verdicts"]:
+        v |= {"ratio": None, "difference": -0.00271, "ratio_low": -0.00799, "ratio_high": 0.00257, "axis": None}
+    tab = opened(page(document, protocol, runs), width)
+    texts = tab.locator("#p0-pairs svg .role-axis-label text").all_text_contents()
+    both = ["\N{MINUS SIGN}0.00271 [\N{MINUS SIGN}0.00799, 0.00257]", "0.00271 [\N{MINUS SIGN}0.00257, 0.00799]"]
+    assert sum(texts.count(text) for text in both) == (10 if width > 1000 else 0)
+    assert not any("…" in text for text in texts)
+    assert not any("-" in text for text in texts)
+    plot = tab.locator("#p0-pairs svg .role-axis-grid").first.bounding_box()
+    assert plot["width"] > 150
+
+
+def test_a_label_keeps_its_word_whole_beside_a_long_choice(opened, offered):
+    tab = opened(offered.replace(">adagrad</option>", f">{'adagrad ' * 20}</option>"), 400)
+    label = tab.locator(".headed label")
+    assert label.evaluate("(one) => one.getClientRects()[0].height") < 40
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+
+
 @pytest.mark.parametrize("width", [400, 900, 1400])
 def test_the_page_fits_any_width_with_everything_opened(opened, offered, width):
     tab = opened(offered, width)

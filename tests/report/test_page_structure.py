@@ -85,14 +85,21 @@ def test_links_and_buttons_say_where_they_lead(shaped):
         assert select.within("label")
 
 
-def test_every_chart_is_one_image_that_says_its_answer(shaped):
+def test_every_chart_is_one_image_named_by_its_question_and_described_by_its_answer(shaped):
     document, read = shaped
     charts = [e for e in read.elements if "data-spec" in e.attributes]
     assert charts or len(document["problems"]) == 1
+    said = {e.attributes["id"]: e.said for e in read.elements if "id" in e.attributes}
+    panels = {}
     for chart in charts:
         assert chart.attributes["role"] == "img"
-        assert "?" in chart.attributes["aria-label"]
-        assert chart.attributes["aria-label"].count(".") >= 1
+        question, _, panel = chart.attributes["aria-label"].partition("?")
+        assert panel.strip() in (chart.attributes["data-panel"], "")
+        answer = chart.attributes["aria-describedby"]
+        assert said[answer].endswith((".", "…"))
+        panels.setdefault(answer, set()).add((question, panel))
+    shown = [chart.attributes["aria-describedby"] for chart in charts]
+    assert all(len(names) == shown.count(answer) for answer, names in panels.items())  # every panel has its own name
 
 
 def test_nothing_leads_out_of_the_page_and_nothing_is_fetched(shaped):
@@ -105,6 +112,72 @@ def test_nothing_leads_out_of_the_page_and_nothing_is_fetched(shaped):
 
 def test_the_page_says_what_it_has_to_say_in_few_words(shown):
     assert len(Page(shown).words) < 1000  # the charts have words of their own
+
+
+@pytest.mark.parametrize("problems", [2, 3, 5])
+def test_of_several_problems_each_shows_its_verdict_and_one_picture_and_folds_the_rest(problems):
+    names = tuple(f"problem-{i}" for i in range(problems))
+    protocol, runs, document = made(problems=names, studies=2, trials=4)
+    read = Page(page(document, protocol, runs))
+    open_figures = [e.attributes["id"] for e in read.all("figure") if not e.within("details")]
+    assert [name for name in open_figures if name.startswith("p")][-problems:] == [
+        f"p{i}-pairs" for i in range(problems)
+    ]
+    heads = [e.said for e in read.all("h2") if not e.within("details")]
+    assert [head for head in heads if head in names] == list(names)
+    tables = [e for e in read.all("table") if not e.within("details")]
+    assert tables == []
+
+
+COMPARISONS = re.compile("[<>]=")
+
+
+def test_a_comparison_has_one_sign_on_the_page_and_commands_keep_theirs(comparison):
+    protocol, runs, document = comparison
+    result = document["problems"]["digits-mlp"]
+    told = "adam reaches valid/loss<=0.12 faster: p >= 0.2"
+    checks = [{**result["checks"][0], "evidence": told, "advice": told, "head": ""}, *result["checks"][1:]]
+    sentences = {"headline": told, "line": told, "hangs_on_target": {"answer": True, "sentence": told}}
+    changed = {**result, **sentences, "checks": checks, "target_curve": {"sentence": told}}
+    whole = {**document, "problems": {"digits-mlp": changed}}
+    command = "optwise score x --target 'valid/loss<=0.2'"
+    hints = Hints([Setting("digits-mlp", "sgd", told, "code")], [Step(told, command)], again=command, folder="x")
+    read = Page(page(whole, protocol, runs, hints))
+    coded = {"code", "pre", "script", "style"}
+    for element in read.elements:
+        assert not any(COMPARISONS.search(text) for name, text in element.attributes.items() if text)
+        if not coded & {element.tag} and not any(map(element.within, coded)) and element.tag in ("p", "h1", "b", "td"):
+            assert not COMPARISONS.search(element.said), element.said
+    assert read.all("h1")[0].said == "adam reaches valid/loss ≤ 0.12 faster: p ≥ 0.2"
+    assert next(e for e in read.all("code") if e.attributes.get("id") == "step0").said == command
+
+
+def test_no_line_of_a_command_ends_inside_an_option(comparison):
+    protocol, runs, document = comparison
+    command = "optwise compare digits-mlp --methods adam:betas=1-0.004..0.3/0.999,sgd --studies 8 --out 'a b'"
+    text = page(document, protocol, runs, Hints((), [Step("Why.", command)]))
+    read = Page(text)
+    bits = [e.said for e in read.all("span") if e.attributes.get("class") == "bit"]
+    assert {"--methods", "--studies", "adam:betas=1-0.004..0.3/0.999,", "sgd"} <= set(bits)
+    assert "".join(bits) == command.replace(" ", "")
+    assert ".bit { display: inline-block;" in text
+
+
+def test_the_line_under_the_verdict_leads_from_each_check_to_its_entry_and_says_what_it_asks(comparison):
+    protocol, runs, document = comparison
+    result = document["problems"]["digits-mlp"]
+    asked = [{**check, "asks": f"Is it {check['check']}?"} for check in result["checks"]]
+    line = "Adjusted p <= 0.02. Failed checks: boundary. Open checks: novel, still-improving. At boundary: nothing."
+    whole = {**document, "problems": {"digits-mlp": {**result, "checks": asked, "line": line}}}
+    read = Page(page(whole, protocol, runs))
+    told = next(e for e in read.all("p") if e.attributes.get("class") == "line")
+    assert told.said == line.replace("<=", "≤")
+    links = {e.said: e.attributes for e in read.all("a") if told in e.inside}
+    assert set(links) == {"boundary", "still-improving"}
+    entries = {e.attributes["id"]: e.said for e in read.all("li") if "id" in e.attributes}
+    assert "crowd an edge" in entries[links["boundary"]["href"][1:]]
+    assert "stop improving" in entries[links["still-improving"]["href"][1:]]
+    assert links["still-improving"]["title"] == "Is it still-improving?"
 
 
 def test_terms_are_explained_where_they_stand_and_in_the_glossary(shown):

@@ -55,6 +55,9 @@ def test_a_difference_in_loss_is_told_in_examples():
     said = worth_sentence(document, "digits-mlp", "valid/accuracy", {"sgd": 0.95, "adam": 0.97})
     assert said.endswith("from 95.0 % (sgd) to 97.0 % (adam): 2.0 points, or 7 examples of 359.")
     assert worth_sentence(document, "digits-mlp", "valid/accuracy", {"sgd": 0.95, "adam": None}) == ""
+    for alike in (1.0, 0.9999999):
+        said = worth_sentence(document, "digits-mlp", "valid/accuracy", {"sgd": alike, "adam": 1.0})
+        assert said == "In valid/accuracy at these checkpoints all methods end alike, at 100.0 %."
 
 
 def confirmed(time, value):

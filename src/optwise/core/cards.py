@@ -148,8 +148,18 @@ def _solved(run: Run, answer: Answer) -> Card:
 
 
 def counted(counts: Mapping[str, float]) -> str:
-    """Counts that are not 0, in words."""
-    return ", ".join(f"{count:,.6g} {name}" for name, count in counts.items() if count)
+    """Counts that are not 0, in words.
+
+    Example:
+        >>> counted({"iterations": 1, "gradients": 2, "restarts": 0})
+        '1 iteration, 2 gradients'
+    """
+    return ", ".join(f"{count:,.6g} {_one(name) if count == 1 else name}" for name, count in counts.items() if count)
+
+
+def _one(counts: str) -> str:
+    """The noun of a count of one."""
+    return counts.removesuffix("s")
 
 
 def _predicted(run: Run, found: Forecast) -> Card:
@@ -166,8 +176,7 @@ def _predicted(run: Run, found: Forecast) -> Card:
 
 
 def _forecast_line(found: Forecast) -> str:
-    steps = len(found.bias) - 1
-    return f"risk {found.risk[-1]:.4g} after {steps:,} steps, from {found.risk[0]:.4g}"
+    return f"risk {found.risk[-1]:.4g} after {counted({'steps': len(found.bias) - 1})}, from {found.risk[0]:.4g}"
 
 
 def forecast_card(found: Forecast) -> Card:
@@ -217,7 +226,7 @@ def _measured(run: Run) -> Card:
     last = next((f"{one_line(name)} {digits(values[-1])}" for name, values in ranked), "nothing measured")
     rows = tuple((name, *(digits(v) for v in (values[0], values[-1], *_ends(values)))) for name, values in ranked)
     steps = run.counts.get("steps")
-    after = "" if steps is None else f" after {steps:,.0f} steps"
+    after = "" if steps is None else f" after {counted({'steps': steps}) or 'no step'}"
     failed = run.traceback.strip().splitlines()[-1:] if run.traceback else []
     labels = ["infeasible: worse than its start or than the trivial predictor"] if run.infeasible else []
     held = "" if run.weights is None or run.weights.step is None else f", weights of step {run.weights.step:,}"

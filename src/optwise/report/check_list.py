@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from optwise.report.gallery import anchor
 from optwise.report.readings import CLAIMS, Document, leading, ordered
 from optwise.report.sizes import by_order
 from optwise.report.tables import grid, method_name
-from optwise.report.words import NOTHING, escape, listed, plural
+from optwise.report.words import NOTHING, escape, listed, plural, prose
 
 GRADES = ("fail", "warn", "pass")
 _LAST = 99
@@ -85,7 +86,10 @@ def checks_element(document: Document, protocol: Protocol, problem: str, anchors
         return min((places.get(name, len(places)) for name in methods_of(check)), default=len(places))
 
     passed = sorted((c for c in document["problems"][problem]["checks"] if c["status"] == "pass"), key=place)
-    said = "".join(_open(check, document, problem, palette, known) for check in open_checks(document, problem))
+    said = "".join(
+        f'<li id="{anchor(document, problem, f"check{i}")}">{_open(check, document, problem, palette, known)}</li>'
+        for i, check in enumerate(open_checks(document, problem))
+    )
     parts = [f'<ul class="kinds">{said}</ul>' if said else "<p>No check is open.</p>"]
     if passed:
         rows = [_row(check, document, problem, palette, known) for check in passed]
@@ -99,16 +103,43 @@ def _open(
     check: Mapping[str, Any], document: Document, problem: str, palette: Mapping[str, str], known: set[str]
 ) -> str:
     status = check["status"] if check["status"] in GRADES else "warn"
-    title, names = escape(title_of(check)), ", ".join(_named(m, palette) for m in methods_of(check))
+    title, names = prose(title_of(check)), ", ".join(_named(m, palette) for m in methods_of(check))
     evidence = str(check["evidence"]).removeprefix(f"{check.get('head')}: ")
     where = check_anchor(check, document, problem, known)
     place = f' <a href="#{where}">See the {escape(_place_words(where))}</a>.' if where else ""
     risk = f'<span class="note">At risk: {escape(check["at_risk"])}.</span>' if check.get("at_risk") else ""
-    advice = f"<p><b>Do:</b> {escape(check['advice'])}</p>" if check.get("advice") else ""
+    advice = f"<p><b>Do:</b> {prose(check['advice'])}</p>" if check.get("advice") else ""
     return (
-        f'<li><span class="badge {status}">{status}</span><div><p><b>{title}</b>{f": {names}" if names else ""}.'
-        f"{place} {risk}</p><p>{escape(evidence)}</p>{advice}</div></li>"
+        f'<span class="badge {status}">{status}</span><div><p><b>{title}</b>{f": {names}" if names else ""}.'
+        f"{place} {risk}</p><p>{prose(evidence)}</p>{advice}</div>"
     )
+
+
+_TOLD = re.compile(r"(?:Failed|Open) checks: [^.]*")
+"""Where the line under the verdict names checks by their slugs."""
+
+
+def linked(document: Document, problem: str, line: str) -> str:
+    """The line under the verdict as HTML: each check that it names leads to its entry and says what it asks."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for i, check in enumerate(open_checks(document, problem)):
+        found.setdefault(str(check["check"]), (anchor(document, problem, f"check{i}"), check))
+
+    def link(slug: str) -> str:
+        if slug not in found:
+            return prose(slug)
+        place, check = found[slug]
+        return f'<a href="#{place}" title="{prose(check.get("asks") or title_of(check))}">{escape(slug)}</a>'
+
+    def links(told: str) -> str:
+        head, _, slugs = told.partition(": ")
+        return f"{head}: {', '.join(link(slug) for slug in slugs.split(', '))}"
+
+    parts, end = [], 0
+    for told in _TOLD.finditer(line):
+        parts += [prose(line[end : told.start()]), links(told[0])]
+        end = told.end()
+    return "".join([*parts, prose(line[end:])])
 
 
 def _named(method: Any, palette: Mapping[str, str]) -> str:
@@ -124,7 +155,7 @@ def _row(
     return [
         ", ".join(_named(method, palette) for method in methods) or NOTHING,
         f'<span title="{source}">{slug}</span>',
-        escape(check["evidence"]),
+        prose(check["evidence"]),
         f'<a href="#{where}">{escape(_place_words(where))}<span class="aside"> on {slug}, {about}</span></a>'
         if where
         else "",

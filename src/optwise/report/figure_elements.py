@@ -7,7 +7,7 @@ from typing import Any
 
 from optwise.report.drawing import Chart, Figure, Spec, script_json, spec_of
 from optwise.report.themes import swatch
-from optwise.report.words import escape
+from optwise.report.words import escape, prose
 
 
 def figure_element(figure: Figure, basis: str, *, level: int = 3) -> str:
@@ -22,8 +22,9 @@ def figure_element(figure: Figure, basis: str, *, level: int = 3) -> str:
     specs = {label: page_spec(figure, chart) for label, chart in figure.panels.items()}
     return (
         f'<figure id="{figure.anchor}"><h{level}>{escape(figure.question)}</h{level}>{_tools(figure)}'
-        f"{_charts(figure, specs)}<figcaption>{_data(figure, specs)}<b>{escape(figure.answer)}</b>"
-        f'<details class="reading"><summary>How to read it</summary><p>{escape(key)}</p></details>'
+        f"{_charts(figure, specs)}<figcaption>{_data(figure, specs)}"
+        f'<b id="{figure.anchor}-answer">{prose(figure.answer)}</b>'
+        f'<details class="reading"><summary>How to read it</summary><p>{prose(key)}</p></details>'
         f"</figcaption></figure>\n"
     )
 
@@ -39,21 +40,24 @@ def charts_element(figure: Figure, *, frame: str) -> str:
 
 
 def _charts(figure: Figure, specs: Mapping[str, Spec], *, frame: str = "") -> str:
-    """Charts side by side or one at a time, as the figure says: each is one image to whoever does not see it."""
-    said = f"{figure.question} {figure.answer}"
+    """Charts side by side or one at a time, as the figure says: each is one image to whoever does not see it.
+
+    Its name is the question with the panel, its description the answer, which stands beside it as text.
+    """
+    described = f'role="img" aria-describedby="{figure.anchor}-answer"'
     if figure.diagram:
-        named = f'id="{figure.anchor}-panels" role="img" aria-label="{escape(said)}"'
+        named = f'id="{figure.anchor}-panels" {described} aria-label="{escape(figure.question)}"'
         return f'<div {named} class="diagram">{figure.diagram}</div>'
     hosts = []
     for i, (label, spec) in enumerate(specs.items()):
         name = f"{figure.anchor}-chart{i}"
         hidden = " hidden" if i and not figure.together and not frame else ""
-        alone = label if len(specs) > 1 else ""
+        said = f"{figure.question} {label}" if len(specs) > 1 else figure.question
         hosts.append(
-            f'<div class="chart" id="{name}" role="img" aria-label="{escape(f"{said} {alone}".strip())}" '
+            f'<div class="chart" id="{name}" {described} aria-label="{escape(said)}" '
             f'data-spec="{name}-spec" data-panel="{escape(label)}"{hidden}></div>'
             f'<script type="application/json" id="{name}-spec">'
-            f"{script_json({**spec, 'description': f'{figure.question} {label}'})}</script>"
+            f"{script_json({**spec, 'description': said})}</script>"
         )
     frame = frame or ("panels" if figure.together else "panel")
     return f'<div id="{figure.anchor}-panels" class="{frame}">{"".join(hosts)}</div>'

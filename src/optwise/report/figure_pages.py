@@ -62,7 +62,8 @@ def figure_page(figure: Figure) -> str:
     return html_file(
         f"optwise: {figure.question}",
         f'<header><p class="eyebrow">optwise figures · {escape(figure.anchor)}</p>\n'
-        f"<h1>{escape(figure.question)}</h1>\n<p>{escape(figure.answer)}</p></header>\n"
+        f"<h1>{escape(figure.question)}</h1>\n"
+        f'<p id="{escape(figure.anchor)}-answer">{escape(figure.answer)}</p></header>\n'
         f"<noscript><p>The charts need JavaScript; {escape(figure.anchor)}.svg beside this page needs none."
         "</p></noscript>\n"
         f'<figure id="{figure.anchor}">{charts_element(figure, frame=side_by_side if figure.together else "stack")}'

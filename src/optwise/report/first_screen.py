@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optwise.core.protocol import Protocol
+from optwise.report.check_list import linked
 from optwise.report.drawing import Figure
 from optwise.report.figure_elements import figure_element
 from optwise.report.headlines import headline, lines
 from optwise.report.hints import MOST, Hints, Setting
 from optwise.report.readings import Document, leading
-from optwise.report.words import basis, escape
+from optwise.report.words import basis, escape, prose, unbroken
 
 
 def first_screen(document: Document, protocol: Protocol, *, picture: Figure | None, hints: Hints, nav: str) -> str:
@@ -27,13 +28,13 @@ def first_screen(document: Document, protocol: Protocol, *, picture: Figure | No
     told = lines(document)
     several = len(told) > 1
     said = "".join(
-        f'<p class="line">{f"<b>{escape(name)}</b>: " if several else ""}{escape(text)}</p>\n'
+        f'<p class="line">{f"<b>{escape(name)}</b>: " if several else ""}{linked(document, name, text)}</p>\n'
         for name, text in told.items()
     )
     figure = figure_element(picture, basis(protocol), level=2) if picture is not None else ""
     return (
         f'<header><div class="eyebrow"><p>optwise comparison \N{MIDDLE DOT} {escape(problems)}</p>{nav}</div>\n'
-        f"<h1>{escape(headline(document))}</h1>\n{said}</header>\n"
+        f"<h1>{prose(headline(document))}</h1>\n{said}</header>\n"
         f'<div class="first"><div>{figure}</div>{_settings(document, hints.settings)}{_steps(hints)}</div>\n'
         '<p id="status" class="aside" role="status"></p>\n'
     )
@@ -50,7 +51,7 @@ def _settings(document: Document, settings: Sequence[Setting]) -> str:
     blocks = "".join(
         f'<div id="setting{i}" data-of="settings"{"" if i == shown else " hidden"}>'
         f'<pre tabindex="0"><code id="setting{i}-code">{escape(s.code)}</code></pre>'
-        f'<p class="note">{escape(s.rule)} <button type="button" class="copy" data-copies="setting{i}-code" '
+        f'<p class="note">{prose(s.rule)} <button type="button" class="copy" data-copies="setting{i}-code" '
         f'aria-label="copy the setting of {escape(s.method)}">copy</button></p></div>'
         for i, s in enumerate(settings)
     )
@@ -71,9 +72,9 @@ def _steps(hints: Hints) -> str:
     if not hints.steps:
         return ""
     items = "".join(
-        f'<li><p>{escape(step.why)} <button type="button" class="copy" data-copies="step{i}" '
-        f'aria-label="copy the command: {escape(step.why)}">copy</button></p>'
-        f'<pre class="command" tabindex="0"><code id="step{i}">{escape(step.command)}</code></pre></li>'
+        f'<li><p>{prose(step.why)} <button type="button" class="copy" data-copies="step{i}" '
+        f'aria-label="copy the command: {prose(step.why)}">copy</button></p>'
+        f'<pre class="command" tabindex="0"><code id="step{i}">{unbroken(step.command)}</code></pre></li>'
         for i, step in enumerate(hints.steps[:MOST])
     )
     return f'<section class="next"><h2 id="next">Do next</h2><ol>{items}</ol></section>'

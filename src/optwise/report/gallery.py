@@ -24,7 +24,7 @@ from optwise.report.figures.curves import curve_chart
 from optwise.report.figures.predictions import prediction_figures
 from optwise.report.figures.profile import profile_chart, profile_rows
 from optwise.report.figures.ratios import ratio_chart, ratio_rows
-from optwise.report.figures.sensitivity import sensitivity_chart, sensitivity_rows
+from optwise.report.figures.sensitivity import sensitivity_chart, sensitivity_rows, ties
 from optwise.report.readings import Document, Meter, address, chosen, direction_of, leading, metric_names, ordered
 from optwise.report.sizes import in_ratios
 from optwise.report.words import listed, number, percent, plural
@@ -224,12 +224,14 @@ def _sensitivity(document: Document, protocol: Protocol, problem: str) -> Iterat
     times = [m["confirm"].get("time_to_target") for m in document["problems"][problem]["methods"].values()]
     axis = next((time["axis"] for time in times if time is not None), protocol.axis)
     chart = sensitivity_chart(rows, target=target, methods=methods, axis=axis)
+    tied = any(ties(rows).values())
     if chart is not None:
         yield Figure(
             anchor=anchor(document, problem, "sensitivity"),
             question="Does the answer hang on the target?",
             answer=hangs_on_target(document, problem, rows, target.direction),
-            key="Median time to the target as the target moves; a line ends where over half of the runs miss.",
+            key="Median time to the target as the target moves; a line ends where over half of the runs miss. "
+            + ("Dashed, with smaller points: a line that meets another one, which would hide it." if tied else ""),
             panels={"median time": chart},
             legend=_legend(protocol, ordered(document, problem), rows.loc[rows["time"].notna(), "method"]),
         )

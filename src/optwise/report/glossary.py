@@ -21,7 +21,7 @@ TERMS: Mapping[str, str] = {
     "equivalent": "The whole interval of the ratio lies inside the margin.",
     "margin": "How large a difference may be to be called none.",
     "ratio": "One method's time or value divided by the other's; below 1 the first is ahead.",
-    "interval": "The ratios that the test does not rule out, at the level of the page.",
+    "interval": "The ratios or differences that the test does not rule out, at the level of the page.",
     "p, adjusted": "How often chance alone would part the studies so far, corrected for the number of pairs.",
     "at its checkpoint": "Read at the step of a run where the metric that selects was best.",
     "library defaults": "The method as its library ships it, without a schedule. A reference line: nothing selects it.",
@@ -29,6 +29,11 @@ TERMS: Mapping[str, str] = {
     "infeasible": "Worse than the start or than a trivial predictor, or not finite. Never selected, always counted.",
     "log volume": "How much room a search space has: the sum over its fields of the log of high over low.",
     "borrowed space": "A range of hyperparameters that nobody chose for this method.",
+    "density": "Trials about as good as the best selected setting was when it was confirmed. Where a study can expect "
+    "less than one, its search finds such a setting by luck.",
+    "own choice": "A rule or a range of optwise's own, which no publication is the source of.",
+    "ran as": "How trials were computed, which changes no number: one by one (solo), or so many side by side as rows "
+    "of one batched program (vmap), which may be recorded once and replayed (traced).",
     "resolution": "The widest gap between two evaluations: times are known no better than this.",
 }
 """Term to its meaning. Source of definitions: docs/protocol.md."""

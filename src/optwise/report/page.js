@@ -19,7 +19,10 @@
     if (host.dataset.drawn) return;
     host.dataset.drawn = "yes";
     try {
+      const own = ["role", "aria-label"].map((name) => [name, host.getAttribute(name)]);
       views.set(host, (await vegaEmbed(host, spec(host), options)).view);
+      for (const [name, value] of own) host.setAttribute(name, value); // one image, not the graphics document of Vega
+      host.removeAttribute("aria-roledescription");
       for (const part of all("svg, .vega-embed > *", host)) part.setAttribute("aria-hidden", "true"); // the host says it all
       await apply(host);
     } catch (error) {
@@ -27,7 +30,6 @@
       console.error(error);
     }
   };
-  const drawAll = async (root) => { for (const host of all(".chart:not([hidden])", root)) await draw(host); };
   const set = (figure, name, value) => {
     if (!settings.has(figure)) settings.set(figure, new Map());
     settings.get(figure).set(name, value);
@@ -128,7 +130,9 @@
   };
   window.addEventListener("hashchange", unfold);
   const folds = all("details");
-  for (const fold of folds) fold.addEventListener("toggle", () => { if (fold.open) drawAll(fold); });
+  const shown = (host) => !host.closest("details:not([open])");
+  const drawShown = async (root) => { for (const host of all(".chart:not([hidden])", root).filter(shown)) await draw(host); };
+  for (const fold of folds) fold.addEventListener("toggle", () => { if (fold.open) drawShown(fold); });
   let opened = [];
   window.addEventListener("beforeprint", () => {
     opened = folds.filter((fold) => !fold.open);
@@ -136,8 +140,7 @@
   });
   window.addEventListener("afterprint", () => { for (const fold of opened) fold.open = false; });
 
-  const shown = (host) => !host.closest("details:not([open])");
-  for (const host of all(".chart:not([hidden])").filter(shown)) await draw(host);
+  await drawShown(document);
   unfold();
   document.documentElement.dataset.charts = "drawn";
 

@@ -12,13 +12,14 @@ from optwise.report.figure_elements import figure_element
 from optwise.report.first_screen import first_screen
 from optwise.report.gallery import anchor, figures
 from optwise.report.glossary import glossary, term
+from optwise.report.headlines import problem_headline
 from optwise.report.hints import Hints
 from optwise.report.pair_tables import pair_matrix, pairs_table
 from optwise.report.provenance import how_line, meaning, problem_line, provenance
 from optwise.report.readings import Document
 from optwise.report.self_contained import html_file
 from optwise.report.tables import ledger_table, results_table, selected_table
-from optwise.report.words import basis, escape, number, percent
+from optwise.report.words import basis, escape, number, percent, prose
 from optwise.report.worth import at_checkpoints, beside, worth_sentence
 
 _ACROSS = ("ranks", "profile")
@@ -62,7 +63,10 @@ def page(document: Document, protocol: Protocol, runs: Sequence[Run], hints: Hin
 
 
 def _problem(document: Document, protocol: Protocol, problem: str, results: str, own: Mapping[str, str]) -> str:
-    """One problem: ``own`` are the figures as HTML by anchor, nothing for the one that stands on the first screen."""
+    """One problem; of several, its verdict and one picture, the rest folded.
+
+    ``own`` are the figures as HTML by anchor, nothing for the one that stands on the first screen.
+    """
 
     def place(kind: str) -> str:
         return anchor(document, problem, kind)
@@ -78,19 +82,30 @@ def _problem(document: Document, protocol: Protocol, problem: str, results: str,
         "Settings that each study selected": selected_table(document, protocol, problem),
         "Fairness ledger": ledger,
     }
-    folded = "".join(_part(title, body) for title, body in parts.items() if body)
-    return f"""<section>
-<h2 id="{place("top")}">{escape(problem)}</h2>
-<p class="how">{escape(problem_line(document, protocol, problem))} {escape(how_line(protocol))}</p>
+    behind = "".join(_part(title, body) for title, body in parts.items() if body)
+    several = len(document["problems"]) > 1
+    picture = next((kind for kind in ("pairs", "curves") if shown(kind)), "") if several else ""
+    pairs, curves = ("" if kind == picture else shown(kind) for kind in ("pairs", "curves"))
+    top = f'<h2 id="{place("top")}">{escape(problem)}</h2>'
+    rest = f"""<p class="how">{prose(problem_line(document, protocol, problem))} {prose(how_line(protocol))}</p>
 <h3 id="{place("table")}">Results</h3>
 {results}
-{_pairs(document, protocol, problem, shown("pairs"), shown("more-pairs"))}{shown("curves")}{shown("predictions")}
+{_pairs(document, protocol, problem, pairs, shown("more-pairs"))}{curves}{shown("predictions")}
 {shown("sensitivity")}
 <h3 id="{place("checks")}">Checks</h3>
 <p class="note">{escape(summary_of_checks(document, problem))}</p>
 {checks_element(document, protocol, problem, anchors)}
 <h3 id="{place("more")}">What stands behind it</h3>
-{folded}
+{behind}"""
+    if not several:
+        return f"<section>\n{top}\n{rest}\n</section>"
+    return f"""<section>
+{top}
+<p class="line">{prose(problem_headline(document, problem))}</p>
+{shown(picture) if picture else ""}
+<details class="folded"><summary>Results, pairs, curves, checks and search of {escape(problem)}</summary>
+{rest}
+</details>
 </section>"""
 
 
@@ -102,7 +117,7 @@ def _results(document: Document, protocol: Protocol, runs: Sequence[Run], proble
     if other is None or all(value is None for value in values.values()):
         return results_table(document, protocol, problem) + known
     table = results_table(document, protocol, problem, other=other, checkpoints=values)
-    return f'{table}<p class="note">{escape(worth_sentence(document, problem, other, values))}</p>{known}'
+    return f'{table}<p class="note">{prose(worth_sentence(document, problem, other, values))}</p>{known}'
 
 
 def _known_to(document: Document, protocol: Protocol, problem: str) -> str:
@@ -124,7 +139,7 @@ def _pairs(document: Document, protocol: Protocol, problem: str, first: str, mor
     curve = (result.get("target_curve") or {}).get("sentence") or ""
     return (
         f'<h3 id="{place}">Pairs</h3>{pair_matrix(document, protocol, problem)}{first}'
-        f"{f'<p>{escape(curve)}</p>' if curve else ''}"
+        f"{f'<p>{prose(curve)}</p>' if curve else ''}"
         f'<details class="folded"><summary>All pairs in numbers</summary><div class="pairs">'
         f"{pairs_table(document, protocol, problem)}</div>{more}</details>"
     )

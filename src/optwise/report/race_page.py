@@ -17,7 +17,7 @@ from optwise.report.race_words import race_headline
 from optwise.report.readings import Document
 from optwise.report.self_contained import html_file
 from optwise.report.tables import grid, method_name
-from optwise.report.words import NOTHING, duration, escape, listed, number, percent, plural
+from optwise.report.words import NOTHING, duration, escape, listed, number, percent, plural, prose
 
 MEANING = (
     "Nothing here is tuned or random, so there is nothing to test: every number but the seconds is the same on every "
@@ -48,8 +48,8 @@ def race_page(document: Document, race: Race, runs: Sequence[Run]) -> str:
         f"optwise: {problems}",
         '<header><div class="eyebrow"><p>optwise comparison of solvers \N{MIDDLE DOT} '
         f'{escape(problems)}</p><nav aria-label="Parts of this page">{inside}</nav></div>\n'
-        f"<h1>{escape(race_headline(document))}</h1>\n"
-        f'<p class="line">{escape(document["verdict"])}</p>\n<p class="how">{escape(how_line(race))}</p></header>\n'
+        f"<h1>{prose(race_headline(document))}</h1>\n"
+        f'<p class="line">{prose(document["verdict"])}</p>\n<p class="how">{escape(how_line(race))}</p></header>\n'
         "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
         f'{across}\n{sections}\n<section><h2 id="meaning">What a verdict means, and what it does not</h2>\n'
         f'<p>{escape(MEANING)}</p></section>\n<section><h2 id="provenance">Provenance</h2>\n'

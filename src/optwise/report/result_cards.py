@@ -24,8 +24,8 @@ def comparison_card(document: Document, folder: Path) -> Card:
         document: The results.
         folder: Where they lie.
     """
-    lines = [str(result["line"]) for result in document["problems"].values() if result.get("line")]
     several = len(document["problems"]) > 1
+    lines = _lines(document)
     timed = any(document["protocol"]["target"].get(problem) for problem in document["problems"])
     rows = []
     for problem, result in document["problems"].items():
@@ -43,7 +43,17 @@ def comparison_card(document: Document, folder: Path) -> Card:
         *([f"{axis} to {'target' if several else one_line(goal)}", "misses"] if timed else []),
         f"best {one_line(metrics[0]) if len(metrics) == 1 else 'value'}",
     ]
-    return _card("Comparison", document, (tuple(heads), tuple(rows)), [*lines[:FEW], _checks(document)], folder)
+    return _card("Comparison", document, (tuple(heads), tuple(rows)), lines, folder)
+
+
+def _lines(document: Document) -> list[str]:
+    """How certain the verdict is and what is open, one line a problem; of several, each with its name."""
+    problems = document["problems"]
+    if len(problems) == 1:
+        return [*(str(result["line"]) for result in problems.values() if result.get("line")), _checks(problems)]
+    told = [f"{one_line(name)}: {result.get('line') or _checks({name: result})}" for name, result in problems.items()]
+    hidden = len(told) - FEW
+    return [*told[:FEW], *([f"{plural(hidden, 'more problem')} on the page"] if hidden > 0 else [])]
 
 
 def race_card(document: Document, folder: Path) -> Card:
@@ -63,7 +73,7 @@ def race_card(document: Document, folder: Path) -> Card:
                 )
             )
     heads = (*(("problem",) if several else ()), "method", "ended", "certificate", "gradient eq.", "seconds")
-    return _card("Comparison of solvers", document, (heads, tuple(rows)), [_checks(document)], folder)
+    return _card("Comparison of solvers", document, (heads, tuple(rows)), [_checks(document["problems"])], folder)
 
 
 def order_of(result: Mapping[str, Any]) -> list[str]:
@@ -122,9 +132,9 @@ def _value(found: Mapping[str, Any]) -> str:
     return with_interval(value["median"], value["low"], value["high"])
 
 
-def _checks(document: Document) -> str:
+def _checks(problems: Mapping[str, Any]) -> str:
     """How many checks are open, and of what kind."""
-    found = [check for result in document["problems"].values() for check in result["checks"]]
+    found = [check for result in problems.values() for check in result["checks"]]
     kinds = dict.fromkeys(one_line(check["check"], 30) for check in found if check["status"] != "pass")
     failed = sum(check["status"] == "fail" for check in found)
     opened = sum(check["status"] == "warn" for check in found)

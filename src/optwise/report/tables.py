@@ -25,6 +25,7 @@ from optwise.report.worth import share_words
 
 _LONG = 20
 """Letters of a name that still stand on one line."""
+_OWN = "own choice"
 _CRASHES = ("crashed", "out of memory", "interrupted")
 
 
@@ -148,7 +149,7 @@ def ledger_table(document: Document, protocol: Protocol, problem: str) -> str:
         ended, spent = search["statuses"], search.get("budget") or {}
         timed, reason = escape(execution.get("step_timed") or ""), escape(execution.get("reason") or "")
         rung = f"{execution['rung']}, {plural(execution['rows'], 'row')}" if execution.get("rung") else NOTHING
-        source = escape(search.get("source") or NOTHING)
+        source = escape(search.get("source") or NOTHING).replace(_OWN, term(_OWN))
         body.append(
             [
                 method_name(name, palette),
@@ -169,7 +170,7 @@ def ledger_table(document: Document, protocol: Protocol, problem: str) -> str:
         )
     heads = [
         *("method", "open fields", term("log volume"), f"studies {TIMES} trials", "diverged", "crashed"),
-        *(term("infeasible"), "steps", term("example-gradients"), "search took", "one step, solo", "ran as"),
+        *(term("infeasible"), "steps", term("example-gradients"), "search took", "one step, solo", term("ran as")),
         "search space",
     ]
     caption = "What each method was given, and what it spent: per run where not said otherwise."

@@ -19,6 +19,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 _DIGITS = 17
 """Digits that tell any two numbers apart."""
 _SIGNS = {"<=": "\N{LESS-THAN OR EQUAL TO}", ">=": "\N{GREATER-THAN OR EQUAL TO}"}
+_BIT = re.compile(r"[^\s,]+,*|,+")
 _COMPARISON = re.compile(r" ?(<=|>=) ?")
 _AXIS_TITLES = {
     STEPS: "steps",
@@ -40,6 +41,16 @@ def prose(text: object) -> str:
         'sgd &amp; adam reach valid/loss ≤ 0.1'
     """
     return escape(_COMPARISON.sub(lambda found: f" {_SIGNS[found[1]]} ", str(text)))
+
+
+def unbroken(command: str) -> str:
+    """A command for HTML, whose lines break between words and after commas, but inside neither.
+
+    Example:
+        >>> unbroken("optwise compare")
+        '<span class="bit">optwise</span> <span class="bit">compare</span>'
+    """
+    return _BIT.sub(lambda bit: f'<span class="bit">{escape(bit[0])}</span>', command)
 
 
 def number(value: float | None, *, digits: int = 3) -> str:

@@ -74,6 +74,8 @@ def worth_sentence(document: Document, problem: str, other: str, values: Mapping
         return ""
     best, worst = max(known, key=lambda n: known[n]), min(known, key=lambda n: known[n])
     span = known[best] - known[worst]
+    if share_words(other, known[worst]) == share_words(other, known[best]):
+        return f"In {other} at these checkpoints all methods end alike, at {share_words(other, known[best])}."
     ends = f"from {share_words(other, known[worst])} ({worst}) to {share_words(other, known[best])} ({best})"
     if not other.endswith("accuracy"):
         return f"In {other} at these checkpoints the methods lie {ends}: {number(span)} apart."

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from optwise.analyses.preflight import preflight
-from optwise.analyses.solver_costs import Features, features, predicted_seconds, rank
+from optwise.analyses.solver_costs import TIE, Features, features, predicted_seconds, rank
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite, start_row
 from optwise.core.matching import fits, mismatch, parts_of
@@ -105,6 +105,8 @@ class Explanation(Shown):
         shown, width = usable[:FEW], max((len(choice.method) for choice in usable[:FEW]), default=0)
         lines = [f"  {c.method:{width}}  {c.seconds:9.2e} s  {one_line(c.reason, 120)}" for c in shown]
         rows = tuple((c.method, f"{c.seconds:.2e}", c.reason) for c in shown)
+        order = f"by predicted seconds, an exact answer counting {1 / TIE:.3g} times as fast"
+        said = f"{said}, {order}" if len(usable) > 1 else said
         notes = (size, *((f"{len(usable) - FEW} more that fit; all in .text",) if len(usable) > FEW else ()))
         first = usable[0].method if usable else "auto"
         return Card(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from optwise.analyses.checks import elsewhere, method_checks, problem_checks
+from optwise.analyses.checks import CHECKS, elsewhere, method_checks, problem_checks
 from optwise.analyses.headlines import headline, line, overall_headline
 from optwise.analyses.judging import DROPPED, LOOKS, PLEDGED, Judged, judge, power, question
 from optwise.analyses.merging import merged
@@ -250,12 +250,17 @@ def _checks(
     return merged(found, problem)
 
 
+_ASKS = {check.name: check.asks for check in CHECKS}
+"""Rule to the question that it answers."""
+
+
 def _check(finding: Finding) -> dict[str, Any]:
     """A finding as plain JSON: ``parts`` are those that were merged into it, ``risk`` orders what is open."""
     return {
         "method": finding.subject.partition("/")[2],
         "methods": list(finding.methods),
         "check": finding.check,
+        "asks": _ASKS.get(finding.check, ""),
         "status": finding.grade.value,
         "risk": None if finding.risk is None else finding.risk.rank,
         "at_risk": "" if finding.risk is None else finding.risk.value,

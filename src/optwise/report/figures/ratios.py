@@ -100,8 +100,9 @@ def ratio_chart(
     place = alt.Scale(type="log" if ratios else "linear", domain=[low, high], nice=False)
     even = 1.0 if ratios else 0.0
     lower, upper = ("first", "second") if left else ("second", "first")
-    title = f"\N{LEFTWARDS ARROW} {lower} {ahead}  \N{MIDDLE DOT}  {'ratio of' if ratios else 'difference in'} {what}"
-    axis = alt.Axis(title=f"{title}  \N{MIDDLE DOT}  {upper} {ahead} \N{RIGHTWARDS ARROW}", format="~g", tickCount=6)
+    sides = f"\N{LEFTWARDS ARROW} {lower} {ahead}  \N{MIDDLE DOT}  {upper} {ahead} \N{RIGHTWARDS ARROW}"
+    title = [sides, f"{'ratio of' if ratios else 'difference in'} {what}"]  # two lines, for a narrow screen
+    axis = alt.Axis(title=title, format="~g", tickCount=6)
     order = rows["pair"].tolist()
     names = alt.Axis(title=None, ticks=False, domain=False, labelPadding=8, labelLimit=165, labelOverlap=False)
     # the sizes stand at the right as labels of the same rows: text of ours, by place, so no name enters an expression

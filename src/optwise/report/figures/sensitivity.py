@@ -13,12 +13,27 @@ from optwise.core.metric import Direction, Target
 from optwise.report.drawing import NO_PREFIX_ON_ZERO, RULE, Chart, dimmed, held, inline, method_colour, value_scale
 from optwise.report.words import axis_title
 
+_DASH, _DOT = 8.0, 42.0
+"""Length of a dash, and size of a point, of the first line that lies on another one."""
+
 
 def sensitivity_rows(sweep: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> pd.DataFrame:
     """One row a target and method: target, method, time; NaN where over half of the runs miss."""
     rows = [(entry["target"], method, entry[method]) for method in methods for entry in sweep if method in entry]
     frame = pd.DataFrame(rows, columns=["target", "method", "time"])
     return frame.astype({"target": "float64", "time": "float64"})
+
+
+def ties(rows: pd.DataFrame) -> dict[str, int]:
+    """Method to how many earlier ones its line meets at some target: lines that would lie hidden under one another.
+
+    Example:
+        >>> ties(pd.DataFrame({"target": [1.0] * 3, "method": ["a", "b", "c"], "time": [5.0, 5.0, 7.0]}))
+        {'a': 0, 'b': 1, 'c': 0}
+    """
+    known = rows.dropna(subset=["time"])
+    rank = known.groupby(["target", "time"]).cumcount()
+    return {str(name): int(rank[known["method"] == name].max()) for name in dict.fromkeys(known["method"])}
 
 
 def fastest(rows: pd.DataFrame, direction: Direction) -> list[tuple[float, str | None]]:
@@ -57,7 +72,20 @@ def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[s
         alt.Tooltip("target:Q", format=".5~g"),
         alt.Tooltip("time:Q", title=axis, format=".6~g"),
     ]
-    chart = alt.Chart(inline(rows[rows["method"].isin(present)], "median times"))
+    met = ties(rows)
+    drawn = rows[rows["method"].isin(present)]
+    chart = alt.Chart(inline(drawn.assign(beside=drawn["method"].map(met)), "median times"))
+    deepest = list(range(max(met.values()) + 1))
+    dash = alt.StrokeDash(
+        "beside:O",
+        scale=alt.Scale(type="ordinal", domain=deepest, range=[[1, 0], *([_DASH / i, _DASH] for i in deepest[1:])]),
+        legend=None,
+    )
+    size = alt.Size(
+        "beside:O",
+        scale=alt.Scale(type="ordinal", domain=deepest, range=[_DOT / (i + 1) for i in deepest]),
+        legend=None,
+    )
     rule = alt.Chart(alt.InlineData(values=[{"target": target.value, "text": "target"}]))
     return (
         alt.layer(
@@ -66,11 +94,11 @@ def sensitivity_chart(rows: pd.DataFrame, *, target: Target, methods: Sequence[s
                 x=x, y=alt.value(2), text="text:N"
             ),
             chart.mark_line(strokeWidth=2, invalid="break-paths-show-domains").encode(
-                x=x, y=y, color=shades, opacity=dimmed(1.0)
+                x=x, y=y, color=shades, opacity=dimmed(1.0), strokeDash=dash
             ),
             chart.transform_filter("isValid(datum.time)")
-            .mark_point(filled=True, size=42)
-            .encode(x=x, y=y, color=shades, opacity=dimmed(1.0), tooltip=tips),
+            .mark_point(filled=True)
+            .encode(x=x, y=y, color=shades, opacity=dimmed(1.0), size=size, tooltip=tips),
         )
         .add_params(held())
         .properties(width="container", height=240)
