@@ -273,12 +273,19 @@ def test_the_sweep_names_the_fastest_from_the_easiest_target_on():
 
 
 def test_lines_that_meet_are_drawn_so_that_each_is_seen():
-    """Of lines on one another every later one has gaps, each more of them than the one below."""
-    sweep = [{"target": 0.1, "a": 9.0, "b": None, "c": 4.0}, {"target": 0.2, "a": 2.0, "b": 2.0, "c": 2.0}]
-    rows = sensitivity_rows(sweep, ["a", "b", "c"])
-    assert ties(rows) == {"a": 0, "b": 1, "c": 2}
-    assert ties(rows[rows["target"] < 0.2]) == {"a": 0, "c": 0}
-    chart = sensitivity_chart(rows, target=Target.parse("valid/loss<=0.1"), methods=["a", "b", "c"], axis="steps")
+    """Of lines on one another every later one has gaps, each more of them than the one below; a crossing hides none."""
+    times = {
+        "a": (9.0, 2.0, 1.0),
+        "b": (9.0, 2.0, 3.0),
+        "c": (5.0, 2.0, 3.0),
+        "d": (None, 2.0, 4.0),
+        "e": (9.0, None, None),
+    }
+    sweep = [{"target": 0.1 * (i + 1), **{name: line[i] for name, line in times.items()}} for i in range(3)]
+    rows = sensitivity_rows(sweep, list(times))
+    assert ties(rows) == {"a": 0, "b": 1, "c": 2, "d": 0, "e": 0}
+    assert ties(sensitivity_rows([{"target": 0.1, "a": 2.0, "b": 2.0, "c": None}], ["a", "b", "c"])) == {"a": 0, "b": 1}
+    chart = sensitivity_chart(rows, target=Target.parse("valid/loss<=0.1"), methods=list(times), axis="steps")
     lines = next(layer for layer in chart.to_dict()["layer"] if layer["mark"]["type"] == "line")
     dashes = lines["encoding"]["strokeDash"]["scale"]["range"]
     filled = [on / (on + off) for on, off in dashes]

@@ -138,6 +138,9 @@ def test_print_is_light_opens_what_is_folded_and_leaves_out_what_cannot_be_press
     for gone in ("nav", "select", "button.copy", "button.data"):
         assert not any(element.is_visible() for element in tab.locator(gone).all()), gone
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for told in (".next p", "h2", "summary"):  # no page ends between a sentence and its command
+        assert tab.evaluate("(place) => getComputedStyle(document.querySelector(place)).breakAfter", told) == "avoid"
+    assert tab.evaluate("getComputedStyle(document.querySelector('.next li')).breakInside") == "avoid"
     tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert tab.evaluate("document.querySelectorAll('details[open]').length") == 0
 

@@ -231,7 +231,7 @@ def _sensitivity(document: Document, protocol: Protocol, problem: str) -> Iterat
             question="Does the answer hang on the target?",
             answer=hangs_on_target(document, problem, rows, target.direction),
             key="Median time to the target as the target moves; a line ends where over half of the runs miss. "
-            + ("Dashed, with smaller points: a line that meets another one, which would hide it." if tied else ""),
+            + ("Dashed, with smaller points: a line that lies on another one and would hide it." if tied else ""),
             panels={"median time": chart},
             legend=_legend(protocol, ordered(document, problem), rows.loc[rows["time"].notna(), "method"]),
         )

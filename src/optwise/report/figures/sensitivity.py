@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -25,15 +26,22 @@ def sensitivity_rows(sweep: Sequence[Mapping[str, Any]], methods: Sequence[str])
 
 
 def ties(rows: pd.DataFrame) -> dict[str, int]:
-    """Method to how many earlier ones its line meets at some target: lines that would lie hidden under one another.
+    """Method to how deep a line of others it would hide: 0 where it lies on none that was drawn before it.
+
+    Lines that only cross hide nothing; a line lies on another where both go the same way from one target to the next.
 
     Example:
-        >>> ties(pd.DataFrame({"target": [1.0] * 3, "method": ["a", "b", "c"], "time": [5.0, 5.0, 7.0]}))
-        {'a': 0, 'b': 1, 'c': 0}
+        >>> ties(pd.DataFrame({"target": [1.0, 2.0] * 2, "method": ["a", "a", "b", "b"], "time": [5.0, 3.0, 5.0, 3.0]}))
+        {'a': 0, 'b': 1}
     """
-    known = rows.dropna(subset=["time"])
-    rank = known.groupby(["target", "time"]).cumcount()
-    return {str(name): int(rank[known["method"] == name].max()) for name in dict.fromkeys(known["method"])}
+    depth: dict[str, int] = {}
+    top: dict[tuple[tuple[float, float], ...], int] = {}
+    for name, line in rows.dropna(subset=["time"]).groupby("method", sort=False):
+        points = sorted(zip(line["target"].tolist(), line["time"].tolist(), strict=True))
+        pieces = list(pairwise(points)) if len(points) > 1 else [tuple(points)]
+        depth[str(name)] = max((top[piece] + 1 for piece in pieces if piece in top), default=0)
+        top.update(dict.fromkeys(pieces, depth[str(name)]))
+    return depth
 
 
 def fastest(rows: pd.DataFrame, direction: Direction) -> list[tuple[float, str | None]]:
