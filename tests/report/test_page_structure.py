@@ -173,6 +173,9 @@ def test_the_line_under_the_verdict_leads_from_each_check_to_its_entry_and_says_
     told = next(e for e in read.all("p") if e.attributes.get("class") == "line")
     assert told.said == line.replace("<=", "≤")
     links = {e.said: e.attributes for e in read.all("a") if told in e.inside}
+    table = next(e for e in read.all("table") if e.said.startswith("All pairs in numbers."))
+    beside = {e.said: e.attributes for e in read.all("a") if table in e.inside}
+    assert beside == {"boundary": links["boundary"]}
     assert set(links) == {"boundary", "still-improving"}
     entries = {e.attributes["id"]: e.said for e in read.all("li") if "id" in e.attributes}
     assert "crowd an edge" in entries[links["boundary"]["href"][1:]]

@@ -121,25 +121,22 @@ _TOLD = re.compile(r"(?:Failed|Open) checks: [^.]*")
 
 def linked(document: Document, problem: str, line: str) -> str:
     """The line under the verdict as HTML: each check that it names leads to its entry and says what it asks."""
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for i, check in enumerate(open_checks(document, problem)):
-        found.setdefault(str(check["check"]), (anchor(document, problem, f"check{i}"), check))
-
-    def link(slug: str) -> str:
-        if slug not in found:
-            return prose(slug)
-        place, check = found[slug]
-        return f'<a href="#{place}" title="{prose(check.get("asks") or title_of(check))}">{escape(slug)}</a>'
-
-    def links(told: str) -> str:
-        head, _, slugs = told.partition(": ")
-        return f"{head}: {', '.join(link(slug) for slug in slugs.split(', '))}"
-
     parts, end = [], 0
     for told in _TOLD.finditer(line):
-        parts += [prose(line[end : told.start()]), links(told[0])]
+        head, _, slugs = told[0].partition(": ")
+        parts += [prose(line[end : told.start()]), f"{head}: ", check_links(document, problem, slugs.split(", "))]
         end = told.end()
     return "".join([*parts, prose(line[end:])])
+
+
+def check_links(document: Document, problem: str, slugs: Iterable[str]) -> str:
+    """Names of rules as HTML, each a link to the first entry of its rule that says what it asks; plain without one."""
+    found: dict[str, str] = {}
+    for i, check in enumerate(open_checks(document, problem)):
+        slug, place = str(check["check"]), anchor(document, problem, f"check{i}")
+        asks = prose(check.get("asks") or title_of(check))
+        found.setdefault(slug, f'<a href="#{place}" title="{asks}">{escape(slug)}</a>')
+    return ", ".join(found.get(slug, prose(slug)) for slug in slugs)
 
 
 def _named(method: Any, palette: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from optwise.core.metric import Direction
 from optwise.core.protocol import Protocol
+from optwise.report.check_list import check_links
 from optwise.report.drawing import colours
 from optwise.report.glossary import term
 from optwise.report.readings import CLAIMS, Document, direction_of, ordered
@@ -94,7 +95,7 @@ def pairs_table(document: Document, protocol: Protocol, problem: str) -> str:
                 NOTHING if share is None else f"{share:.2f}",
                 NOTHING if v.get("n") is None else str(v["n"]),
                 *([number(v.get("smallest_ratio"))] if ratios else []),
-                escape(", ".join(v.get("warnings") or [])) or NOTHING,
+                check_links(document, problem, v.get("warnings") or []) or NOTHING,
             ]
         )
     heads = [
