@@ -187,8 +187,14 @@ def _interval(v: Verdict) -> str:
     if v.p_adjusted is None and v.low == v.high:
         return ""  # a certain number
     if v.low is None or v.high is None:
-        return f" (interval from {v.low:.3g})" if v.low is not None else f" (interval up to {v.high:.3g})"
-    return f" (interval {v.low:.3g} to {v.high:.3g})"
+        return f" (interval from {_end(v.low)})" if v.low is not None else f" (interval up to {_end(v.high or 0.0)})"
+    return f" (interval {_end(v.low)} to {_end(v.high)})"
+
+
+def _end(end: float) -> str:
+    """With the digits it takes to see that it is not 1."""
+    texts = (f"{end:.{digits}g}" for digits in range(3, 10))
+    return next((text for text in texts if end == 1.0 or float(text) != 1.0), "1")
 
 
 def _test(v: Verdict) -> str:

@@ -20,7 +20,9 @@ def separated_pairs(verdicts: Sequence[Mapping[str, Any]], level: str) -> str:
     """How many pairs are separated, of those that were asked about."""
     asked = [v for v in verdicts if v.get("asked", True)]
     claims = sum(v["words"] in CLAIMS for v in asked)
-    count = "1 of 1 pair is" if claims == len(asked) == 1 else f"{claims} of {plural(len(asked), 'pair')} are"
+    if len(asked) == 1:
+        return f"The one pair is {'' if claims else 'not '}separated at level {level}."
+    count = f"{claims} of {plural(len(asked), 'pair')} are"
     return f"{count} separated at level {level}, all of them together."
 
 

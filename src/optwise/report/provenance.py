@@ -10,7 +10,7 @@ from typing import Any
 from optwise.core.protocol import Protocol
 from optwise.report.hints import Hints
 from optwise.report.readings import Document
-from optwise.report.words import budget_words, escape, goal_words, listed, number, percent, plural
+from optwise.report.words import budget_words, escape, goal_words, listed, number, percent, plural, unbroken
 
 
 def how_line(protocol: Protocol) -> str:
@@ -115,7 +115,7 @@ def provenance(document: Document, protocol: Protocol, hints: Hints) -> str:
         for name, description in (about.get("methods") or {}).items()
     )
     return (
-        f"<dl>{facts}</dl>\n<pre class='command' tabindex='0'>{escape(commands(protocol, hints))}</pre>\n"
+        f"<dl>{facts}</dl>\n<pre class='command' tabindex='0'>{unbroken(commands(protocol, hints))}</pre>\n"
         "<details><summary>Methods, their spaces and schedules</summary>"
         f"<pre class='command' tabindex='0'>{escape(described)}</pre></details>"
     )
