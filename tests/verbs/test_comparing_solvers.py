@@ -102,7 +102,10 @@ def test_its_page_has_a_short_heading_named_tables_and_charts_that_say_what_they
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
-    assert text.count('class="chart"') == text.count('role="img" aria-label="') > 0
+    charts = re.findall(r'<div[^>]*class="chart"[^>]*>', text)
+    assert charts
+    assert all('role="img"' in chart and 'aria-label="' in chart for chart in charts)
+    assert {place for chart in charts for place in re.findall(r'aria-describedby="([^"]+)"', chart)} <= set(ids)
     assert 'aria-pressed="false"' in text
     assert not re.search(r'(src|href)="(?!#)', text)
 
