@@ -7,7 +7,7 @@ import pytest
 
 from optwise.analyses.selecting import select, selection_rule
 from optwise.core.metric import AtLeast, AtMost, Direction
-from optwise.core.outcomes import axis_per_step, best_value, held_value, resolution, steps_to_target, time_to_target
+from optwise.core.outcomes import best_value, held_value, steps_to_target
 from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.status import Status
 from optwise.methods import SGD
@@ -38,16 +38,6 @@ def test_a_target_is_reached_at_the_first_evaluation_at_or_past_it():
     assert steps_to_target(run(3.0, 1.5, 1.0, 0.7, 0.5), TARGET) == 20
     assert steps_to_target(run(3.0, 1.5, math.nan), TARGET) is None
     assert steps_to_target(run(0.2, 0.5, 0.9, metric="accuracy"), AtLeast("valid/accuracy", 0.6)) == 20
-    assert time_to_target(run(3.0, 0.5), TARGET, per_step=64.0) == 640.0
-    assert time_to_target(run(3.0, 2.5), TARGET, per_step=64.0) is None
-
-
-def test_a_step_costs_what_the_run_counted_or_the_seconds_of_a_solo_step():
-    assert axis_per_step(run(3.0, 2.0), "example-gradients", None) == 64.0
-    assert axis_per_step(run(3.0, 2.0), "seconds", 1e-3) == 1e-3
-    with pytest.raises(ValueError, match="solo step time"):
-        axis_per_step(run(3.0, 2.0), "seconds", None)
-    assert resolution((0, 10, 21, 32, 42), 64.0) == 11 * 64.0
 
 
 def test_a_hit_must_hold_for_two_evaluations_unless_it_is_the_last_of_a_whole_run():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
-from optwise.core.budget import SECONDS
 from optwise.core.metric import Direction, Target
 from optwise.core.run import Run
 
@@ -47,30 +45,3 @@ def held_value(run: Run, metric: str, direction: Direction, *, until: float = ma
 def steps_to_target(run: Run, target: Target) -> int | None:
     """Step of the first evaluation whose hit holds; ``None`` for a miss. A NaN never reaches anything."""
     return run.steps_to(target)
-
-
-def axis_per_step(run: Run, axis: str, step_seconds: float | None) -> float:
-    """Units of ``axis`` one step of ``run`` costs: its own average for counts, the method's solo step for seconds."""
-    if axis == SECONDS:
-        if step_seconds is None:
-            raise ValueError(f"{run.problem}: the seconds axis needs the method's solo step time")
-        return step_seconds
-    taken = run.counts.get("steps", 0.0)
-    return run.counts.get(axis, 0.0) / taken if taken else 0.0
-
-
-def time_to_target(run: Run, target: Target, *, per_step: float) -> float | None:
-    """When the run reached the target, in units of an axis; ``None`` for a miss.
-
-    Args:
-        run: Any run.
-        target: A metric value.
-        per_step: Units of the axis one step costs the method, the same for all its runs.
-    """
-    step = steps_to_target(run, target)
-    return None if step is None else step * per_step
-
-
-def resolution(evaluation_steps: tuple[int, ...], per_step: float) -> float:
-    """The widest gap between evaluations, on the axis: times are known no better than this."""
-    return max(b - a for a, b in itertools.pairwise(evaluation_steps)) * per_step
