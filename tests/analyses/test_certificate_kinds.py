@@ -53,7 +53,7 @@ VALLEY = FunctionTerm(rosenbrock, 4)
 
 
 def test_a_function_of_which_nothing_is_known_gets_its_gradient_norm():
-    problem = Composite(VALLEY, gradient_scale=4.0)
+    problem = Composite(VALLEY)
     w = normal(4)
     proof = certify(problem, w)
     assert (proof.kind, proof.name) == (CertificateKind.STATIONARITY, "gradient norm")
@@ -62,18 +62,18 @@ def test_a_function_of_which_nothing_is_known_gets_its_gradient_norm():
 
 
 def test_a_known_optimum_proves_a_function_that_is_not_convex_once_it_is_met():
-    problem = Composite(VALLEY, value_scale=1e-8, tol=1e-6)
+    problem = Composite(VALLEY, tol=1e-6)
     assert certify(problem, torch.ones(4).double(), optimum=0.0).kind is CertificateKind.OPTIMALITY
     far = certify(problem, zeros(4), optimum=0.0)
     assert (far.kind, far.name) == (CertificateKind.STATIONARITY, "gradient norm")
 
 
 def test_a_value_below_the_known_optimum_counts_as_much_as_one_above():
-    problem = Composite(SquaredDistance(zeros(2)), value_scale=1.0)
+    problem = Composite(SquaredDistance(zeros(2)))
     above, below = (certify(problem, zeros(2), optimum=optimum) for optimum in (-3.0, 3.0))
     # the other bounds of this problem are sharper, and do not depend on what is claimed of the optimum
     assert above.value == below.value < 1e-15
-    hidden = Composite(FunctionTerm(lambda w: w.square().sum(), 2, is_convex=True), value_scale=1.0)
+    hidden = Composite(FunctionTerm(lambda w: w.square().sum(), 2, is_convex=True))
     assert certify(hidden, zeros(2), optimum=3.0).value == pytest.approx(3.0 / 3.0)
     assert certify(hidden, zeros(2), optimum=0.0).name == "known optimum"
 
@@ -89,17 +89,17 @@ def test_a_lower_bound_counts_only_once_it_is_met():
     huge = FunctionOperator((30, 10**6), lambda w: X @ w[:5], lambda v: torch.cat([X.T @ v, zeros(10**6 - 5)]))
     w = zeros(10**6)
     w[:5] = 1.0
-    fitted = Composite(model(y=X.sum(1), operator=huge), value_scale=1e-8, gradient_scale=1.0)
+    fitted = Composite(model(y=X.sum(1), operator=huge))
     assert certify(fitted, w).name == "lower bound"
     assert certify(fitted, w).kind is CertificateKind.OPTIMALITY
-    noisy = Composite(model(operator=huge), value_scale=1e-8)
+    noisy = Composite(model(operator=huge))
     assert certify(noisy, w).kind is CertificateKind.STATIONARITY
 
 
 def test_separable_classes_have_no_optimum_and_are_proved_by_the_bound_of_the_loss():
     y = torch.where(X[:, 0] > 0, 1.0, -1.0).double()
     w = zeros(5)
-    problem = Composite(model(LogisticLoss(), y), value_scale=1e-8)
+    problem = Composite(model(LogisticLoss(), y))
     w[0] = 1e5
     proof = certify(problem, w)
     assert proof.kind is CertificateKind.OPTIMALITY
@@ -109,7 +109,7 @@ def test_separable_classes_have_no_optimum_and_are_proved_by_the_bound_of_the_lo
 
 @pytest.mark.parametrize("penalty", [L0(0.1), MCP(0.1)])
 def test_a_penalty_that_is_not_convex_gets_the_gradient_map(penalty):
-    problem = Composite(model(l2=0.5), penalty=penalty, gradient_scale=2.0)
+    problem = Composite(model(l2=0.5), penalty=penalty)
     w, t = normal(5), 1 / problem.smooth.lipschitz
     proof = certify(problem, w)
     assert (proof.kind, proof.name) == (CertificateKind.STATIONARITY, "gradient map")
@@ -129,7 +129,7 @@ def test_nonlinear_least_squares_gets_the_cosine_of_minpack_which_no_unit_change
 
     w, scales = torch.tensor([1.0, 0.5]).double(), torch.tensor([1e3, 1e-3]).double()
     proofs = [
-        certify(Composite(ResidualTerm(residuals(s, unit), 2), gradient_scale=7.0), w / s)
+        certify(Composite(ResidualTerm(residuals(s, unit), 2)), w / s)
         for s, unit in ((torch.ones(2).double(), 1.0), (scales, 1e4))
     ]
     assert {proof.name for proof in proofs} == {"cosine of residual and Jacobian"}
@@ -145,7 +145,7 @@ def test_nonlinear_least_squares_gets_the_cosine_of_minpack_which_no_unit_change
 
 def test_residuals_that_vanish_are_proved_by_their_lower_bound():
     term = ResidualTerm(FunctionResiduals(lambda w: torch.stack([10 * (w[1] - w[0] ** 2), 1 - w[0]])), 2)
-    proof = certify(Composite(term, value_scale=1e-8), torch.ones(2).double())
+    proof = certify(Composite(term), torch.ones(2).double())
     assert (proof.kind, proof.name) == (CertificateKind.OPTIMALITY, "lower bound")
 
 
@@ -160,7 +160,7 @@ def test_no_choice_of_units_changes_the_gradient_map(factor, unit):
     for term, length in ((f, 1.0), (scaled, unit)):
         gradient = term.value_and_gradient(length * start)[1]
         box = Box(-0.5 * length * torch.ones(4).double(), 0.5 * length * torch.ones(4).double())
-        problem = Composite(term, constraint=box, gradient_scale=float(gradient.norm()))
+        problem = Composite(term, constraint=box)
         proofs.append(certify(problem, box.project(length * w)))
     assert proofs[0].name == proofs[1].name == "gradient map"
     assert proofs[0].value == pytest.approx(proofs[1].value, rel=1e-6)
@@ -174,14 +174,14 @@ def test_a_function_without_curvature_still_has_a_gradient_map():
             return v.clamp(0, 1)
 
     slope = torch.tensor([1.0, -2.0]).double()
-    problem = Composite(FunctionTerm(lambda w: slope @ w, 2, is_convex=True), constraint=Slab(), gradient_scale=1.0)
+    problem = Composite(FunctionTerm(lambda w: slope @ w, 2, is_convex=True), constraint=Slab())
     assert certify(problem, torch.tensor([0.0, 1.0]).double()).value == 0.0
     assert certify(problem, torch.tensor([0.0, 0.5]).double()).value > 0.1
 
 
 def test_behind_an_operator_stationarity_is_the_kkt_residual():
     D, w = FirstDifference(4), normal(4)
-    problem = Composite(FunctionTerm(rosenbrock, 4), penalty=L1(0.3), operator=D, gradient_scale=1.0)
+    problem = Composite(FunctionTerm(rosenbrock, 4), penalty=L1(0.3), operator=D)
     assert certify(problem, w).name == "KKT residual"
     # planted: the linear term makes w stationary
     v = 0.3 * D.forward(w).sign()
@@ -195,7 +195,7 @@ def test_both_a_penalty_and_a_set_have_a_joint_gradient_map():
     w = torch.tensor([1.0, 0.0, 0.0, 2.0]).double()
     slope = torch.autograd.functional.jacobian(rosenbrock, w) + torch.tensor([0.3, -0.2, 0.25, 0.3]).double()
     f = FunctionTerm(lambda u: rosenbrock(u) - slope @ u, 4)  # v = (0.3, 0.3, 0.3, 0.3), c = (0, -0.5, -0.05, 0)
-    problem = Composite(f, penalty=L1(0.3), constraint=Nonnegative(4), gradient_scale=1.0)
+    problem = Composite(f, penalty=L1(0.3), constraint=Nonnegative(4))
     proof = certify(problem, w)
     assert (proof.kind, proof.name) == (CertificateKind.STATIONARITY, "gradient map")
     assert proof.value < 1e-6  # Dykstra's algorithm ends after some sweeps
@@ -204,7 +204,7 @@ def test_both_a_penalty_and_a_set_have_a_joint_gradient_map():
 
 def test_a_point_off_the_set_is_as_bad_as_it_is_far():
     box = Box(zeros(2), torch.ones(2).double())
-    problem = Composite(SquaredDistance(torch.tensor([3.0, 0.5]).double()), constraint=box, value_scale=1.0)
+    problem = Composite(SquaredDistance(torch.tensor([3.0, 0.5]).double()), constraint=box)
     inside = certify(problem, torch.tensor([1.0, 0.5]).double())
     assert inside.value < 1e-14
     outside = certify(problem, torch.tensor([1.0 + 1e-3, 0.5]).double())
@@ -230,7 +230,7 @@ def test_a_penalty_that_says_nothing_is_proved_by_nothing():
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_what_is_not_finite_proves_nothing(wrong):
     point = torch.tensor([1.0, wrong]).double()
-    problem = Composite(SquaredDistance(zeros(2)), value_scale=1.0)
+    problem = Composite(SquaredDistance(zeros(2)))
     assert certify(problem, point).value == math.inf
     assert certify(problem, zeros(2), optimum=math.nan).value < 1e-15
     walled = FunctionTerm(lambda w: w.sum().log(), 2)
@@ -240,7 +240,7 @@ def test_what_is_not_finite_proves_nothing(wrong):
 
 
 def test_a_dual_point_that_is_not_finite_is_as_none():
-    problem = Composite(model(), penalty=L1(0.1), value_scale=1e-8)
+    problem = Composite(model(), penalty=L1(0.1))
     assert certify(problem, zeros(5), math.nan * Y) == certify(problem, zeros(5))
 
 
@@ -261,7 +261,7 @@ def test_points_that_fit_nothing_are_refused(w, dual, said):
 
 
 def test_certificates_leave_the_points_alone_and_repeat():
-    problem = Composite(model(), penalty=L1(0.1), value_scale=1e-8)
+    problem = Composite(model(), penalty=L1(0.1))
     w, dual = normal(5), normal(30)
     kept = w.clone(), dual.clone()
     assert certify(problem, w, dual) == certify(problem, w, dual)
@@ -272,7 +272,7 @@ def test_certificates_leave_the_points_alone_and_repeat():
 def test_the_duality_gap_of_a_lasso_is_that_of_the_textbook():
     """With theta = (y - Xw)/n scaled to |X^T theta| <= lambda; the certificate may only be smaller."""
     level, w = 0.05, 0.1 * normal(5)
-    problem = Composite(model(), penalty=L1(level), value_scale=1e-8, tol=0.9999)
+    problem = Composite(model(), penalty=L1(level), tol=0.9999)
     r = Y - X @ w
     theta = r / 30 * min(1.0, level / float((X.T @ r / 30).abs().max()))
     primal = float(r @ r) / 60 + level * float(w.abs().sum())
@@ -285,7 +285,7 @@ def test_the_duality_gap_of_a_lasso_is_that_of_the_textbook():
 def test_over_a_simplex_the_frank_wolfe_gap_is_that_of_its_vertices():
     simplex, H = Simplex(1.0), X.T @ X
     f = FunctionTerm(lambda w: 0.5 * w @ (H @ w) - w.sum(), 5, is_convex=True)
-    problem = Composite(f, constraint=simplex, value_scale=1e-8)
+    problem = Composite(f, constraint=simplex)
     w = simplex.project(normal(5))
     proof, gradient = certify(problem, w), H @ w - 1
     gap = float(gradient @ w - gradient.min())
@@ -305,7 +305,7 @@ class Ramp(Smooth):
 
 def test_a_function_that_is_only_bounded_below_gets_the_gap_of_its_level_set():
     """At 0 the gradient is -1 and the domain of the dual ends at 0.8, so that the gap is (1 / 0.8 - 1) f(0)."""
-    problem = Composite(Ramp(), penalty=L1(0.8), value_scale=1e-8)
+    problem = Composite(Ramp(), penalty=L1(0.8))
     proof = certify(problem, zeros(1))
     f = float(Ramp().value(zeros(1)))
     assert proof.name == "duality gap"
@@ -323,7 +323,7 @@ def test_iterations_that_have_not_ended_make_no_dual_point():
     X = MatrixOperator(torch.eye(p).double()[: p - 1])  # the Hessian is singular
     f = LinearModelTerm(LinearModel(X, wave[:-1], SquaredError(), 1.0))
     for operator in (hidden, D):
-        problem = Composite(f, penalty=L1(level), operator=operator, value_scale=1e-8, tol=1e-13)
+        problem = Composite(f, penalty=L1(level), operator=operator, tol=1e-13)
         bound = smallest_bound(Evaluation.of(problem, zeros(p)), None)
         assert bound.gap >= problem.value(zeros(p)) - problem.value(wave)
 
@@ -336,7 +336,7 @@ def test_signs_that_are_not_mended_make_no_dual_point(condition):
     skewed, w = U @ (values[:, None] * V), normal(120).abs()
     y = skewed @ w + 0.1 * normal(60)
     f = LinearModelTerm(LinearModel(MatrixOperator(skewed), y, SquaredError(), 1.0))
-    problem = Composite(f, constraint=Nonnegative(120), value_scale=1e-8, tol=1e-13)
+    problem = Composite(f, constraint=Nonnegative(120), tol=1e-13)
     best = 0.5 * scipy.optimize.nnls(skewed.numpy(), y.numpy(), maxiter=10**5)[1] ** 2
     for scale in (0.0, 1e-3, 0.1, 1.0):
         value = problem.value(scale * w)

@@ -34,6 +34,28 @@ class Part(Terse, ABC):
         return other
 
 
+def ours(part: object) -> bool:
+    """Whether all of a part was written here: its class, the parts it holds, and no function of the caller among them.
+
+    Example:
+        >>> from optwise.problems.terms.penalties import L1
+        >>> class Mine(L1):
+        ...     pass
+        >>> ours(L1(0.1)), ours(Mine(0.1))
+        (True, False)
+    """
+    if not type(part).__module__.startswith("optwise."):
+        return False
+    held = [getattr(part, f.name) for f in fields(part)] if is_dataclass(part) else []
+    return all(ours(value) if isinstance(value, Part) else not _foreign(value) for value in held)
+
+
+def _foreign(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return any(_foreign(each) if not isinstance(each, Part) else not ours(each) for each in value)
+    return callable(value) and not type(value).__module__.startswith(("optwise.", "torch."))
+
+
 def _moved(value: object, dtype: torch.dtype, device: str) -> object:
     if isinstance(value, Part):
         return value.to(dtype=dtype, device=device)

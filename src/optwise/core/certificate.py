@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class CertificateKind(Enum):
@@ -20,19 +24,31 @@ class CertificateKind(Enum):
 class Certificate:
     r"""A number that proves an answer, recomputed in float64 by its own code.
 
-    .. math:: \text{value} = \frac{\text{gap}}{\max(|\text{primal}|, |\text{dual}|, \text{scale})}
+    .. math:: \text{value} = \frac{\text{gap}}{\max(|\text{primal}|, |\text{dual}|)}
 
     Args:
         kind: What it proves.
-        name: How: ``duality gap``, ``gradient norm``, ``known optimum``...
+        name: How: ``duality gap``, ``predicted decrease``, ``known optimum``...
         value: The relative number, compared with a solver's ``tol``.
-        scale: The floor of the denominator, since optima can be 0.
+        scale: What rounding makes of F at the answer, where F is so small that it was asked: a gap and an F below it
+            count as 0, since optima can be 0.
+        leaving: A step from a stationary point along negative curvature, after which F is lower [p].
+        remark: What else there is to say of the point, as a sentence.
+        hopeless: Whether the remark says why nothing can be proved here, however long a solver goes on.
     """
 
     kind: CertificateKind
     name: str
     value: float
-    scale: float = 1.0
+    scale: float = 0.0
+    leaving: Tensor | None = field(default=None, repr=False, compare=False)
+    remark: str = ""
+    hopeless: bool = False
+
+    @property
+    def saddle(self) -> bool:
+        """Whether negative curvature leads down from a stationary point: it is no minimum."""
+        return self.leaving is not None
 
     def meets(self, tol: float) -> bool:
         """Whether the proof holds at ``tol``; a NaN never does."""

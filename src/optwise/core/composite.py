@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from optwise.core.problem import Problem
 from optwise.core.showing import Terse
 from optwise.core.smooth import Smooth
 
-VALUE_FLOOR = 1e-8
-"""Part of the value at the start below which gaps are no longer relative to the optimum, since optima can be 0."""
+DOUBLE = torch.finfo(torch.float64).eps
+"""The rounding unit of float64."""
 
 COUNTED = ("evaluations", "gradients", "hvps", "proxes", "projections", "products", "factorizations")
 
@@ -38,8 +38,7 @@ class Composite(Terse):
         constraint: C; ``None`` where it is the whole space.
         start: The problem's own start, moved into C [p]; ``None`` where nobody looked.
         start_value: F there.
-        value_scale: Floor of the denominators of gaps.
-        gradient_scale: Norm of the gradient at the start, what gradient maps are relative to.
+        unit: Rounding unit of the dtype that data and answer have: no value is known better.
         tol: What a certificate must reach, so that inner iterations need not be more exact.
         counts: Questions asked so far, by name; a product is one matrix-vector product with the design or A.
     """
@@ -50,33 +49,27 @@ class Composite(Terse):
     constraint: ConstraintSet | None = None
     start: Tensor | None = None
     start_value: float = math.nan
-    value_scale: float = 1e-8
-    gradient_scale: float = 1.0
+    unit: float = DOUBLE
     tol: float = 1e-6
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
 
     @classmethod
-    def of(cls, problem: Problem, *, tol: float = 1e-6) -> Composite:
-        """The problem over all its examples, its scales taken at its own start; that costs one gradient."""
-        smooth = problem.function()
+    def of(cls, problem: Problem, *, tol: float = 1e-6, unit: float | None = None) -> Composite:
+        """The problem over all its examples; that costs one value, at its own start.
+
+        Args:
+            problem: Any.
+            tol: What a certificate must reach.
+            unit: Rounding unit of the data, where the problem was cast from another dtype; by default its own.
+        """
         w = start_row(problem)
-        bare = cls(smooth, problem.penalty, problem.operator, problem.constraint, tol=tol)
         if problem.constraint is not None:
             w = problem.constraint.project(w)
-        f, gradient = smooth.value_and_gradient(w)
-        value, length = float(f) + bare.g(w), float(gradient.norm())
-        size = abs(value)
-        return cls(
-            smooth,
-            problem.penalty,
-            problem.operator,
-            problem.constraint,
-            start=w,
-            start_value=value,
-            value_scale=VALUE_FLOOR * size if 0 < size < math.inf else VALUE_FLOOR,
-            gradient_scale=length if 0 < length < math.inf else 1.0,
-            tol=tol,
+        unit = torch.finfo(w.dtype).eps if unit is None else unit
+        bare = cls(
+            problem.function(), problem.penalty, problem.operator, problem.constraint, start=w, unit=unit, tol=tol
         )
+        return replace(bare, start_value=bare.value(w), counts=dict.fromkeys(COUNTED, 0.0))
 
     @property
     def dimension(self) -> int:
@@ -132,12 +125,10 @@ class Composite(Terse):
         return self.constraint.project(v)
 
     def gap_measure(self, gap: float, value: float) -> float:
-        """A gap in the scale of certificates."""
-        return gap / max(abs(value), self.value_scale)
-
-    def gradient_measure(self, length: float) -> float:
-        """A norm of a gradient or gradient map in the scale of certificates."""
-        return length / self.gradient_scale
+        """A gap, or a decrease that a model predicts, relative to the value F: the scale of certificates."""
+        if gap <= 0:
+            return 0.0
+        return gap / abs(value) if value != 0 else math.inf
 
 
 def start_row(problem: Problem) -> Tensor:

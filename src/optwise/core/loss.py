@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from optwise.core.casting import Part
@@ -41,6 +42,10 @@ class Loss(Part):
     @abstractmethod
     def curvature(self, z: Tensor, y: Tensor) -> Tensor:
         """Its second derivative in z; where there is a kink of the first, one of its sides."""
+
+    def recedes(self, z: Tensor, y: Tensor) -> Tensor:
+        """Where the loss falls for ever along z itself, towards a bound that it never reaches."""
+        return torch.zeros_like(z, dtype=torch.bool)
 
     def conjugate(self, u: Tensor, y: Tensor) -> Tensor:
         """``sup_z u z - loss(z, y)``; infinite outside its domain, an interval that holds 0."""

@@ -62,6 +62,12 @@ class Smooth(Part):
         raise BadProblem(f"{type(self).__name__} has no conjugate; a method that needs one cannot use it.")
 
     @property
+    def stated(self) -> frozenset[str]:
+        """Which derivatives are stated, ``gradient`` or ``hvp``, where autograd would find them as well."""
+        given = {"gradient": "value_and_gradient", "hvp": "hvp"}
+        return frozenset(name for name, answer in given.items() if getattr(type(self), answer) is not getattr(Smooth, answer))
+
+    @property
     def convex(self) -> bool:
         """Whether f is known to be convex."""
         return False
@@ -80,6 +86,10 @@ class Smooth(Part):
     def strong_convexity(self) -> float:
         """A modulus of strong convexity; 0 where none is known."""
         return 0.0
+
+    def recedes(self, w: Tensor) -> bool:
+        """Whether f is known to fall for ever along w itself, towards a bound that it never reaches."""
+        return False
 
     @property
     def model(self) -> LinearModel | None:

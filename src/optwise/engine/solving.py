@@ -29,7 +29,8 @@ SPACING = 1.3
 FAR = 1e10
 """A value this many times the start's below it makes an unbounded problem worth looking for."""
 FIRST_RAY = 32
-"""Iteration at which the way gone so far is followed on, in case it falls for ever; then at twice that, and so on."""
+"""Iteration at which a certificate is looked at whatever the measure, and the way gone so far is followed on, in case
+it falls for ever; then at twice that, and so on."""
 
 Certify = Callable[[Tensor, Tensor | None], Certificate]
 FindRay = Callable[[Tensor, Tensor], Certificate | None]
@@ -80,6 +81,8 @@ def how_close(certificate: Certificate, found: Iterate, tol: float, *, constrain
     value = math.inf if math.isnan(certificate.value) else certificate.value
     if certificate.meets(tol):
         return 0, value
+    if certificate.hopeless:
+        return 1, -math.inf
     if certificate.kind is CertificateKind.OPTIMALITY:
         return 1, value
     return 2, value if constrained else found.value
@@ -119,6 +122,8 @@ class _Watch:
 
     def worth_a_look(self, found: Iterate, iteration: int) -> bool:
         """Whether the certificate may be met, or nobody knows and it is time to see."""
+        if iteration >= FIRST_RAY and iteration.bit_count() == 1:
+            return True
         if math.isnan(found.measure):
             if iteration < self.due:
                 return False
@@ -185,6 +190,8 @@ def run_solver(
                 shown = certificate.value
                 if certificate.meets(tol):
                     status = _ENDS[certificate.kind]
+                elif certificate.hopeless:
+                    break
             rows.append(TraceRow(k, clock, found.value, shown, found.step, dict(problem.counts)))
             if status is not Status.STALLED or watch.stands_still(found, k):
                 break
@@ -208,7 +215,7 @@ def run_solver(
 
 def _settle(watch: _Watch, status: Status, failure: str, candidates: tuple[Iterate | None, ...]) -> tuple[Status, str]:
     """Certify what a run that was not certified leaves; its best point may hold all the same."""
-    if status in _ENDS.values():
+    if status in _ENDS.values() or watch.proof.hopeless:
         return status, failure
     for n, candidate in enumerate(candidates):
         if candidate is None or any(candidate is other for other in candidates[:n]):

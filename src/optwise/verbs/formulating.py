@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optwise.analyses.certificates import certify
 from optwise.analyses.certificates.precision import reachable
+from optwise.analyses.certificates.refuting import refutation, refuted
 from optwise.analyses.certificates.unboundedness import ray_certificate
 from optwise.core.certificate import Certificate
 from optwise.core.composite import Composite, start_row
@@ -43,7 +44,13 @@ class Formulated:
     def certify(self, w: Tensor, dual: Tensor | None) -> Certificate:
         """The certificate of a point, from scratch in float64."""
         exact_dual = None if dual is None else dual.detach().double()
-        return certify(self.exact, w.detach().double(), exact_dual, optimum=self.optimum)
+        proof = certify(self.exact, w.detach().double(), exact_dual, optimum=self.optimum)
+        said = self.refuted(w) if proof.meets(self.exact.tol) else ""
+        return refuted(said) if said else proof
+
+    def refuted(self, w: Tensor) -> str:
+        """A part of the problem that is not what it says, as a sentence; empty where none is found."""
+        return refutation(self.exact, w.detach().double())
 
     def find_ray(self, w: Tensor, direction: Tensor) -> Certificate | None:
         """A certificate that the objective falls for ever along a direction, if it does."""
@@ -63,7 +70,7 @@ def formulate(problem: Problem, tol: float = TOL) -> Formulated:
     try:
         composite = Composite.of(whole, tol=tol)
         same = own.dtype == torch.float64
-        exact = replace(composite, counts=dict(composite.counts)) if same else _exact(whole, tol)
+        exact = replace(composite, counts=dict(composite.counts)) if same else _exact(whole, tol, composite.unit)
     except RuntimeError as error:
         raise BadProblem(f"{problem.name} cannot be evaluated: {str(error).splitlines()[0]}") from error
     if not math.isfinite(exact.start_value):
@@ -73,9 +80,9 @@ def formulate(problem: Problem, tol: float = TOL) -> Formulated:
     return Formulated(whole, composite, exact, None if whole.optimum is None else whole.optimum.value)
 
 
-def _exact(problem: Problem, tol: float) -> Composite:
+def _exact(problem: Problem, tol: float, unit: float) -> Composite:
     try:
-        return Composite.of(problem.to(dtype=torch.float64), tol=tol)
+        return Composite.of(problem.to(dtype=torch.float64), tol=tol, unit=unit)
     except RuntimeError as error:
         raise BadProblem(
             f"{problem.name} cannot be recomputed in float64 ({str(error).splitlines()[0]}); hold its data in parts "

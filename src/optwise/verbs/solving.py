@@ -13,6 +13,7 @@ from torch import Tensor
 from optwise.analyses.solver_costs import features
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.answer import Answer
+from optwise.core.certificate import Certificate
 from optwise.core.composite import Composite
 from optwise.core.errors import BadMethod, UnknownName, UnmetNeed
 from optwise.core.layout import Layout
@@ -125,6 +126,8 @@ def _automatic(formulated: Formulated, w: Tensor, tol: float, max_seconds: float
         tried.append((choice, solver, course))
         if course.status is Status.BUDGET_SPENT:
             turns.unfinished(choice, course.seconds)
+        elif course.certificate.hopeless:
+            break
         elif course.status in (Status.STALLED, Status.NOT_FINITE):
             turns.stalled(choice)
         else:
@@ -174,9 +177,14 @@ def _answer(
     problem, w = formulated.problem, course.best.w
     leaves, buffers = problem.start(0)
     rows = [row for _, each in tried for row in each.rows]
-    said = [why]
-    short = not course.certificate.meets(tol)
-    if short and w.dtype == torch.float32:
+    proof = course.certificate
+    said = [why, *([proof.remark] if proof.remark else [])]
+    short = not proof.meets(tol)
+    if proof.saddle:
+        said.append(_saddle(formulated, w, proof))
+    if short and not proof.remark and (culprit := formulated.refuted(w)):
+        said.append(culprit)
+    elif short and not proof.hopeless and w.dtype == torch.float32:
         said.append(
             f"In float32 the certificate ended at {course.certificate.value:.2g}; give float64 data for {tol:g}."
         )
@@ -194,6 +202,19 @@ def _answer(
         certificate=course.certificate,
         traceback=course.traceback,
         answer=Answer(formulated.exact.value(w.detach().double()), " ".join(said), _joined(tried), course.best.dual),
+    )
+
+
+def _saddle(formulated: Formulated, w: Tensor, proof: Certificate) -> str:
+    """What there is to say of a stationary point that negative curvature leaves."""
+    assert proof.leaving is not None
+    step = proof.leaving
+    lower, here = formulated.exact.value(w.detach().double() + step), formulated.exact.value(w.detach().double())
+    place = int(step.abs().argmax())
+    way = f"mostly along w[{place}]" if step.numel() > 1 else "along w[0]"
+    return (
+        f"It is stationary (saddle): negative curvature leads down from it, {way}, to {lower:.6g} from {here:.6g}; go "
+        "on with w0 = answer.w + answer.certificate.leaving."
     )
 
 

@@ -27,7 +27,7 @@ def iterates(solver, problem, *, measure=1e-9, most=2000):
 @pytest.mark.parametrize("name", CLASSICS)
 def test_levenberg_marquardt_finds_a_published_minimum_of_each_classic(name):
     found, _ = iterates(LevenbergMarquardt(), more_garbow_hillstrom(name))
-    square, start = 2 * found[-1].value, 2 * Composite.of(more_garbow_hillstrom(name)).value_scale / 1e-8
+    square, start = 2 * found[-1].value, 2 * Composite.of(more_garbow_hillstrom(name)).start_value
     # minima are published to six digits, half a unit of which is 5e-6 at most; 0 is reached to 1e-10 of the start
     assert any(square == pytest.approx(minimum, rel=5e-6, abs=1e-10 * start) for minimum in CLASSICS[name].minima)
 

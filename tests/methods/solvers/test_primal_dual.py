@@ -144,7 +144,7 @@ def test_the_measure_bounds_the_error_at_every_look():
     found = run(problem, torch.zeros(40).double())
     best = min(iterate.value for iterate in found)
     for iterate in found[9::10]:
-        assert iterate.value - best <= iterate.measure * max(abs(iterate.value), problem.value_scale) + 1e-13
+        assert iterate.value - best <= iterate.measure * abs(iterate.value) + 1e-13
 
 
 @pytest.mark.parametrize("weight", [1e-3, 1.0, 1e3])

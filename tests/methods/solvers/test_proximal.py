@@ -39,7 +39,7 @@ def composite(f, penalty=None, constraint=None, *, tol=1e-9):
     value, gradient = f.value_and_gradient(torch.zeros(f.dimension, dtype=torch.float64))
     scale = 1e-8 * max(abs(float(value)), 1e-300)
     return Composite(
-        f, penalty, None, constraint, value_scale=scale, gradient_scale=float(gradient.norm()) or 1.0, tol=tol
+        f, penalty, None, constraint, tol=tol
     )
 
 

@@ -41,7 +41,7 @@ def composite(X, y, penalty, *, loss=None, l2=0.0, dtype=torch.float64, tol=1e-1
     X, y = torch.tensor(np.ascontiguousarray(X.T), dtype=dtype).mT, torch.tensor(y, dtype=dtype)
     f = LinearModelTerm(LinearModel(MatrixOperator(X), y, loss or SquaredError(), 1 / len(y), l2))
     value, gradient = f.value_and_gradient(torch.zeros(X.shape[1], dtype=dtype))
-    return Composite(f, penalty, value_scale=1e-8 * float(value), gradient_scale=float(gradient.norm()), tol=tol)
+    return Composite(f, penalty, tol=tol)
 
 
 def run(problem, w=None, *, solver=None, most=60):
@@ -308,7 +308,7 @@ def test_a_wall_of_nan_shortens_the_step():
     problem = composite(X, y, L1(0.01), loss=SquaredError())
     barrier = LogBarrier()
     model = replace(problem.smooth.model, loss=barrier)
-    problem = Composite(LinearModelTerm(model), L1(0.01), value_scale=1e-8)
+    problem = Composite(LinearModelTerm(model), L1(0.01))
     found = run(problem, torch.full((8,), 3.0, dtype=torch.float64))
     w = found[-1].w.numpy()
     z = X @ w
@@ -387,7 +387,7 @@ def test_a_start_at_the_optimum_is_seen_at_once():
 
 def test_nothing_to_explain_leaves_nothing():
     X, y = data(20, 30)
-    found = run(replace(composite(X, 0 * y + 1e-300, L1(0.1)), value_scale=1.0))
+    found = run(replace(composite(X, 0 * y + 1e-300, L1(0.1))))
     assert not found[-1].w.any()
     assert not run(composite(0 * X, y, L1(0.1)))[-1].w.any()
 

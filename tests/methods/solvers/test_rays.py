@@ -127,12 +127,12 @@ def test_the_incumbent_is_the_flattest_of_those_that_rounding_cannot_tell_apart(
 
 
 def test_a_value_at_a_known_bound_proves_itself():
-    problem = Composite(model(0.0), value_scale=1e-8, gradient_scale=1.0)
+    problem = Composite(model(0.0))
     w = vector(0, 0, 0, 0)
     low = Incumbent(problem, Point(w, 1e-12, w, 1e3), patience=1)
     assert low.measure() == pytest.approx(1e-4)  # 1e-12 above the bound 0 of the losses, relative to the floor
     assert Incumbent(problem, Point(w, 1.0, w, 1e-3), patience=1).measure() == pytest.approx(1e-3)
-    ridge = Composite(model(0.5), value_scale=1e-8, gradient_scale=1.0)
+    ridge = Composite(model(0.5))
     assert Incumbent(ridge, Point(w, 2.0, w, 1e-3), patience=1).measure() == pytest.approx(1e-6 / 2.0)
 
 

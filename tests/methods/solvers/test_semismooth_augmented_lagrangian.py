@@ -77,7 +77,7 @@ def test_the_measure_bounds_the_error_at_every_iterate():
     found = run(problem, w)
     best = found[-1].value
     for iterate in found:
-        assert iterate.value - best <= iterate.measure * max(abs(iterate.value), problem.value_scale) + 1e-12 * best
+        assert iterate.value - best <= iterate.measure * abs(iterate.value) + 1e-12 * best
 
 
 @pytest.mark.parametrize("weight", [0.05, 0.5])

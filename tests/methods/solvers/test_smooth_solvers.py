@@ -104,7 +104,7 @@ class Case:
 
     def problem(self) -> Composite:
         value, gradient = self.smooth.value_and_gradient(self.start)
-        return Composite(self.smooth, value_scale=1e-8 * abs(float(value)), gradient_scale=float(gradient.norm()))
+        return Composite(self.smooth)
 
 
 def vector(*entries: float) -> Tensor:

@@ -39,15 +39,16 @@ class Bound:
         total = self.gap + ROUNDING * (self.magnitude + abs(value) + abs(value - self.gap))
         return total if total >= 0 else math.inf
 
-    def relative(self, value: float, scale: float) -> float:
-        """The bound relative to ``max(|primal|, |dual|, scale)``.
+    def relative(self, value: float) -> float:
+        """The bound relative to ``max(|primal|, |dual|)``; 0 where it is 0.
 
         Args:
             value: F(w), the primal value.
-            scale: The floor of the denominator.
         """
         total = self.total(value)
-        return total / max(abs(value), abs(value - total), scale) if math.isfinite(total) else math.inf
+        if total == 0:
+            return 0.0
+        return total / max(abs(value), abs(value - total)) if math.isfinite(total) else math.inf
 
 
 def simple_bounds(at: Evaluation, optimum: float | None) -> Iterator[Bound]:

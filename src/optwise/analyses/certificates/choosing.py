@@ -16,6 +16,9 @@ from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.exact_bounds import exact_bounds, factor_of
 from optwise.analyses.certificates.feasibility import relative_violation
 from optwise.analyses.certificates.repairs import repaired_bounds
+from optwise.analyses.certificates.rounding import balanced, rounding_error
+from optwise.analyses.certificates.saddles import way_down
+from optwise.analyses.certificates.silence import silence
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.composite import Composite
@@ -24,6 +27,10 @@ from optwise.core.errors import BadProblem
 QUICK = 2e8
 """Operations of a factorisation that is made where it may only sharpen a bound. Source: optwise, own choice."""
 
+RECEDES = (
+    "The classes are separated by these weights: F falls for ever along them, so that its infimum is not attained; add "
+    "a penalty, such as l2=1e-4."
+)
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
 
 
@@ -32,7 +39,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
 
     OPTIMALITY means a bound that holds in exact arithmetic, relative and with the distance to the set:
 
-    .. math:: \max\Big( \frac{\text{bound on } F(w) - F^\star}{\max(|F(w)|, |F(w) - \text{bound}|, \text{scale})},
+    .. math:: \max\Big( \frac{\text{bound on } F(w) - F^\star}{\max(|F(w)|, |F(w) - \text{bound}|)},
         \frac{\operatorname{dist}(w, C)}{\max(1, \|w\|)} \Big)
 
     The smallest bound is taken of those kinds that were needed to meet ``problem.tol``, the quick ones first, and
@@ -40,12 +47,17 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     *Frank-Wolfe gap*, the *projection of the residual* of least squares. The rounding of the numbers that a bound is
     the difference of is added to it.
 
+    Where F itself is no larger than what rounding makes of it (:func:`~.rounding.rounding_error`), a bound that is no
+    larger either counts as 0, provided that the first-order conditions hold as well as rounding lets them: an optimum
+    can be 0, and nothing is then relative to it. That is the only floor; no scale knows the start.
+
     Where a bound tends to 0 at the optimum, its certificate is given however large it is, so that no solver is stopped
     by a weaker claim. A lower bound that need not be attained counts only once it meets ``problem.tol``. Otherwise the
-    kind is STATIONARITY: a relative residual of the first-order conditions, which proves nothing about F.
+    kind is STATIONARITY: a residual of the first-order conditions without units, which proves nothing about F; whether
+    negative curvature leads down from there is told.
 
     Args:
-        problem: In float64, its scales taken at its own start.
+        problem: In float64.
         w: The point [p], float64.
         dual: A dual point [n] of the predictions of a linear model, in the scale of :math:`s \ell'(X w)`, or [m] of the
             argument of g; float64. It can make a bound smaller and never makes one wrong.
@@ -64,7 +76,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         ...
         ...     def value(self, w):
         ...         return 0.5 * (w - 1).square().sum()
-        >>> proof = certify(Composite(Bowl(), value_scale=1e-8), torch.tensor([1.1, 1.0]).double())
+        >>> proof = certify(Composite(Bowl()), torch.tensor([1.1, 1.0]).double())
         >>> proof.kind.value, proof.name, round(proof.value, 12)  # F is 0.005 and F* is 0
         ('optimality', 'strong convexity', 1.0)
 
@@ -73,18 +85,36 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     """
     at = Evaluation.of(problem, w)
     dual = _fitting(at, dual)
-    scale = problem.value_scale
     violation = relative_violation(problem, w)
     if not at.finite:
-        return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf, scale)
+        return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf)
+    if at.smooth_only and problem.smooth.recedes(w):
+        return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=RECEDES, hopeless=True)
     bound = smallest_bound(at, dual, optimum=optimum)
+    scale = 0.0
     if bound is not None:
-        value = max(bound.relative(at.value, scale), violation)
+        relative = bound.relative(at.value)
+        if relative > problem.tol:
+            scale = rounding_error(at)
+            relative = 0.0 if _drowned(at, bound, scale) else relative
+        value = max(relative, violation)
         if (at.convex and bound.closes) or value <= problem.tol:
             return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale)
-    name, residual = stationarity(at, dual)
-    residual = residual if residual >= 0 else math.inf
-    return Certificate(CertificateKind.STATIONARITY, name, max(residual, violation), scale)
+    found = stationarity(at, dual)
+    residual = found.value if found.value >= 0 else math.inf
+    value = max(residual, violation)
+    if value > problem.tol:
+        return Certificate(CertificateKind.STATIONARITY, found.name, value)
+    leaving = None if found.bent is None else way_down(at, found.bent)
+    silent, all_of_them = silence(at, found.curvatures)
+    return Certificate(
+        CertificateKind.STATIONARITY,
+        found.name,
+        math.inf if all_of_them else value,
+        leaving=leaving,
+        remark=silent,
+        hopeless=all_of_them,
+    )
 
 
 def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None = None) -> Bound | None:
@@ -119,7 +149,14 @@ def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None
 
 
 def _met(at: Evaluation, found: Iterable[Bound]) -> bool:
-    return any(bound.relative(at.value, at.problem.value_scale) <= at.problem.tol for bound in found)
+    return any(bound.relative(at.value) <= at.problem.tol for bound in found)
+
+
+def _drowned(at: Evaluation, bound: Bound, error: float) -> bool:
+    """Whether F and the bound are no larger than rounding, and the gradient no larger than rounding makes it."""
+    if not (abs(at.value) <= error and bound.total(at.value) <= error):
+        return False
+    return bound.closes or balanced(at, error)
 
 
 def _closes(found: Iterable[Bound]) -> bool:

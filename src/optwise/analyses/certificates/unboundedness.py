@@ -59,6 +59,6 @@ def ray_certificate(problem: Composite, w: Tensor, direction: Tensor) -> Certifi
     if not bool((slopes < 0).all()) or not bool((slopes <= STEADY * slopes[0]).all()) or not fall > 0:
         return None
     outside = max(relative_violation(problem, point) for point in points)
-    value = max(max(abs(start), problem.value_scale) / fall, outside)
-    proof = Certificate(CertificateKind.UNBOUNDEDNESS, "falling ray", value, problem.value_scale)
+    value = max(abs(start) / fall, outside)
+    proof = Certificate(CertificateKind.UNBOUNDEDNESS, "falling ray", value)
     return proof if proof.meets(problem.tol) else None

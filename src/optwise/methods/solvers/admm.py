@@ -253,4 +253,4 @@ def _answer(problem: Composite, point: Point, copies: list[_Copy], rho: float, p
         u = rho * copies[0].u
         slack += penalty_gap(penalty, g, copies[0].image if own else CountedOperator(problem).forward(w), u)[0]
     rest = float((point.gradient + rho * pulled).norm())
-    return Iterate(w, f + g, rho, total_gap(problem, f + g, slack=slack, rest=rest), u)
+    return Iterate(w, f + g, rho, total_gap(problem, f + g, slack=slack, rest=rest, reach=float(w.norm())), u)

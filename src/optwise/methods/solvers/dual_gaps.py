@@ -40,23 +40,24 @@ def penalty_gap(penalty: Penalty, g: float, z: Tensor, u: Tensor) -> tuple[float
     return (math.inf if math.isnan(slack) else max(slack, 0.0)), share
 
 
-def total_gap(problem: Composite, value: float, *, slack: float, rest: float) -> float:
+def total_gap(problem: Composite, value: float, *, slack: float, rest: float, reach: float) -> float:
     r"""A gap in the scale of certificates: slacks, and what is left of the stationarity of f.
 
     .. math:: \text{slack} + \frac{\|r\|^2}{2 \mu}, \qquad r = \nabla f + A^T u + c
 
-    Without strong convexity r counts as a gradient.
+    Without strong convexity r counts by what it can gain on the way to 0.
 
     Args:
         problem: Whose f it is.
         value: F.
         slack: The sum of what dual points leave of the other parts.
         rest: Length of r.
+        reach: Length of w.
     """
     modulus = problem.smooth.strong_convexity
     if modulus > 0.0:
         return problem.gap_measure(slack + rest * rest / (2.0 * modulus), value)
-    return max(problem.gap_measure(slack, value), problem.gradient_measure(rest))
+    return problem.gap_measure(slack + rest * reach, value)
 
 
 def curvature_ratio(problem: Composite, w: Tensor, gradient: Tensor) -> float:

@@ -28,6 +28,7 @@ class Incumbent:
         self._patience, self._idle = patience, 0
         self._lowest, self._noise = point.value, rounding(point.w.dtype)
         self._problem, self._lower_bound = problem, problem.smooth.lower_bound
+        self._last, self._promise = point, math.inf
         self._modulus = problem.smooth.strong_convexity if problem.smooth.convex else 0.0
 
     @property
@@ -37,6 +38,9 @@ class Incumbent:
 
     def offer(self, point: Point) -> bool:
         """Take the point where it is progress, and say whether it was."""
+        # of a Newton step half the slope is what the model promises; of a shorter one it is less
+        self._promise = 0.5 * abs(float(self._last.gradient @ (point.w - self._last.w)))
+        self._last = point
         margin = self._noise * abs(self._lowest)
         fell = point.value < self._lowest - margin
         if fell or (point.value <= self._lowest + margin and point.norm < self.point.norm):
@@ -51,7 +55,7 @@ class Incumbent:
         return Iterate(self.point.w, self.point.value, step, self.measure())
 
     def measure(self) -> float:
-        r"""The bound :math:`\|\nabla f\|^2 / (2 \mu)` of a strongly convex f, else the relative gradient.
+        r"""The bound :math:`\|\nabla f\|^2 / (2 \mu)` of a strongly convex f, else what the last step promised.
 
         Of a linear model with a ridge the first is its duality gap. A value close to a known bound proves itself.
         """
@@ -59,7 +63,7 @@ class Incumbent:
         if self._modulus > 0.0:
             found = self._problem.gap_measure(0.5 * norm * norm / self._modulus, value)
         else:
-            found = self._problem.gradient_measure(norm)
+            found = self._problem.gap_measure(self._promise, value)
         if math.isfinite(self._lower_bound):
             found = min(found, self._problem.gap_measure(value - self._lower_bound, value))
         return found

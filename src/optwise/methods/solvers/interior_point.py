@@ -147,7 +147,7 @@ class DualInteriorPoint(Solver):
             if not math.isfinite(value):
                 return
             slack = kinks.fenchel_gap(state.z, state.u)
-            measure = total_gap(problem, value, slack=slack, rest=float(state.residual.norm()))
+            measure = total_gap(problem, value, slack=slack, rest=float(state.residual.norm()), reach=float(w.norm()))
             least, idle = (measure, 0) if measure < least else (least, idle + 1)
             if measure <= problem.tol and problem.operator is None:
                 settled = _settled(problem, kinks, state, share)
@@ -185,7 +185,8 @@ def _settled(problem: Composite, kinks: Kinks, state: _State, step: float) -> It
     value = f + problem.g(w)
     if not math.isfinite(value):
         return None
-    measure = total_gap(problem, value, slack=kinks.fenchel_gap(w - kinks.kink, u), rest=float((gradient + u).norm()))
+    slack, rest = kinks.fenchel_gap(w - kinks.kink, u), float((gradient + u).norm())
+    measure = total_gap(problem, value, slack=slack, rest=rest, reach=float(w.norm()))
     return Iterate(w, value, step, measure, u)
 
 

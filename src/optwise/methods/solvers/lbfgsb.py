@@ -115,7 +115,7 @@ class LBFGSB(Solver):
         point = box.measured(point_at(problem, box.clamp(w)), curvature)
         best, bound = Incumbent(problem, point, patience=PATIENCE), LowerBound(problem)
         if point.norm == 0.0 and not torch.equal(point.w, w):  # the bounds alone have found it
-            yield _answer(point, 0.0, bound)
+            yield _answer(point, (0.0, 0.0), bound)
         while point.finite and point.norm > 0.0 and not best.stalled:
             target = _target(point, box, hessian)
             ray = ray_from(problem, point, target - point.w, at=_towards(target, point, box))
@@ -131,11 +131,12 @@ class LBFGSB(Solver):
                     return
                 hessian.forget()  # rounding may have spoilt the model: the projected gradient itself comes next
                 continue
+            promise = -0.5 * float(point.gradient @ (target - point.w))
             hessian.learn(point, new)
             curvature = max(curvature, hessian.theta)
             point = box.measured(new, curvature)
             best.offer(point)
-            yield _answer(best.point, step, bound)
+            yield _answer(best.point, (step, promise), bound)
 
 
 def _target(point: Point, box: _Box, hessian: CompactHessian) -> Tensor:
@@ -230,6 +231,7 @@ def _first_step(w: Tensor, target: Tensor, box: _Box) -> float:
     return 1.0 if box.closed else 1.0 / max(1.0, float(torch.linalg.vector_norm(target - w)))
 
 
-def _answer(point: Point, step: float, bound: LowerBound) -> Iterate:
+def _answer(point: Point, taken: tuple[float, float], bound: LowerBound) -> Iterate:
+    step, promise = taken
     bound.offer(point.w, point.value, point.gradient)
-    return Iterate(point.w, point.value, step, bound.measure(point.value, point.norm))
+    return Iterate(point.w, point.value, step, bound.measure(point.value, promise))

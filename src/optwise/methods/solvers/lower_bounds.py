@@ -89,19 +89,19 @@ class LowerBound:
             self._take(t * (f - float(gradient @ y)) + rest - self._part.conjugate(-t * gradient), None)
         return self.value > before
 
-    def measure(self, value: float, length: float) -> float:
+    def measure(self, value: float, promise: float) -> float:
         """The certificate that a point is likely to get.
 
         Args:
             value: F there.
-            length: Norm of a gradient map, for where no bound is known.
+            promise: What a step is expected to gain, for where no bound is known.
         """
         penalty = self._problem.penalty
         lowest = self._problem.smooth.lower_bound + (0.0 if penalty is None else penalty.lower_bound)
         if math.isfinite(lowest) and self._problem.gap_measure(value - lowest, value) <= self._problem.tol:
             return self._problem.gap_measure(value - max(lowest, self.value), value)
         if self.value == -math.inf:
-            return self._problem.gradient_measure(length)
+            return self._problem.gap_measure(promise, value)
         return self._problem.gap_measure(max(value - self.value, 0.0), value)
 
     def _take(self, bound: float, dual: Tensor | None) -> None:

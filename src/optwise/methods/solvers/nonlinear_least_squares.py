@@ -65,8 +65,8 @@ class LevenbergMarquardt(Solver):
         J = _jacobian(problem, residuals, point)
         scale = _column_scale(J)
         radius = self.factor * (float((scale * w).norm()) or 1.0)
+        linear = _linearised(problem, J / scale, point.r)
         while True:
-            linear = _linearised(problem, J / scale, point.r)
             taken = False
             while not taken:
                 step, damping = _within(linear, radius)  # of the scaled parameters
@@ -79,7 +79,9 @@ class LevenbergMarquardt(Solver):
             point = trial
             J = _jacobian(problem, residuals, point)
             scale = torch.maximum(scale, J.norm(dim=0))
-            yield _iterate(problem, residuals, point, J, radius)
+            linear = _linearised(problem, J / scale, point.r)
+            kept = linear.projected[linear.s > _least(linear)]
+            yield _iterate(residuals, point, radius, promise=float(kept.square().sum()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +103,8 @@ class GaussNewton(Solver):
         residuals = _residuals(problem)
         point = _at(problem, residuals, w)
         J = _jacobian(problem, residuals, point)
+        move = _shortest(J, point.r)
         while True:
-            move = -torch.linalg.lstsq(J, point.r, driver="gelsd").solution
             slope = 2 * float(point.r @ (J @ move))  # of the squared length
             step, trial = 1.0, _at(problem, residuals, point.w + move)
             while not trial.square <= point.square + ACCEPTED * step * slope:
@@ -114,7 +116,8 @@ class GaussNewton(Solver):
                 return
             point = trial
             J = _jacobian(problem, residuals, point)
-            yield _iterate(problem, residuals, point, J, step)
+            move = _shortest(J, point.r)
+            yield _iterate(residuals, point, step, promise=float((J @ move).square().sum()))
 
 
 def _residuals(problem: Composite) -> Residuals:
@@ -161,8 +164,7 @@ def _ratio(linear: _Linear, point: _Point, trial: _Point, step: Tensor, damping:
 def _within(linear: _Linear, radius: float) -> tuple[Tensor, float]:
     """The step of the scaled parameters within the radius, and its damping; Newton's method on 1/length."""
     s, projected = linear.s, linear.projected
-    tiny = float(s[0]) * max(linear.rotated.shape) * torch.finfo(s.dtype).eps
-    kept = s > tiny
+    kept = s > _least(linear)
     free = torch.where(kept, projected / torch.where(kept, s, torch.ones_like(s)), torch.zeros_like(s))
     if float(free.norm()) <= radius:
         return -(linear.rotated.T @ free), 0.0
@@ -187,12 +189,19 @@ def _next_radius(radius: float, length: float, ratio: float, damping: float) -> 
     return radius
 
 
-def _iterate(problem: Composite, residuals: Residuals, point: _Point, J: Tensor, step: float) -> Iterate:
+def _least(linear: _Linear) -> float:
+    """The singular value up to which one is rounding."""
+    return float(linear.s[0]) * max(linear.rotated.shape) * torch.finfo(linear.s.dtype).eps
+
+
+def _shortest(J: Tensor, r: Tensor) -> Tensor:
+    """The shortest solution of the linearised problem."""
+    found: Tensor = -torch.linalg.lstsq(J, r, driver="gelsd").solution
+    return found
+
+
+def _iterate(residuals: Residuals, point: _Point, step: float, *, promise: float) -> Iterate:
+    """The point, with the part of the squared length of r that the linearised problem would take away."""
     value = residuals.scale / 2 * point.square
-    return Iterate(point.w, value, step, min(problem.gap_measure(value, value), _cosine(J, point.r)))
-
-
-def _cosine(J: Tensor, r: Tensor) -> float:
-    """The largest cosine between the residuals and a column of the Jacobian."""
-    lengths = J.norm(dim=0) * r.norm()
-    return float((J.T @ r).abs().div(lengths.clamp(min=torch.finfo(r.dtype).tiny)).max())
+    promise = promise / point.square if point.square > 0 else 0.0
+    return Iterate(point.w, value, step, promise)

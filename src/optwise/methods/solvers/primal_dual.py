@@ -222,7 +222,7 @@ class _Course:
         g = float(self._penalty.value(pair.image))
         slack, _ = penalty_gap(self._penalty, g, pair.image, pair.u)
         slack += max(float((left - rest) @ (stepped - pair.w)), 0.0) if problem.constraint is not None else 0.0
-        measure = total_gap(problem, f + g, slack=slack, rest=float(left.norm()))
+        measure = total_gap(problem, f + g, slack=slack, rest=float(left.norm()), reach=float(pair.w.norm()))
         return _Look(pair, length, 4 * eps * size, Iterate(pair.w, f + g, tau, measure, pair.u))
 
     def _prox_conjugate(self, v: Tensor, sigma: float) -> Tensor:

@@ -124,9 +124,10 @@ def _measure(problem: Composite, point: Point, alpha: float, curved: float) -> f
         if math.isfinite(gap):
             return problem.gap_measure(max(gap, 0.0), point.value)
     # the map shrinks with its step: one within reach of the largest curvature counts, once a long one looks good
-    length = math.inf
+    promise = math.inf
     for t in (alpha, 1.0 / curved if curved > 0.0 else alpha):
-        length = float((point.w - problem.project(point.w - t * point.gradient)).norm()) / t
-        if problem.gradient_measure(length) > problem.tol:
+        moved = float((point.w - problem.project(point.w - t * point.gradient)).norm())
+        promise = problem.gap_measure(0.5 * moved * moved / t, point.value)
+        if promise > problem.tol:
             break
-    return problem.gradient_measure(length)
+    return promise

@@ -114,7 +114,7 @@ class ProximalGradient(Solver):
             bound.offer(at.w, tangent.at.f, tangent.gradient, slopes=tangent.slopes)
             idle = 0 if step.value < value - _rounding(w) * abs(value) else idle + 1
             at, value, L = step.to, step.value, step.L / self.growth if step.measured else step.L
-            yield Iterate(at.w, value, 1.0 / step.L, bound.measure(value, step.length), bound.dual)
+            yield Iterate(at.w, value, 1.0 / step.L, bound.measure(value, 0.5 * step.length**2 / step.L), bound.dual)
             if step.length == 0.0:
                 return
 
@@ -199,7 +199,7 @@ class FISTA(Solver):
             idle = 0 if step.value < best.value - _rounding(w) * abs(best.value) else idle + 1
             if step.value <= best.value:
                 best = Iterate(step.to.w, step.value)
-            measure = bound.measure(best.value, step.length)
+            measure = bound.measure(best.value, 0.5 * step.length**2 / step.L)
             yield best._replace(step=1.0 / step.L, measure=measure, dual=bound.dual)
             if step.length == 0.0:
                 return

@@ -92,7 +92,7 @@ class ProximalNewton(Solver):
             f, slopes = columns.value(), columns.slopes()
             larger = bound.offer(w, f, gradient, slopes=slopes)
             value = f + problem.g(w)
-            measure = bound.measure(value, float(torch.linalg.vector_norm(violations)))
+            measure = bound.measure(value, float(violations @ w.abs()))
             # the caller tries the slopes at w himself
             dual = None if larger and (model.l2 == 0 or bound.dual is slopes) else bound.dual
             yield Iterate(w, value, columns.step, measure, dual)

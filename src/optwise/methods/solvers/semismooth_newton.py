@@ -100,6 +100,7 @@ class SemismoothNewton(Solver):
             largest = float(part.violation(point.w, point.gradient).max())
             reach = LONGEST * max(1.0, float(torch.linalg.vector_norm(point.w)))
             least_damping = max(DAMPING * float(H.diagonal().mean()), largest / reach)
+            curvatures = H.diagonal().clamp(min=torch.finfo(H.dtype).tiny)
             damped = H + damping * torch.eye(len(H), dtype=H.dtype, device=H.device) if damping else H
             target = _model_minimiser(problem, damped, point, part, shift, share=0.0 if constant else INEXACT)
             new, step = _searched(problem, part, point, target, value=value, violation=largest)
@@ -117,7 +118,7 @@ class SemismoothNewton(Solver):
             before, value = value, point.value + problem.g(point.w)
             violations = part.violation(point.w, point.gradient)
             bound.offer(point.w, point.value, point.gradient, slopes=_slopes(problem, point))
-            measure = bound.measure(value, float(torch.linalg.vector_norm(violations)))
+            measure = bound.measure(value, 0.5 * float((violations.square() / curvatures).sum()))
             fell = value < before - rounding(w.dtype) * abs(before)
             better = fell or measure < 0.9 * least or float(violations.max()) < 0.9 * largest
             idle = 0 if better else idle + 1

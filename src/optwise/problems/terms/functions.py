@@ -68,6 +68,11 @@ class FunctionTerm(Smooth):
             return self.product(w, v)
 
     @property
+    def stated(self) -> frozenset[str]:
+        given = {"gradient": self.gradient, "hvp": self.product}
+        return frozenset(name for name, answer in given.items() if answer is not None)
+
+    @property
     def convex(self) -> bool:
         return self.is_convex
 

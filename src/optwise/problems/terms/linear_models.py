@@ -101,6 +101,11 @@ class LinearModelTerm(Smooth):
     def strong_convexity(self) -> float:
         return self.linear.l2
 
+    def recedes(self, w: Tensor) -> bool:
+        model = self.linear
+        z = self._predictions.at(w, model.X, model.X.forward)
+        return model.l2 == 0 and bool(model.loss.recedes(z, model.y).all())
+
     @property
     def model(self) -> LinearModel:
         return self.linear
@@ -182,6 +187,13 @@ class SoftmaxTerm(Smooth):
     @property
     def strong_convexity(self) -> float:
         return self.l2
+
+    def recedes(self, w: Tensor) -> bool:
+        if self.l2 > 0:
+            return False
+        z, own = self._log_odds(w), self.y[None]  # [C, n]
+        others = z.scatter(0, own, -torch.inf)
+        return bool((z.gather(0, own)[0] > others.amax(0)).all())
 
     def _forward(self, w: Tensor) -> Tensor:
         return self.X.forward(w.reshape(-1, self.classes).mT)  # [C, n]

@@ -127,6 +127,9 @@ class LogisticLoss(Loss):
         # two factors, since 1 - sigmoid(z) has no digits left for large z
         return torch.sigmoid(z) * torch.sigmoid(-z)
 
+    def recedes(self, z: Tensor, y: Tensor) -> Tensor:
+        return y * z > 0
+
     def conjugate(self, u: Tensor, y: Tensor) -> Tensor:
         a = -u * y
         entropy: Tensor = torch.special.entr(a) + torch.special.entr(1 - a)  # minus infinity outside

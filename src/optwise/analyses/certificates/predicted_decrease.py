@@ -1,0 +1,199 @@
+r"""What a second-order step from a point is expected to gain: the measure of stationarity that has no units.
+
+A model of f with the exact Hessian H, its eigenvalues counted by their sizes, promises
+
+.. math:: \tfrac12 \, g^\top |H|^{-1} g
+
+which no change of the units of w alters once each coordinate is measured by its own curvature. It is looked at step by
+step, from few Hessian products to all of them, so that a point far from stationary is told at once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import eigh_tridiagonal
+from torch import Tensor
+
+from optwise.analyses.certificates.evaluation import Evaluation
+from optwise.core.smooth import Smooth
+from optwise.numerics.lanczos_process import Operator, Process
+
+DENSE = 256
+"""Coordinates up to which the whole Hessian is formed."""
+FEW = 4
+"""Products spent on a point that may be far from stationary."""
+KRYLOV = 120
+"""Products spent at most where the Hessian is not formed."""
+SETTLED = 0.1
+"""Part by which the last half of the products may still raise the decrease."""
+PROBES = 8
+"""Sign patterns that estimate the diagonal of a Hessian that is not formed."""
+ROUNDS = 4
+"""Of scaling rows that have nothing on their diagonal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Promise:
+    """What the quadratic model promises.
+
+    Args:
+        decrease: Of f; infinite where a slope meets no curvature, or nobody knows.
+        bent: The direction of the most negative curvature [p]; ``None`` where all of it is upwards.
+        curvatures: The diagonal of the Hessian [p], NaN where a coordinate may not move; ``None`` where nobody looked.
+    """
+
+    decrease: float
+    bent: Tensor | None = None
+    curvatures: Tensor | None = None
+
+
+def newton_promise(at: Evaluation, free: Tensor, slope: Tensor, more: Tensor | None = None, *, enough: float) -> Promise:
+    r"""The decrease :math:`\tfrac12 g^\top |H|^{-1} g` over some coordinates.
+
+    Args:
+        at: The point.
+        free: Which coordinates may move, bool [p].
+        slope: g [p], of all that is smooth there.
+        more: Curvature of further terms along each coordinate [p].
+        enough: A decrease beyond which the exact number does not matter: what is found by then is returned.
+    """
+    index = torch.nonzero(free)[:, 0]
+    g = slope[index]
+    if not bool(g.any()) and not len(index):
+        return Promise(0.0)
+    extra = None if more is None else more[index]
+
+    def product(v: Tensor) -> Tensor:
+        whole = torch.zeros_like(at.w)
+        whole[index] = v
+        image = at.problem.hvp(at.w, whole)[index]
+        return image if extra is None else image + extra * v
+
+    if bool(g.any()):
+        first = _along_krylov(product, g, torch.ones_like(g), FEW, enough=enough)
+        if first.decrease > enough:
+            return first
+    found = _formed(at, index, extra, g) if len(index) <= DENSE else _estimated(product, g, enough=enough)
+    return Promise(found.decrease, _spread(at, index, found.bent, 0.0), _spread(at, index, found.curvatures, math.nan))
+
+
+def _spread(at: Evaluation, index: Tensor, part: Tensor | None, rest: float) -> Tensor | None:
+    return None if part is None else torch.full_like(at.w, rest).index_copy(0, index, part)
+
+
+def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> Promise:
+    hessian = _hessian(at, index)
+    if extra is not None:
+        hessian.diagonal().add_(extra)
+    if not bool(torch.isfinite(hessian).all()):
+        return Promise(math.inf)
+    scale = _scales(hessian)  # [k]
+    dead, curvatures = scale == 0, hessian.diagonal().clone()
+    if bool(g[dead].any()):
+        return Promise(math.inf)  # a slope without any curvature
+    kept = ~dead
+    if not bool(kept.any()):
+        return Promise(0.0, curvatures=curvatures)
+    d = scale[kept]
+    values, vectors = torch.linalg.eigh(hessian[kept][:, kept] / d / d[:, None])
+    floor = len(d) * torch.finfo(d.dtype).eps
+    along = vectors.mT @ (g[kept] / d)
+    decrease = 0.5 * float((along.square() / values.abs().clamp(min=floor)).sum())
+    bent = None
+    if float(values[0]) < -floor * len(d):
+        bent = torch.zeros_like(g)
+        bent[kept] = vectors[:, 0] / d
+    return Promise(decrease if decrease >= 0 else math.inf, bent, curvatures)
+
+
+def _hessian(at: Evaluation, index: Tensor) -> Tensor:
+    """The rows and columns ``index`` of the Hessian of f [k, k], by one pass for each."""
+    smooth, hessian = at.problem.smooth, torch.empty(len(index), len(index), dtype=at.w.dtype)
+    at.problem.count("hvps", len(index))
+    if "hvp" in smooth.stated:
+        unit = torch.zeros_like(at.w)
+        for n, j in enumerate(index.tolist()):
+            unit[j] = 1.0
+            hessian[n] = smooth.hvp(at.w, unit)[index]
+            unit[j] = 0.0
+        return 0.5 * (hessian + hessian.mT)
+    with torch.enable_grad():
+        point = at.w.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(
+            smooth.value(point), point, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        if not gradient.requires_grad:
+            return hessian.zero_()
+        for n, j in enumerate(index.tolist()):
+            (row,) = torch.autograd.grad(
+                gradient[j], point, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            hessian[n] = row[index]
+    return 0.5 * (hessian + hessian.mT)
+
+
+def _scales(hessian: Tensor) -> Tensor:
+    """A size for each coordinate [k], so that no entry is above 1 once rows and columns are divided by it.
+
+    It changes with the unit of the coordinate and with nothing else: the root of the diagonal, or where that is too
+    small for its row, what the row has. 0 where the row has nothing.
+    """
+    sizes = hessian.abs()
+    scale = sizes.diagonal().sqrt()
+    for _ in range(ROUNDS):
+        safe = scale.where(scale > 0, torch.inf)
+        missing = (scale == 0) & (sizes > 0).any(1)
+        # against those that have a scale; where there are none, against each other
+        against = (sizes / safe).amax(1)
+        scale = scale.where(~missing, against.where(against > 0, sizes.amax(1).sqrt()))
+        rows = (sizes / scale.where(scale > 0, 1.0) / scale.where(scale > 0, 1.0)[:, None]).amax(1)
+        scale = scale * rows.clamp(min=1.0).sqrt()
+    return scale
+
+
+def _estimated(product: Operator, g: Tensor, *, enough: float) -> Promise:
+    signs, total = torch.Generator().manual_seed(0), torch.zeros_like(g)
+    for _ in range(PROBES):
+        s = 2.0 * torch.randint(0, 2, g.shape, generator=signs).to(g) - 1.0
+        total += s * product(s)
+    diagonal = (total / PROBES).abs()
+    least = float(diagonal.max()) * torch.finfo(g.dtype).eps
+    scale = diagonal.clamp(min=least).sqrt() if least > 0 else torch.ones_like(g)
+    return _along_krylov(product, g, scale, KRYLOV, enough=enough)
+
+
+def _along_krylov(product: Operator, g: Tensor, scale: Tensor, most: int, *, enough: float) -> Promise:
+    r"""The decrease over Krylov spaces of g, in which it only grows: Gauss quadrature of :math:`1/|\lambda|`."""
+    start = g / scale
+    length = float(start.norm())
+    if not 0 < length < math.inf:
+        return Promise(0.0 if length == 0 else math.inf)
+    process = Process(lambda v: product(v / scale) / scale, len(g), dtype=g.dtype, device=g.device)
+    process.begin(start)
+    decreases: list[float] = []
+    bent: Tensor | None = None
+    while len(decreases) < most:
+        try:
+            if not process.advance():
+                return Promise(math.inf)
+        except ValueError:  # no symmetric Hessian
+            return Promise(math.inf)
+        block = process.blocks[0]
+        values, vectors = eigh_tridiagonal(np.asarray(block.alphas), np.asarray(block.betas[:-1]))
+        floor = float(np.abs(values).max()) * torch.finfo(g.dtype).eps * len(values)
+        sizes = np.maximum(np.abs(values), max(floor, 1e-300))
+        decreases.append(0.5 * length * length * float((vectors[0] ** 2 / sizes).sum()))
+        if values[0] < -floor * len(values):
+            row = torch.from_numpy(vectors[:, 0]).to(g)
+            bent = (process.basis[: process.count].mT @ row) / scale
+        settled = decreases[-1] - decreases[len(decreases) // 2] <= SETTLED * decreases[-1] and len(decreases) > FEW
+        if decreases[-1] > enough or process.exhausted:
+            return Promise(decreases[-1], bent)
+        if settled and len(decreases) >= most // 4:
+            return Promise(decreases[-1], bent)
+    known = most <= FEW or decreases[-1] <= 1e-3 * enough
+    return Promise(decreases[-1] if known else math.inf, bent)

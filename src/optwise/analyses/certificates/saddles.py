@@ -1,0 +1,68 @@
+"""Whether a stationary point is one that negative curvature leaves: told only once F was seen to fall."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from optwise.analyses.certificates.evaluation import Evaluation
+from optwise.core.composite import DOUBLE
+
+RESOLVED = 1e3
+"""Rounding errors of F that a decrease must have to be one."""
+REACHES = 16
+"""Lengths along a direction that are tried, each three times the last."""
+DOUBLINGS = 40
+"""How often a step that has found lower ground is drawn out."""
+SHARE = 0.25
+"""Part of what the curvature promises that F must have fallen by."""
+
+
+def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
+    r"""A step along a direction of negative curvature after which F is lower, by what the curvature promises.
+
+    .. math:: F(w + t d) \le F(w) - \tfrac14 \cdot \tfrac12 \, t^2 \, |d^\top H d|
+
+    A curvature that is negative by rounding alone, or that turns upwards at once, keeps no such promise.
+
+    Args:
+        at: The point.
+        bent: The direction d [p].
+
+    Returns:
+        The step [p], as long as F goes on falling; ``None`` where it does not fall.
+    """
+    problem = at.problem
+    curvature = -float(bent @ problem.hvp(at.w, bent))
+    if not 0 < curvature < math.inf:
+        return None
+    slope = float(at.gradient @ bent)
+    bent = bent if slope <= 0 else -bent
+    size = abs(at.f) + abs(at.g)
+    t = math.sqrt(2 * RESOLVED * DOUBLE * size / curvature) if size > 0 else 1e-4
+    for _ in range(REACHES):
+        for way in (bent, -bent):
+            step, fall = _moved(at, t * way)
+            if fall >= SHARE * 0.5 * t * t * curvature:
+                return _further(at, step, fall)
+        t *= 3
+    return None
+
+
+def _moved(at: Evaluation, step: Tensor) -> tuple[Tensor, float]:
+    """A step, drawn into the set, and by how much F falls; minus infinity where it has no value."""
+    if at.problem.constraint is not None:
+        step = at.problem.constraint.project(at.w + step) - at.w
+    fall = at.value - at.problem.value(at.w + step)
+    return step, fall if math.isfinite(fall) else -math.inf
+
+
+def _further(at: Evaluation, step: Tensor, fall: float) -> Tensor:
+    """The step drawn out for as long as F falls more."""
+    for _ in range(DOUBLINGS):
+        longer, more = _moved(at, 2 * step)
+        if more <= fall:
+            break
+        step, fall = longer, more
+    return step
