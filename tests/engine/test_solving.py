@@ -99,7 +99,7 @@ def test_a_certificate_is_not_computed_at_every_step_of_a_solver_that_boasts():
         return Certificate(CertificateKind.OPTIMALITY, "never", 1.0)
 
     run(Script(points=tuple(at(1, measure=1e-7) for _ in range(100))), counted)
-    assert len(looks) <= 4
+    assert len(looks) <= 6  # two of them since nobody had looked for long
 
 
 def test_the_kind_of_the_certificate_is_the_status():

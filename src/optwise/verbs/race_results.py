@@ -70,6 +70,10 @@ def _problem(race: Race, problem: str, runs: Sequence[Run], refusals: Mapping[tu
     return {**race.problems[problem], "best": best, "methods": methods, "checks": _checks(race, problem, own, methods)}
 
 
+ROOM = 1e-8
+"""Part of the value at the start that a drawn suboptimality is relative to at least: an optimum can be 0."""
+
+
 def _of(runs: Sequence[Run], problem: str, method: str) -> list[Run]:
     return [run for run in runs if run.name is not None and (run.name.problem, run.name.method) == (problem, method)]
 
@@ -82,7 +86,8 @@ def _value(run: Run) -> float:
 def _best(race: Race, problem: str, own: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """The value that others are held against, and who knows it."""
     described = race.problems[problem]
-    scale = max((r.certificate.scale for rs in own.values() for r in rs if r.certificate is not None), default=1e-8)
+    first = (value for runs in own.values() for run in runs for _, value in run.curve("objective")[:1])
+    scale = ROOM * max((abs(value) for value in first if math.isfinite(value)), default=1.0)
     if described["optimum"] is not None:
         return {"value": described["optimum"], "source": f"known: {described['optimum_source']}", "scale": scale}
     proved = [(m, r) for m, rs in own.items() for r in rs[:1] if certified(r)]

@@ -59,7 +59,7 @@ def test_sets_are_projected_onto(solver):
 @EITHER
 def test_without_a_penalty_they_are_gradient_methods(solver):
     X, y = data()
-    found, _ = run(solver, ow.problems.least_squares(X, y), measure=1e-12)
+    found, _ = run(solver, ow.problems.least_squares(X, y), measure=1e-17)
     assert np.allclose(found[-1].w.numpy(), np.linalg.lstsq(X, y, rcond=None)[0], atol=1e-8)
 
 

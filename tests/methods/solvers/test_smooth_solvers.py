@@ -253,7 +253,7 @@ def run(solver, problem: Composite, start: Tensor, *, most: int, enough: float =
 
 
 def solved(case: Case, solver, most: int) -> None:
-    found = run(solver, case.problem(), case.start, most=most, enough=1e-11)
+    found = run(solver, case.problem(), case.start, most=most, enough=1e-17)
     last = found[-1]
     value, gradient = case.smooth.value_and_gradient(last.w)
     start_value, start_gradient = case.smooth.value_and_gradient(case.start)
