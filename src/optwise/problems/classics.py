@@ -101,7 +101,7 @@ _BARD = (0.14, 0.18, 0.22, 0.25, 0.29, 0.32, 0.35, 0.39, 0.37, 0.58, 0.73, 0.96,
 def _bard(w: Tensor) -> Tensor:
     u = _counting(15, w)
     v = 16 - u
-    return torch.tensor(_BARD).to(w) - (w[0] + u / (v * w[1] + torch.minimum(u, v) * w[2]))
+    return torch.tensor(_BARD, dtype=torch.float64).to(w) - (w[0] + u / (v * w[1] + torch.minimum(u, v) * w[2]))
 
 
 _GAUSSIAN = (0.0009, 0.0044, 0.0175, 0.0540, 0.1295, 0.2420, 0.3521, 0.3989)
