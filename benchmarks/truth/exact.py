@@ -7,10 +7,12 @@ is that of the very problem which was solved.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import mpmath as mp
 import numpy as np
+from mpmath import MPContext
 
-mp.mp.dps = 60
+mp = MPContext()  # of its own, so that nobody else's digits change
+mp.dps = 60
+
 _EXACT = mp.mpf(10) ** -40
 """Relative gradient that ends a search."""
 
