@@ -28,7 +28,7 @@ class Certificate:
 
     Args:
         kind: What it proves.
-        name: How: ``duality gap``, ``predicted decrease``, ``known optimum``...
+        name: How: ``duality gap``, ``Newton decrement``, ``known optimum``...
         value: The relative number, compared with a solver's ``tol``.
         scale: What rounding makes of F at the answer, where F is so small that it was asked: a gap and an F below it
             count as 0, since optima can be 0.

@@ -130,6 +130,10 @@ class Composite(Terse):
             return 0.0
         return gap / abs(value) if value != 0 else math.inf
 
+    def decrement_measure(self, decrease: float, value: float) -> float:
+        """The root of a relative decrease: of a sum of squares the cosine between residuals and what can be reached."""
+        return math.sqrt(self.gap_measure(decrease, value))
+
 
 def start_row(problem: Problem) -> Tensor:
     """The start of seed 0 as one vector [p]."""

@@ -102,15 +102,19 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale)
     found = stationarity(at, dual)
     residual = found.value if found.value >= 0 else math.inf
+    if residual > problem.tol and problem.operator is None and residual < math.inf:
+        scale = scale or rounding_error(at)
+        residual = 0.0 if max(1.0, residual**2) * abs(at.value) <= scale else residual
     value = max(residual, violation)
     if value > problem.tol:
-        return Certificate(CertificateKind.STATIONARITY, found.name, value)
+        return Certificate(CertificateKind.STATIONARITY, found.name, value, scale)
     leaving = None if found.bent is None else way_down(at, found.bent)
     silent, all_of_them = silence(at, found.curvatures)
     return Certificate(
         CertificateKind.STATIONARITY,
         found.name,
         math.inf if all_of_them else value,
+        scale,
         leaving=leaving,
         remark=silent,
         hopeless=all_of_them,

@@ -61,7 +61,7 @@ class DesignFactor:
             return 0.0
         if self._cholesky is None:
             return math.inf
-        half = torch.linalg.solve_triangular(self._cholesky, rest[:, None], upper=False)
+        half = torch.linalg.solve_triangular(self._cholesky, (rest / self._sizes)[:, None], upper=False)
         return 0.5 * float(half.square().sum())
 
     def along_range(self, r: Tensor) -> Tensor | None:
@@ -69,8 +69,17 @@ class DesignFactor:
         return None if self._basis is None else self._basis @ (self._basis.mT @ r)
 
     @cached_property
+    def _sizes(self) -> Tensor:
+        """The root of the diagonal of H [p]: measured by it no column has a unit, and 1 stands on the diagonal."""
+        assert self.matrix is not None
+        sizes = (self.scale * self.matrix.square().sum(0) + self.l2).sqrt()
+        return sizes.where(sizes > 0, 1.0)
+
+    @cached_property
     def _cholesky(self) -> Tensor | None:
         r"""The factor of :math:`H - \delta I`, with :math:`\delta` above what rounding moved the eigenvalues of H.
+
+        H is measured by the sizes of its columns, so that rounding is the same for all.
 
         A smaller matrix has a larger inverse, so that what it gives is never too small; where H is singular up to
         rounding there is no factor.
@@ -78,18 +87,23 @@ class DesignFactor:
         m, p = self.operator.shape
         if (p > m and self.l2 == 0) or self.matrix is None:
             return None
-        hessian = self.scale * (self.matrix.mT @ self.matrix)
-        hessian.diagonal().add_(self.l2)
+        columns = self.matrix / self._sizes
+        hessian = self.scale * (columns.mT @ columns)
+        hessian.diagonal().add_(self.l2 / self._sizes.square())
         hessian.diagonal().sub_((m + p) * UNIT * float(hessian.trace()))
         factor, failed = torch.linalg.cholesky_ex(hessian)
         return None if int(failed) or not bool(torch.isfinite(factor).all()) else factor
 
     @cached_property
     def _basis(self) -> Tensor | None:
-        """An orthonormal basis of the range [m, r]; singular values within rounding of 0, as in matrix_rank, are 0."""
-        A = self.matrix
-        if A is None:
+        """An orthonormal basis of the range [m, r]; singular values within rounding of 0, as in matrix_rank, are 0.
+
+        Columns are measured by their lengths first: one in another unit is not taken for rounding.
+        """
+        if self.matrix is None:
             return None
+        lengths = self.matrix.norm(dim=0)
+        A = self.matrix / lengths.where(lengths > 0, 1.0)
         if A.shape[0] >= A.shape[1]:
             Q, R = torch.linalg.qr(A)
             U, values, _ = torch.linalg.svd(R)

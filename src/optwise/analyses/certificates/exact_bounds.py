@@ -93,6 +93,9 @@ def moved(theta: Tensor, *, rest: Tensor, columns: Tensor, weights: Tensor) -> T
     Returns:
         The moved point [n]; ``None`` where the columns depend on each other too much.
     """
+    sizes = (weights.sqrt()[:, None] * columns).norm(dim=0)
+    sizes = sizes.where(sizes > 0, 1.0)  # so that no unit of a column matters
+    columns, rest = columns / sizes, rest / sizes
     weighted = weights[:, None] * columns  # [n, k]
     gram = columns.mT @ weighted
     # dependent columns make it singular; refinement takes out again what this adds

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.core.smooth import Smooth
+from optwise.numerics.equilibration import symmetric_scales
 from optwise.numerics.lanczos_process import Operator, Process
 
 DENSE = 256
@@ -32,8 +33,6 @@ SETTLED = 0.1
 """Part by which the last half of the products may still raise the decrease."""
 PROBES = 8
 """Sign patterns that estimate the diagonal of a Hessian that is not formed."""
-ROUNDS = 4
-"""Of scaling rows that have nothing on their diagonal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +90,7 @@ def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> P
         hessian.diagonal().add_(extra)
     if not bool(torch.isfinite(hessian).all()):
         return Promise(math.inf)
-    scale = _scales(hessian)  # [k]
+    scale = symmetric_scales(hessian)  # [k]
     dead, curvatures = scale == 0, hessian.diagonal().clone()
     if bool(g[dead].any()):
         return Promise(math.inf)  # a slope without any curvature
@@ -134,25 +133,6 @@ def _hessian(at: Evaluation, index: Tensor) -> Tensor:
             )
             hessian[n] = row[index]
     return 0.5 * (hessian + hessian.mT)
-
-
-def _scales(hessian: Tensor) -> Tensor:
-    """A size for each coordinate [k], so that no entry is above 1 once rows and columns are divided by it.
-
-    It changes with the unit of the coordinate and with nothing else: the root of the diagonal, or where that is too
-    small for its row, what the row has. 0 where the row has nothing.
-    """
-    sizes = hessian.abs()
-    scale = sizes.diagonal().sqrt()
-    for _ in range(ROUNDS):
-        safe = scale.where(scale > 0, torch.inf)
-        missing = (scale == 0) & (sizes > 0).any(1)
-        # against those that have a scale; where there are none, against each other
-        against = (sizes / safe).amax(1)
-        scale = scale.where(~missing, against.where(against > 0, sizes.amax(1).sqrt()))
-        rows = (sizes / scale.where(scale > 0, 1.0) / scale.where(scale > 0, 1.0)[:, None]).amax(1)
-        scale = scale * rows.clamp(min=1.0).sqrt()
-    return scale
 
 
 def _estimated(product: Operator, g: Tensor, *, enough: float) -> Promise:

@@ -70,7 +70,7 @@ def balanced(at: Evaluation, error: float) -> bool:
         slopes, bends = model.loss.derivative(z, model.y), model.loss.curvature(z, model.y)
         sizes = bends * (matrix.abs() @ at.w.abs() + model.y.abs())
         return _within_rounding(at, matrix, (model.scale * slopes, model.scale * sizes))
-    return stationarity(at, None).value * abs(at.value) <= error
+    return stationarity(at, None).value ** 2 * abs(at.value) <= error
 
 
 def _componentwise(at: Evaluation, residuals: Residuals) -> bool:

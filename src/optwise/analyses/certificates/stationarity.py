@@ -14,7 +14,7 @@ from optwise.analyses.certificates.predicted_decrease import newton_promise
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
 
-PREDICTED = "predicted decrease"
+DECREMENT = "Newton decrement"
 STEPS = tuple(10.0**k for k in range(13))
 """Multiples of the step 1/L by which a proximal or projected step is tried, since one L may not fit all coordinates."""
 
@@ -39,11 +39,13 @@ class Stationarity:
 def stationarity(at: Evaluation, dual: Tensor | None) -> Stationarity:
     r"""The relative residual of the first-order conditions at ``w``, with its name.
 
-    - *predicted decrease*: what the best of several steps gains by a quadratic model of f with its exact Hessian, over
-      :math:`|F(w)|`. Without penalty and set that is Newton's step, :math:`\tfrac12 g^\top |H|^{-1} g`; within bounds
-      it is Newton's step of the coordinates that may move, and what the others gain by going to their bound; with a
-      penalty or another set, proximal or projected steps of many lengths, and Newton's step on the support of a
-      separable penalty. No unit of F or of a coordinate of w changes it.
+    - *Newton decrement*: the root of what the best of several steps gains by a quadratic model of f with its exact
+      Hessian, over :math:`|F(w)|`. Without penalty and set that is Newton's step,
+      :math:`\tfrac12 g^\top |H|^{-1} g`; within bounds it is Newton's step of the coordinates that may move, and what
+      the others gain by going to their bound; with a penalty or another set, proximal or projected steps of many
+      lengths, and Newton's step on the support of a separable penalty. Of a sum of squares it is about the cosine of
+      the angle between the residuals and what the parameters can make of them. No unit of F or of a coordinate of w
+      changes it.
     - *KKT residual* behind an operator: the larger of :math:`\|\nabla f(w) + A^\top v + c\|` over the lengths of its
       summands, and of the distance between :math:`A w` and the point where v is a subgradient, over :math:`\|A w\|`.
 
@@ -60,11 +62,16 @@ def stationarity(at: Evaluation, dual: Tensor | None) -> Stationarity:
         return Stationarity("KKT residual", _kkt_residual(at, problem.operator, dual))
     if at.smooth_only or _boxed(at):
         return _within_bounds(at)
-    return Stationarity(PREDICTED, _over_size(at, _by_maps(at)))
+    return Stationarity(DECREMENT, _over_size(at, _by_maps(at)))
 
 
 def _over_size(at: Evaluation, decrease: float) -> float:
-    return at.problem.gap_measure(decrease, at.value)
+    return at.problem.decrement_measure(decrease, at.value)
+
+
+def _enough(at: Evaluation) -> float:
+    """The decrease at which the measure is ``tol``."""
+    return at.problem.tol**2 * abs(at.value)
 
 
 def _boxed(at: Evaluation) -> bool:
@@ -74,7 +81,7 @@ def _boxed(at: Evaluation) -> bool:
 
 def _within_bounds(at: Evaluation) -> Stationarity:
     """Newton's step of the free coordinates, and what the others gain on the way to their bound."""
-    g, enough = at.gradient, at.problem.tol * abs(at.value)
+    g, enough = at.gradient, _enough(at)
     free, gain = torch.ones_like(g, dtype=torch.bool), 0.0
     if at.problem.constraint is not None:
         low, high = at.problem.constraint.bounds()
@@ -85,7 +92,7 @@ def _within_bounds(at: Evaluation) -> Stationarity:
         gain = float((room * g.abs())[held].sum())
         free = ~held
     found = newton_promise(at, free, g, enough=enough)
-    return Stationarity(PREDICTED, _over_size(at, found.decrease + gain), found.bent, found.curvatures)
+    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, found.curvatures)
 
 
 def _by_maps(at: Evaluation) -> float:
@@ -94,7 +101,7 @@ def _by_maps(at: Evaluation) -> float:
         return math.inf
     if at.joint:
         return 0.5 * at.step * _joint_map(at) ** 2
-    problem, enough, best = at.problem, at.problem.tol * abs(at.value), 0.0
+    problem, enough, best = at.problem, _enough(at), 0.0
     last: Tensor | None = None
     for factor in STEPS:
         t = factor * at.step

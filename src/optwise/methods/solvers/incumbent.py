@@ -63,7 +63,8 @@ class Incumbent:
         if self._modulus > 0.0:
             found = self._problem.gap_measure(0.5 * norm * norm / self._modulus, value)
         else:
-            found = self._problem.gap_measure(self._promise, value)
+            known = self._problem.smooth.model is not None  # a duality gap is in sight
+            found = (self._problem.gap_measure if known else self._problem.decrement_measure)(self._promise, value)
         if math.isfinite(self._lower_bound):
             found = min(found, self._problem.gap_measure(value - self._lower_bound, value))
         return found

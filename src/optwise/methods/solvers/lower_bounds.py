@@ -101,7 +101,7 @@ class LowerBound:
         if math.isfinite(lowest) and self._problem.gap_measure(value - lowest, value) <= self._problem.tol:
             return self._problem.gap_measure(value - max(lowest, self.value), value)
         if self.value == -math.inf:
-            return self._problem.gap_measure(promise, value)
+            return self._problem.decrement_measure(promise, value)
         return self._problem.gap_measure(max(value - self.value, 0.0), value)
 
     def _take(self, bound: float, dual: Tensor | None) -> None:

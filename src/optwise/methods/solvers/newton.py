@@ -17,6 +17,7 @@ from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.hessians import Hessian, design, gram, hessian_at, too_large
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import Point, first_reach, point_at, ray_from, rounding, searched
+from optwise.numerics.equilibration import symmetric_scales
 from optwise.numerics.krylov import conjugate_gradient
 
 PATIENCE = 10
@@ -146,29 +147,37 @@ def _searched(problem: Composite, point: Point, d: Tensor) -> tuple[Point | None
 
 
 def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | None]:
-    """The step ``-|H|^{-1} g`` and, where H has a negative eigenvalue, the eigenvector of the lowest."""
+    """The step ``-|H|^{-1} g`` and, where H has a negative eigenvalue, the direction of the lowest.
+
+    Coordinates are measured by their own curvatures first, so that no unit of one of them matters.
+    """
     H, g = hessian_at(problem, point).matrix(), point.gradient
+    if not bool(H.isfinite().all()):
+        return g * (-first_reach(point) / max(point.norm, torch.finfo(g.dtype).tiny)), None
+    scale = symmetric_scales(H)  # [p]
+    if not bool(scale.any()):
+        return -g, None
+    # a coordinate without any curvature goes as far as the others do
+    scale = scale.where(scale > 0, scale[scale > 0].mean())
+    H, g = H / scale / scale[:, None], g / scale
     problem.count("factorizations")
     factor, failed = torch.linalg.cholesky_ex(H)
     eps, (least, most) = torch.finfo(H.dtype).eps, factor.diagonal().aminmax()
     tiny = eps**0.75  # a relative curvature below this is rounding, and so is the gradient along it
     if not bool(failed) and bool(least * least > tiny * most * most):
-        return -torch.cholesky_solve(g[:, None], factor)[:, 0], None
-    if not bool(H.isfinite().all()):
-        return g * (-first_reach(point) / max(point.norm, torch.finfo(g.dtype).tiny)), None
+        return -torch.cholesky_solve(g[:, None], factor)[:, 0] / scale, None
     problem.count("factorizations")
     eigenvalues, Q = torch.linalg.eigh(H)
     sizes = eigenvalues.abs()
     largest = float(sizes.max())
-    if largest == 0.0:
-        return -g, None
     d = Q @ ((g @ Q) / -sizes.clamp(min=tiny * largest))
-    return d, Q[:, 0] if float(eigenvalues[0]) < -math.sqrt(eps) * largest else None
+    bent = Q[:, 0] / scale if float(eigenvalues[0]) < -math.sqrt(eps) * largest else None
+    return d / scale, bent
 
 
 def _escaped(problem: Composite, point: Point, v: Tensor) -> Point | None:
     """A lower point along a direction of negative curvature from a point without a slope; ``None`` where none is."""
-    length = max(1.0, float(torch.linalg.vector_norm(point.w)))
+    length = max(1.0, float(torch.linalg.vector_norm(point.w))) / float(torch.linalg.vector_norm(v))
     for _ in range(ESCAPES):
         for t in (length, -length):
             w = torch.add(point.w, v, alpha=t)

@@ -201,7 +201,7 @@ def _shortest(J: Tensor, r: Tensor) -> Tensor:
 
 
 def _iterate(residuals: Residuals, point: _Point, step: float, *, promise: float) -> Iterate:
-    """The point, with the part of the squared length of r that the linearised problem would take away."""
+    """The point, with the cosine between r and what the linearised problem can take away."""
     value = residuals.scale / 2 * point.square
-    promise = promise / point.square if point.square > 0 else 0.0
-    return Iterate(point.w, value, step, promise)
+    cosine = math.sqrt(promise / point.square) if point.square > 0 else 0.0
+    return Iterate(point.w, value, step, cosine)

@@ -127,7 +127,7 @@ def _measure(problem: Composite, point: Point, alpha: float, curved: float) -> f
     promise = math.inf
     for t in (alpha, 1.0 / curved if curved > 0.0 else alpha):
         moved = float((point.w - problem.project(point.w - t * point.gradient)).norm())
-        promise = problem.gap_measure(0.5 * moved * moved / t, point.value)
+        promise = problem.decrement_measure(0.5 * moved * moved / t, point.value)
         if promise > problem.tol:
             break
     return promise

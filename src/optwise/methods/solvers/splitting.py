@@ -212,7 +212,7 @@ def _gap_beside(problem: Composite, found: Iterate, *, x: Tensor, f: float) -> f
     slack = float(constraint.support(u) - u @ w) if Oracle.SUPPORT in constraint.oracles else math.inf
     if math.isfinite(slack):
         return problem.gap_measure(bent + max(slack, 0.0), found.value)
-    return problem.gap_measure(0.5 * float((w - x).square().sum()) / found.step, found.value)
+    return problem.decrement_measure(0.5 * float((w - x).square().sum()) / found.step, found.value)
 
 
 def _level(problem: Composite, w: Tensor) -> float | None:

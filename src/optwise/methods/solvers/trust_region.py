@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.hessians import hessian_at
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import POSITIVE, Point, point_at, rounding
+from optwise.numerics.equilibration import symmetric_scales
 from optwise.numerics.krylov import TrustRegionStep, steihaug
 
 PATIENCE = 20
@@ -24,6 +25,8 @@ ACCEPTED = 1e-4
 """Least share of the predicted decrease with which a step is taken."""
 POOR, GOOD = 0.25, 0.75
 """Shares below and above which the radius changes."""
+FORMED = 64
+"""Coordinates up to which the Hessian is formed, so that each can be measured by its own curvature."""
 MOST_PRODUCTS = 10_000
 """Products in one step."""
 
@@ -72,13 +75,16 @@ class TrustRegion(Solver):
         point = point_at(problem, w)
         if not point.finite or point.norm == 0.0:
             return
-        best, noise, first = Incumbent(problem, point, patience=PATIENCE), rounding(w.dtype), point.norm
-        hessian = hessian_at(problem, point)
-        radius = self.radius or _cauchy_length(hessian.product(point.gradient), point)
+        best, noise = Incumbent(problem, point, patience=PATIENCE), rounding(w.dtype)
+        model = _model(problem, point, None)
+        first = float(torch.linalg.vector_norm(model.gradient))
+        radius = self.radius or _cauchy_length(model, point)
         while point.norm > 0.0 and not best.stalled:
-            tol = max(min(0.1, math.sqrt(point.norm / first)), math.sqrt(torch.finfo(w.dtype).eps))
-            found = steihaug(hessian.product, point.gradient, radius, tol=tol, most=min(2 * len(w) + 10, MOST_PRODUCTS))
-            trial_w = point.w + found.step
+            norm = float(torch.linalg.vector_norm(model.gradient))
+            tol = max(min(0.1, math.sqrt(norm / first)), math.sqrt(torch.finfo(w.dtype).eps))
+            most = min(2 * len(w) + 10, MOST_PRODUCTS)
+            found = steihaug(model.product, model.gradient, radius, tol=tol, most=most)
+            trial_w = point.w + model.step(found.step)
             if bool((trial_w == point.w).all()):
                 return
             trial = point_at(problem, trial_w)
@@ -90,9 +96,41 @@ class TrustRegion(Solver):
                 radius *= 2.0
             if share > ACCEPTED:
                 point = trial
-                hessian = hessian_at(problem, point)
+                model = _model(problem, point, model)
                 best.offer(point)
             yield best.iterate(radius)
+
+
+class _Model(NamedTuple):
+    """The quadratic model around a point, in coordinates measured by their own curvatures where H was formed.
+
+    Args:
+        product: H times a vector.
+        gradient: g [p].
+        scale: Sizes of the coordinates [p], the largest so far; ``None`` where each counts as it is.
+    """
+
+    product: Callable[[Tensor], Tensor]
+    gradient: Tensor
+    scale: Tensor | None
+
+    def step(self, s: Tensor) -> Tensor:
+        """A step of w from one of the model."""
+        return s if self.scale is None else s / self.scale
+
+
+def _model(problem: Composite, point: Point, before: _Model | None) -> _Model:
+    hessian = hessian_at(problem, point)
+    if len(point.w) > FORMED:
+        return _Model(hessian.product, point.gradient, None)
+    H = hessian.matrix()
+    scale = symmetric_scales(H) if bool(torch.isfinite(H).all()) else torch.zeros_like(point.w)
+    # a coordinate without any curvature goes as far as the others do
+    scale = scale.where(scale > 0, scale[scale > 0].mean()) if bool((scale > 0).any()) else torch.ones_like(scale)
+    if before is not None and before.scale is not None:
+        scale = torch.maximum(scale, before.scale)
+    scaled = H / scale / scale[:, None]
+    return _Model(lambda v: scaled @ v, point.gradient / scale, scale)
 
 
 def _share(point: Point, trial: Point, found: TrustRegionStep, noise: float) -> float:
@@ -105,8 +143,10 @@ def _share(point: Point, trial: Point, found: TrustRegionStep, noise: float) -> 
     return (point.value - trial.value + delta) / (found.decrease + delta)
 
 
-def _cauchy_length(image: Tensor, point: Point) -> float:
+def _cauchy_length(model: _Model, point: Point) -> float:
     """Length of the step along -g at which the model is lowest; at least 1 where it has no lowest."""
-    bend = float(image @ point.gradient) / (point.norm * point.norm)
-    length = point.norm / bend if bend > 0.0 else max(1.0, float(torch.linalg.vector_norm(point.w)))
+    norm = float(torch.linalg.vector_norm(model.gradient))
+    bend = float(model.product(model.gradient) @ model.gradient) / (norm * norm)
+    w = point.w if model.scale is None else point.w * model.scale
+    length = norm / bend if bend > 0.0 else max(1.0, float(torch.linalg.vector_norm(w)))
     return length if 0.0 < length < math.inf else 1.0
