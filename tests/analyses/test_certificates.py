@@ -58,12 +58,9 @@ class Case:
 
 
 def composite(smooth, **parts) -> Composite:
-    """Scales are taken at 0, or at the nearest point of the set."""
     start = torch.zeros(smooth.dimension, dtype=torch.float64)
     start = parts["constraint"].project(start) if "constraint" in parts else start
-    value = abs(Composite(smooth, **parts).value(start))
-    length = float(smooth.value_and_gradient(start)[1].norm())
-    return Composite(smooth, tol=1e-13, **parts)
+    return Composite(smooth, tol=1e-13, start=start, **parts)
 
 
 def sparse(p: int, share: float = 0.15) -> Tensor:

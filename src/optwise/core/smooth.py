@@ -65,7 +65,9 @@ class Smooth(Part):
     def stated(self) -> frozenset[str]:
         """Which derivatives are stated, ``gradient`` or ``hvp``, where autograd would find them as well."""
         given = {"gradient": "value_and_gradient", "hvp": "hvp"}
-        return frozenset(name for name, answer in given.items() if getattr(type(self), answer) is not getattr(Smooth, answer))
+        return frozenset(
+            name for name, answer in given.items() if getattr(type(self), answer) is not getattr(Smooth, answer)
+        )
 
     @property
     def convex(self) -> bool:

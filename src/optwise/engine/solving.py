@@ -184,16 +184,14 @@ def run_solver(
             if not _finite(found):
                 status = Status.NOT_FINITE
                 break
-            last, shown = found, found.measure
+            last, shown, over = found, found.measure, False
             if watch.worth_a_look(found, k):
                 certificate = watch.look(found)
                 shown = certificate.value
-                if certificate.meets(tol):
-                    status = _ENDS[certificate.kind]
-                elif certificate.hopeless:
-                    break
+                over = certificate.hopeless or certificate.meets(tol)
+                status = _ENDS[certificate.kind] if certificate.meets(tol) else status
             rows.append(TraceRow(k, clock, found.value, shown, found.step, dict(problem.counts)))
-            if status is not Status.STALLED or watch.stands_still(found, k):
+            if over or watch.stands_still(found, k):
                 break
             far = found.value < start.value - FAR * max(1.0, abs(start.value))
             if far or (k >= FIRST_RAY and k.bit_count() == 1):

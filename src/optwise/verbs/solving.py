@@ -213,8 +213,8 @@ def _saddle(formulated: Formulated, w: Tensor, proof: Certificate) -> str:
     place = int(step.abs().argmax())
     way = f"mostly along w[{place}]" if step.numel() > 1 else "along w[0]"
     return (
-        f"It is stationary (saddle): negative curvature leads down from it, {way}, to {lower:.6g} from {here:.6g}; go "
-        "on with w0 = answer.w + answer.certificate.leaving."
+        f"It is stationary (saddle): a step {way} leads down from {here:.6g} to {lower:.6g}; go on with "
+        "w0=answer.w + answer.certificate.leaving."
     )
 
 

@@ -36,11 +36,7 @@ def regression(n=40, p=60, kappa=30.0, *, loss=None, l2=0.0, dtype=torch.float64
 
 
 def composite(f, penalty=None, constraint=None, *, tol=1e-9):
-    value, gradient = f.value_and_gradient(torch.zeros(f.dimension, dtype=torch.float64))
-    scale = 1e-8 * max(abs(float(value)), 1e-300)
-    return Composite(
-        f, penalty, None, constraint, tol=tol
-    )
+    return Composite(f, penalty, None, constraint, tol=tol)
 
 
 def run(solver, problem, w=None, *, most=5000, measure=1e-9):

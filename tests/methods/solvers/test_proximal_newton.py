@@ -40,7 +40,6 @@ def composite(X, y, penalty, *, loss=None, l2=0.0, dtype=torch.float64, tol=1e-1
     # columns lie together, as in numpy.asfortranarray
     X, y = torch.tensor(np.ascontiguousarray(X.T), dtype=dtype).mT, torch.tensor(y, dtype=dtype)
     f = LinearModelTerm(LinearModel(MatrixOperator(X), y, loss or SquaredError(), 1 / len(y), l2))
-    value, gradient = f.value_and_gradient(torch.zeros(X.shape[1], dtype=dtype))
     return Composite(f, penalty, tol=tol)
 
 

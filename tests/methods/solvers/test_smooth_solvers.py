@@ -103,7 +103,6 @@ class Case:
     room: float = 0.0  # how far above the optimum a gradient of 1e-11 of the first one may still be
 
     def problem(self) -> Composite:
-        value, gradient = self.smooth.value_and_gradient(self.start)
         return Composite(self.smooth)
 
 

@@ -17,7 +17,7 @@ from optwise.analyses.certificates.exact_bounds import exact_bounds, factor_of
 from optwise.analyses.certificates.feasibility import relative_violation
 from optwise.analyses.certificates.repairs import repaired_bounds
 from optwise.analyses.certificates.rounding import balanced, rounding_error
-from optwise.analyses.certificates.saddles import way_down
+from optwise.analyses.certificates.saddles import way_along, way_down
 from optwise.analyses.certificates.silence import silence
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
@@ -104,11 +104,13 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     residual = found.value if found.value >= 0 else math.inf
     if residual > problem.tol and problem.operator is None and residual < math.inf:
         scale = scale or rounding_error(at)
-        residual = 0.0 if max(1.0, residual**2) * abs(at.value) <= scale else residual
+        residual = 0.0 if abs(at.value) <= scale and balanced(at, scale) else residual
     value = max(residual, violation)
     if value > problem.tol:
         return Certificate(CertificateKind.STATIONARITY, found.name, value, scale)
     leaving = None if found.bent is None else way_down(at, found.bent)
+    if leaving is None and found.soft is not None:
+        leaving = way_along(at, found.soft)
     silent, all_of_them = silence(at, found.curvatures)
     return Certificate(
         CertificateKind.STATIONARITY,

@@ -134,7 +134,9 @@ def _balanced(at: Evaluation, model: LinearModel, point: DualPoint, factor: Desi
     if not math.isfinite(exact.gap):
         ray = Ray(point.v, point.c, point.support)
         exact = along(at, ray, losses_along(at, model, balanced))
-    return exact + of_rounding(at, left, float(X.norm() * balanced.norm()))
+    lengths = X.norm(dim=0)
+    units = lengths.where(lengths > 0, 1.0)
+    return exact + of_rounding(at, left, float(balanced.norm()) * math.sqrt(X.shape[1]), units=units)
 
 
 def _without_smooth(at: Evaluation, argument: Tensor | None, factor: DesignFactor) -> Iterator[Slack]:

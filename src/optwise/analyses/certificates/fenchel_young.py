@@ -74,16 +74,18 @@ def young(primal: float, dual: float, product: float) -> Slack:
     return Slack(max(gap, 0.0), abs(primal) + abs(dual) + abs(product)) if math.isfinite(gap) else NO_BOUND
 
 
-def of_rounding(at: Evaluation, left: Tensor, size: float) -> Slack:
+def of_rounding(at: Evaluation, left: Tensor, size: float, *, units: Tensor | None = None) -> Slack:
     """What rounding has left of a balance costs; no bound where it is more than rounding.
 
     Args:
         at: The point.
         left: What should be 0 [p].
-        size: Of the numbers that were to cancel.
+        size: Of the numbers that were to cancel, over the units.
+        units: Sizes of the coordinates of ``left`` [p], so that none counts by its unit; 1 by default.
     """
+    left, w = (left, at.w) if units is None else (left / units, at.w * units)
     length = float(left.norm())
-    return Slack(2 * length * float(at.w.norm())) if length <= BALANCED * size else NO_BOUND
+    return Slack(2 * length * float(w.norm())) if length <= BALANCED * size else NO_BOUND
 
 
 def of_modulus(at: Evaluation, rest: Tensor) -> Slack:

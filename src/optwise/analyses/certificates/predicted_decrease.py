@@ -19,7 +19,6 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
-from optwise.core.smooth import Smooth
 from optwise.numerics.equilibration import symmetric_scales
 from optwise.numerics.lanczos_process import Operator, Process
 
@@ -27,6 +26,8 @@ DENSE = 256
 """Coordinates up to which the whole Hessian is formed."""
 FEW = 4
 """Products spent on a point that may be far from stationary."""
+SOFT, SOFTEST = 1e-6, 3
+"""Part of what a coordinate curves that is next to nothing, and how many such directions are kept."""
 KRYLOV = 120
 """Products spent at most where the Hessian is not formed."""
 SETTLED = 0.1
@@ -42,15 +43,20 @@ class Promise:
     Args:
         decrease: Of f; infinite where a slope meets no curvature, or nobody knows.
         bent: The direction of the most negative curvature [p]; ``None`` where all of it is upwards.
-        curvatures: The diagonal of the Hessian [p], NaN where a coordinate may not move; ``None`` where nobody looked.
+        soft: Directions along which curvature is next to nothing [k, p]; ``None`` where nobody looked.
+        curvatures: How much each coordinate curves, by itself or with others [p], NaN where it may not move; ``None``
+            where nobody looked.
     """
 
     decrease: float
     bent: Tensor | None = None
     curvatures: Tensor | None = None
+    soft: Tensor | None = None
 
 
-def newton_promise(at: Evaluation, free: Tensor, slope: Tensor, more: Tensor | None = None, *, enough: float) -> Promise:
+def newton_promise(
+    at: Evaluation, free: Tensor, slope: Tensor, more: Tensor | None = None, *, enough: float
+) -> Promise:
     r"""The decrease :math:`\tfrac12 g^\top |H|^{-1} g` over some coordinates.
 
     Args:
@@ -77,7 +83,12 @@ def newton_promise(at: Evaluation, free: Tensor, slope: Tensor, more: Tensor | N
         if first.decrease > enough:
             return first
     found = _formed(at, index, extra, g) if len(index) <= DENSE else _estimated(product, g, enough=enough)
-    return Promise(found.decrease, _spread(at, index, found.bent, 0.0), _spread(at, index, found.curvatures, math.nan))
+    soft = None
+    if found.soft is not None:
+        soft = at.w.new_zeros(len(found.soft), len(at.w)).index_copy(1, index, found.soft)
+    return Promise(
+        found.decrease, _spread(at, index, found.bent, 0.0), _spread(at, index, found.curvatures, math.nan), soft
+    )
 
 
 def _spread(at: Evaluation, index: Tensor, part: Tensor | None, rest: float) -> Tensor | None:
@@ -85,13 +96,13 @@ def _spread(at: Evaluation, index: Tensor, part: Tensor | None, rest: float) -> 
 
 
 def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> Promise:
-    hessian = _hessian(at, index)
+    hessian = formed_hessian(at, index)
     if extra is not None:
         hessian.diagonal().add_(extra)
     if not bool(torch.isfinite(hessian).all()):
         return Promise(math.inf)
     scale = symmetric_scales(hessian)  # [k]
-    dead, curvatures = scale == 0, hessian.diagonal().clone()
+    dead, curvatures = scale == 0, scale.square()
     if bool(g[dead].any()):
         return Promise(math.inf)  # a slope without any curvature
     kept = ~dead
@@ -106,10 +117,13 @@ def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> P
     if float(values[0]) < -floor * len(d):
         bent = torch.zeros_like(g)
         bent[kept] = vectors[:, 0] / d
-    return Promise(decrease if decrease >= 0 else math.inf, bent, curvatures)
+    softest = torch.nonzero(values.abs() <= SOFT)[:SOFTEST, 0]
+    soft = g.new_zeros(len(softest), len(g))
+    soft[:, kept] = vectors[:, softest].mT / d
+    return Promise(decrease if decrease >= 0 else math.inf, bent, curvatures, soft)
 
 
-def _hessian(at: Evaluation, index: Tensor) -> Tensor:
+def formed_hessian(at: Evaluation, index: Tensor) -> Tensor:
     """The rows and columns ``index`` of the Hessian of f [k, k], by one pass for each."""
     smooth, hessian = at.problem.smooth, torch.empty(len(index), len(index), dtype=at.w.dtype)
     at.problem.count("hvps", len(index))

@@ -7,7 +7,7 @@ the library itself defines is held against its laws by tests; only what somebody
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -49,8 +49,8 @@ def refutation(problem: Composite, w: Tensor) -> str:
     .. math:: f(w_0) \ge f(w) + \langle \nabla f(w), w_0 - w \rangle + \tfrac{\mu}{2} \|w_0 - w\|^2
 
     where it claims to be convex; the proximal map against its definition, no point x having a lower
-    :math:`t g(x) + \tfrac12 \|x - v\|^2`; a conjugate against Young's inequality; a projection against nearer points; an
-    adjoint against the product. Each test is a handful of values, so that it can always be made.
+    :math:`t g(x) + \tfrac12 \|x - v\|^2`; a conjugate against Young's inequality; a projection against nearer points;
+    an adjoint against the product. Each test is a handful of values, so that it can always be made.
 
     Args:
         problem: In float64.
@@ -92,12 +92,14 @@ def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
     if exact is not None:
         apart, size = float((slope - exact).norm()), float(exact.norm() + slope.norm())
         if math.isfinite(size) and apart > EXACT * size:
-            return _not_the_gradient(w, f"it has length {float(slope.norm()):.3g}, autograd's {float(exact.norm()):.3g}")
+            return _not_the_gradient(
+                w, f"it has length {float(slope.norm()):.3g}, autograd's {float(exact.norm()):.3g}"
+            )
         return ""
     for n in (0, 1):
         d = _direction(w, other, seed=n)
         told = float(slope @ d)
-        low, high = _slopes(lambda t, d=d: float(smooth.value(w + t * d)), float(value))
+        low, high = _slopes(smooth, w, d, float(value))
         if low <= told <= high or abs(told - 0.5 * (low + high)) <= AGREEMENT * max(abs(told), abs(low), abs(high)):
             return ""
         found = f"along one direction it says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
@@ -121,11 +123,11 @@ def _by_autograd(smooth: Smooth, w: Tensor) -> Tensor | None:
     return slope if seen else None
 
 
-def _slopes(value: Callable[[float], float], here: float) -> tuple[float, float]:
-    """The least and the largest one-sided slope at 0 that values at two distances leave room for."""
+def _slopes(smooth: Smooth, w: Tensor, d: Tensor, here: float) -> tuple[float, float]:
+    """The least and the largest one-sided slope along d that values at two distances leave room for."""
     with torch.no_grad():
-        around = {t: value(t) for h in (STRIDE, 2 * STRIDE) for t in (-h, h)}
-        again = value(0.0)
+        around = {t: float(smooth.value(w + t * d)) for h in (STRIDE, 2 * STRIDE) for t in (-h, h)}
+        again = float(smooth.value(w))
     if again != here and not math.isclose(again, here, rel_tol=NOISE * DOUBLE):
         return -math.inf, math.inf  # a function that is not the same twice cannot be held against itself
     if not all(math.isfinite(v) for v in around.values()):
@@ -291,4 +293,4 @@ def _direction(w: Tensor, other: Tensor, *, seed: int) -> Tensor:
 
 def _few(w: Tensor) -> str:
     shown = ", ".join(f"{x:.4g}" for x in w[:3].tolist())
-    return f"[{shown}{', ...' if w.numel() > 3 else ''}]"  # noqa: PLR2004 - three numbers are enough to know a point
+    return f"[{shown}{', ...' if w.numel() > 3 else ''}]"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
+from optwise.analyses.certificates.predicted_decrease import DENSE, formed_hessian, newton_promise
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.loss import LinearModel
 from optwise.core.operator import LinearOperator
@@ -55,7 +56,8 @@ def balanced(at: Evaluation, error: float) -> bool:
     .. math:: |\partial_j f| \le \text{tol} \, \|J_j\| \|r\| + 4 \epsilon \sum_i |J_{ij}| S_i
 
     for residuals r whose numbers have the sizes :math:`S_i`; so a residual that is small against all others, and large
-    against what it was computed from, is not taken for rounding. Of any other f no step may promise more than rounding.
+    against what it was computed from, is not taken for rounding. Of any other smooth f what is left of the gradient
+    after :math:`4 \epsilon \sum_k |H_{jk} w_k|` may promise nothing; elsewhere no step may promise more than rounding.
 
     Args:
         at: The point.
@@ -70,6 +72,12 @@ def balanced(at: Evaluation, error: float) -> bool:
         slopes, bends = model.loss.derivative(z, model.y), model.loss.curvature(z, model.y)
         sizes = bends * (matrix.abs() @ at.w.abs() + model.y.abs())
         return _within_rounding(at, matrix, (model.scale * slopes, model.scale * sizes))
+    if at.smooth_only and at.w.numel() <= DENSE:
+        everywhere = torch.ones_like(at.w, dtype=torch.bool)
+        sizes = formed_hessian(at, torch.arange(at.w.numel())).abs() @ at.w.abs()
+        slope = at.gradient.sign() * (at.gradient.abs() - UNITS * at.problem.unit * sizes).clamp(min=0)
+        enough = at.problem.tol**2 * abs(at.value)
+        return newton_promise(at, everywhere, slope, enough=enough).decrease <= enough
     return stationarity(at, None).value ** 2 * abs(at.value) <= error
 
 

@@ -1,4 +1,4 @@
-"""Whether a stationary point is one that negative curvature leaves: told only once F was seen to fall."""
+"""Whether a stationary point can be left downhill, along curvature that is negative or nothing: F was seen to fall."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ RESOLVED = 1e3
 """Rounding errors of F that a decrease must have to be one."""
 REACHES = 16
 """Lengths along a direction that are tried, each three times the last."""
+LOWER = 1e-4
+"""Part of F that a step along a soft direction must gain."""
+STRETCHES, STRETCH = 12, 4.0
+"""How many lengths of such a step are tried, each how many times the last."""
 DOUBLINGS = 40
 """How often a step that has found lower ground is drawn out."""
 SHARE = 0.25
@@ -47,6 +51,34 @@ def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
             if fall >= SHARE * 0.5 * t * t * curvature:
                 return _further(at, step, fall)
         t *= 3
+    return None
+
+
+def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
+    r"""A step along a direction of next to no curvature after which F is lower: what looks like a minimum is a terrace.
+
+    Tried are steps t d, growing until the curvature there is promises a rise of :math:`|F|`, or to a million times what
+    the first one was.
+
+    Args:
+        at: The point.
+        soft: Such directions [k, p].
+
+    Returns:
+        The step [p]; ``None`` where F does not fall by a part of :data:`LOWER`.
+    """
+    for d in soft:
+        bend = abs(float(d @ at.problem.hvp(at.w, d)))
+        most = math.sqrt(2 * abs(at.value) / bend) if bend > 0 else math.inf
+        t = math.sqrt(2 * LOWER * abs(at.value))  # a coordinate of curvature 1 rises by as much as counts
+        for _ in range(STRETCHES):
+            for way in (d, -d):
+                step, fall = _moved(at, t * way)
+                if fall >= LOWER * abs(at.value) > 0:
+                    return _further(at, step, fall)
+            t *= STRETCH
+            if t > most:
+                break
     return None
 
 

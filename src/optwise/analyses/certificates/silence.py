@@ -20,13 +20,13 @@ def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
     A coordinate is silent where neither its slope nor its curvature changes F by a rounding error, even over a change
     as large as the coordinate is at the point or the start,
 
-    .. math:: |\partial_j F| \, s_j \le \epsilon |F|, \qquad |\partial_{jj} F| \, s_j^2 \le \epsilon |F|
+    .. math:: |\partial_j F| \, s_j \le \epsilon |F|, \qquad h_j \, s_j^2 \le \epsilon |F|
 
     and where it did at the start, or does nearer to 0: an exponential has underflowed, a sigmoid is saturated.
 
     Args:
         at: A stationary point.
-        curvatures: The diagonal of the Hessian there [p]; ``None`` where nobody looked.
+        curvatures: How much each coordinate curves there, h [p]; ``None`` where nobody looked.
     """
     start = at.problem.start
     if curvatures is None or start is None:

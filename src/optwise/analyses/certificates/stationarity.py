@@ -27,13 +27,15 @@ class Stationarity:
         name: Of the measure.
         value: The measure, without units.
         bent: The direction of the most negative curvature [p], where there is one.
-        curvatures: The diagonal of the Hessian [p], where that was looked at.
+        curvatures: How much each coordinate curves, by itself or with others [p], where that was looked at.
+        soft: Directions along which curvature is next to nothing [k, p].
     """
 
     name: str
     value: float
     bent: Tensor | None = None
     curvatures: Tensor | None = None
+    soft: Tensor | None = None
 
 
 def stationarity(at: Evaluation, dual: Tensor | None) -> Stationarity:
@@ -92,7 +94,7 @@ def _within_bounds(at: Evaluation) -> Stationarity:
         gain = float((room * g.abs())[held].sum())
         free = ~held
     found = newton_promise(at, free, g, enough=enough)
-    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, found.curvatures)
+    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, found.curvatures, found.soft)
 
 
 def _by_maps(at: Evaluation) -> float:

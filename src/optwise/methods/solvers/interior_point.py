@@ -185,8 +185,8 @@ def _settled(problem: Composite, kinks: Kinks, state: _State, step: float) -> It
     value = f + problem.g(w)
     if not math.isfinite(value):
         return None
-    slack, rest = kinks.fenchel_gap(w - kinks.kink, u), float((gradient + u).norm())
-    measure = total_gap(problem, value, slack=slack, rest=rest, reach=float(w.norm()))
+    left, rest = kinks.fenchel_gap(w - kinks.kink, u), float((gradient + u).norm())
+    measure = total_gap(problem, value, slack=left, rest=rest, reach=float(w.norm()))
     return Iterate(w, value, step, measure, u)
 
 

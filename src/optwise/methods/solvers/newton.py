@@ -170,9 +170,12 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     eigenvalues, Q = torch.linalg.eigh(H)
     sizes = eigenvalues.abs()
     largest = float(sizes.max())
-    d = Q @ ((g @ Q) / -sizes.clamp(min=tiny * largest))
+    d = Q @ ((g @ Q) / -sizes.clamp(min=tiny * largest)) / scale
+    if problem.smooth.model is not None:  # what no prediction sees stays where it is, in the units of w
+        blind, _ = torch.linalg.qr(Q[:, sizes < tiny * largest] / scale[:, None])
+        d = d - blind @ (blind.mT @ d)
     bent = Q[:, 0] / scale if float(eigenvalues[0]) < -math.sqrt(eps) * largest else None
-    return d / scale, bent
+    return d, bent
 
 
 def _escaped(problem: Composite, point: Point, v: Tensor) -> Point | None:

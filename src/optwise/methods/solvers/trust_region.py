@@ -27,6 +27,8 @@ POOR, GOOD = 0.25, 0.75
 """Shares below and above which the radius changes."""
 FORMED = 64
 """Coordinates up to which the Hessian is formed, so that each can be measured by its own curvature."""
+LONGEST = 1e100
+"""Radius beyond which none grows."""
 MOST_PRODUCTS = 10_000
 """Products in one step."""
 
@@ -93,7 +95,7 @@ class TrustRegion(Solver):
             if not share >= POOR:  # also where it is NaN
                 radius = 0.25 * length
             elif share > GOOD and found.boundary:
-                radius *= 2.0
+                radius = min(2.0 * radius, LONGEST)
             if share > ACCEPTED:
                 point = trial
                 model = _model(problem, point, model)
@@ -121,7 +123,7 @@ class _Model(NamedTuple):
 
 def _model(problem: Composite, point: Point, before: _Model | None) -> _Model:
     hessian = hessian_at(problem, point)
-    if len(point.w) > FORMED:
+    if len(point.w) > FORMED or problem.smooth.model is not None:
         return _Model(hessian.product, point.gradient, None)
     H = hessian.matrix()
     scale = symmetric_scales(H) if bool(torch.isfinite(H).all()) else torch.zeros_like(point.w)
