@@ -53,6 +53,28 @@ class Loss(Part):
 
 
 @dataclass(frozen=True, eq=False)
+class ClassModel(Part):
+    r"""The structure of multinomial logistic regression.
+
+    .. math:: f(W) = s \sum_{i=1}^n \Big( \log \sum_c e^{z_{ic}} - z_{i y_i} \Big) + \tfrac{\lambda_2}{2} \|W\|_F^2,
+        \qquad Z = X W
+
+    Args:
+        X: The design [n, p].
+        y: Class of each example, int64 [n].
+        classes: C.
+        scale: s.
+        l2: :math:`\lambda_2`.
+    """
+
+    X: LinearOperator
+    y: Tensor
+    classes: int
+    scale: float
+    l2: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class LinearModel(Part):
     r"""The structure of a loss of linear predictions.
 

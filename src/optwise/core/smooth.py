@@ -13,7 +13,7 @@ from optwise.core.casting import Part
 from optwise.core.data import Data
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Layout, Leaves
-from optwise.core.loss import LinearModel
+from optwise.core.loss import ClassModel, LinearModel
 from optwise.core.objective import Objective
 from optwise.core.oracles import Oracle
 
@@ -96,6 +96,11 @@ class Smooth(Part):
     @property
     def model(self) -> LinearModel | None:
         """The loss of a linear model that f is; ``None`` where it is none."""
+        return None
+
+    @property
+    def classes_of(self) -> ClassModel | None:
+        """The multinomial model that f is; ``None`` where it is none."""
         return None
 
     @property

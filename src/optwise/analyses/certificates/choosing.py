@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.bounds import Bound, simple_bounds
+from optwise.analyses.certificates.class_probabilities import class_bounds
 from optwise.analyses.certificates.design_factor import DesignFactor
 from optwise.analyses.certificates.duality import duality_bounds, joint_bounds
 from optwise.analyses.certificates.evaluation import Evaluation
@@ -142,6 +143,8 @@ def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None
         quick = factor is not None and factor.flops <= QUICK
         if not _met(at, found) and (dual is None or not _closes(found)):
             found += _finite(at, joint_bounds(at, dual))
+        if not _met(at, found):
+            found += _finite(at, class_bounds(at))
         if not _met(at, found) and quick:
             found += _finite(at, exact_bounds(at, dual, factor))
         if not _met(at, found) and not _closes(found):

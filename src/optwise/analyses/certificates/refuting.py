@@ -31,6 +31,8 @@ EXACT = 1e-6
 """Part by which two ways to compute one derivative may differ: inner iterations, not other formulas."""
 SLACK = 1e-9
 """Part of the sizes of its terms by which an inequality may fail."""
+FAR = (1.0, 30.0)
+"""How many sizes of the answer away from it a projection is looked at."""
 NUDGES = (1.0, 0.3, 0.03, -0.03, -0.3)
 """Where between a proximal point and what was mapped to it a lower point is looked for."""
 
@@ -244,14 +246,19 @@ def _set(problem: Composite, constraint: ConstraintSet, w: Tensor) -> Iterator[s
     name = type(constraint).__name__
     size = float(w.abs().max()) or 1.0
     d = _direction(w, w, seed=4)
-    outside = [w + size * d / d.abs().max(), w - problem.smooth.value_and_gradient(w)[1]]
-    inside = [constraint.project(v) for v in (w, -w, torch.zeros_like(w))]
+    outside = [w + far * size * d / d.abs().max() for far in FAR]
+    outside.append(w - problem.smooth.value_and_gradient(w)[1])
+    longest = outside[0].abs() == outside[0].abs().max()
+    inside = [constraint.project(v) for v in (w, -w, torch.zeros_like(w), FAR[-1] * outside[0] * longest)]
     for v in outside:
         x = constraint.project(v)
         away = float((x - v).norm())
         for other in inside:
-            if float((other - v).norm()) < away - SLACK * (away + float(v.norm())):
-                yield f"The projection of {name} is not the nearest point: another point of the set is nearer."
+            # seen from the nearest point of a convex set, no other lies towards v
+            ahead = float((v - x) @ (other - x)) if constraint.convex else 0.0
+            towards = ahead > SLACK * (away + float(v.norm())) * (float((other - x).norm()) + float(x.norm()))
+            if towards or float((other - v).norm()) < away - SLACK * (away + float(v.norm())):
+                yield f"The projection of {name} is not the nearest point: there is a nearer one in the set."
                 return
         if Oracle.SUPPORT in constraint.oracles:
             c = v - x

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from optwise.core.loss import LinearModel
+from optwise.core.loss import ClassModel, LinearModel
 from optwise.core.operator import LinearOperator
 from optwise.core.smooth import Smooth
 from optwise.problems.terms.operators import norm_bound
@@ -194,6 +194,10 @@ class SoftmaxTerm(Smooth):
         z, own = self._log_odds(w), self.y[None]  # [C, n]
         others = z.scatter(0, own, -torch.inf)
         return bool((z.gather(0, own)[0] > others.amax(0)).all())
+
+    @property
+    def classes_of(self) -> ClassModel:
+        return ClassModel(self.X, self.y, self.classes, self.scale, self.l2)
 
     def _forward(self, w: Tensor) -> Tensor:
         return self.X.forward(w.reshape(-1, self.classes).mT)  # [C, n]

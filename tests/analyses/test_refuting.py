@@ -1,0 +1,240 @@
+"""A part that is not what it says is named, and a right one never is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import optwise as ow
+from optwise.analyses.certificates.refuting import refutation
+from optwise.core.composite import Composite
+from optwise.core.constraint import ConstraintSet
+from optwise.core.loss import LinearModel
+from optwise.core.operator import LinearOperator
+from optwise.core.penalty import Penalty
+from optwise.core.smooth import Smooth
+from optwise.core.status import Status
+from optwise.problems.terms.functions import FunctionTerm, SquaredDistance
+from optwise.problems.terms.linear_models import LinearModelTerm
+from optwise.problems.terms.predictions import LogisticLoss
+from optwise.problems.terms.sets import Box
+
+GENERATOR = torch.Generator().manual_seed(3)
+TARGET = torch.tensor([3.0, 0.25, -1.0], dtype=torch.float64)
+
+
+def normal(*shape):
+    return torch.randn(shape, generator=GENERATOR, dtype=torch.float64)
+
+
+def squared(w):
+    return (w - TARGET).square().sum()
+
+
+class Half(Penalty):
+    """Half the l1 norm; its parts are right."""
+
+    lower_bound = 0.0
+    wrong = ""
+
+    def value(self, w):
+        return 0.5 * w.abs().sum(-1)
+
+    def prox(self, v, step):
+        level = {"prox": 1.0, "small prox": 0.4}.get(self.wrong, 0.5) * step
+        return v.sign() * (v.abs() - level).clamp(min=0)
+
+    def conjugate(self, u):
+        inside = u.abs().amax(-1) <= {"conjugate": 1.0}.get(self.wrong, 0.5) * (1 + 1e-12)
+        return torch.where(inside, 0.0, torch.inf) - (1.0 if self.wrong == "small conjugate" else 0.0)
+
+    def dual_scale(self, u):
+        return min(1.0, {"conjugate": 1.0}.get(self.wrong, 0.5) / max(float(u.abs().max()), 1e-300))
+
+
+def half(wrong):
+    found = Half()
+    found.wrong = wrong
+    return found
+
+
+class Ball(ConstraintSet):
+    """The unit ball; its parts are right."""
+
+    wrong = ""
+
+    def project(self, v):
+        if self.wrong == "projection":
+            return v / v.abs().sum().clamp(min=1.0)  # lies within, and is not the nearest
+        if self.wrong == "moves":
+            return 0.9 * v / v.norm().clamp(min=1.0)
+        return v / v.norm().clamp(min=1.0)
+
+    def support(self, u):
+        return (0.5 if self.wrong == "support" else 1.0) * u.norm(dim=-1)
+
+
+def ball(wrong):
+    found = Ball()
+    found.wrong = wrong
+    return found
+
+
+class Tilted(LinearOperator):
+    """A matrix whose adjoint is right or is not."""
+
+    def __init__(self, A, *, right=True):
+        self.A, self.right = A, right
+
+    @property
+    def shape(self):
+        return tuple(self.A.shape)
+
+    def forward(self, w):
+        return w @ self.A.mT
+
+    def adjoint(self, v):
+        return v @ self.A * (1.0 if self.right else 1.01)
+
+
+class Claims(Smooth):
+    """A squared distance that says things of itself."""
+
+    def __init__(self, **claims):
+        self.claims = claims
+
+    dimension = 3
+
+    def value(self, w):
+        return squared(w) if not self.claims.get("bent") else -squared(w) + 0.1 * squared(w) ** 2
+
+    @property
+    def convex(self):
+        return True
+
+    @property
+    def strong_convexity(self):
+        return self.claims.get("modulus", 0.0)
+
+    @property
+    def lipschitz(self):
+        return self.claims.get("lipschitz")
+
+    @property
+    def lower_bound(self):
+        return self.claims.get("lower", 0.0)
+
+
+def design(X):
+    return LinearModelTerm(LinearModel(X, torch.ones(20, dtype=torch.float64), LogisticLoss(), 1 / 20))
+
+
+A = normal(20, 3)
+W = torch.tensor([0.5, 0.2, -0.4], dtype=torch.float64)
+START = torch.tensor([0.1, -0.3, 2.0], dtype=torch.float64)
+F = FunctionTerm(squared, 3)
+WRONG = {
+    "gradient": (FunctionTerm(squared, 3, gradient=lambda w: 2 * w), {}),
+    "gradient without a term": (FunctionTerm(squared, 3, gradient=lambda w: 2 * (w - TARGET) - 1e-4 * w), {}),
+    "hvp": (FunctionTerm(squared, 3, product=lambda w, v: 3 * v), {}),
+    "prox": (F, {"penalty": half("prox")}),
+    "small prox": (F, {"penalty": half("small prox")}),
+    "small conjugate": (F, {"penalty": half("small conjugate")}),
+    "projection": (F, {"constraint": ball("projection")}),
+    "moves": (F, {"constraint": ball("moves")}),
+    "support": (F, {"constraint": ball("support")}),
+    "adjoint": (design(Tilted(A, right=False)), {}),
+    "adjoint of A": (F, {"penalty": half(""), "operator": Tilted(A, right=False)}),
+    "convex": (Claims(bent=True, lower=-torch.inf), {}),
+    "modulus": (Claims(modulus=3.0), {}),
+    "Lipschitz": (Claims(lipschitz=1.0), {}),
+    "lower_bound": (Claims(lower=100.0), {}),
+}
+SAID = {"gradient without a term": "gradient", "small prox": "prox", "small conjugate": "conjugate", "moves": "projection"}
+RIGHT = {
+    "function": (F, {}),
+    "its own derivatives": (
+        FunctionTerm(squared, 3, gradient=lambda w: 2 * (w - TARGET), product=lambda w, v: 2 * v),
+        {},
+    ),
+    "prox": (F, {"penalty": half("")}),
+    "set": (F, {"constraint": ball("")}),
+    "adjoint": (design(Tilted(A)), {}),
+    "adjoint of A": (F, {"penalty": half(""), "operator": Tilted(A)}),
+    "claims": (Claims(modulus=2.0, lipschitz=2.0), {}),
+    "kink": (FunctionTerm(lambda w: (w - W).abs().sum() + squared(w), 3), {}),
+    "kink with its derivative": (
+        FunctionTerm(lambda w: w.abs().max(), 3, gradient=lambda w: torch.autograd.functional.jacobian(lambda v: v.abs().max(), w)),
+        {},
+    ),
+    "large constant": (FunctionTerm(lambda w: 1e12 + squared(w), 3), {}),
+    "float32 inside": (FunctionTerm(lambda w: (w.float() - TARGET.float()).square().sum().double(), 3), {}),
+    "wall": (FunctionTerm(lambda w: squared(w) - torch.log(w[0]), 3), {}),
+    "huber": (FunctionTerm(lambda w: torch.nn.functional.huber_loss(w, TARGET), 3), {}),
+}
+
+
+def problem(term, parts):
+    return Composite(term, start=START if "constraint" not in parts else START / 3, **parts)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_part_is_named(name):
+    made = problem(*WRONG[name])
+    if name == "convex":  # seen between two points where it bends down
+        said = refutation(replace(made, start=TARGET - 0.1), TARGET + 0.1)
+    else:
+        said = refutation(made, W)
+    assert SAID.get(name, name).split()[0] in said, said
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_part_is_never_refuted(name, scale):
+    term, parts = RIGHT[name]
+    for point in (W, scale * normal(3).abs(), START.abs()):
+        point = parts["constraint"].project(point) if "constraint" in parts else point
+        assert refutation(problem(term, parts), point) == ""
+
+
+def test_what_the_library_defines_is_held_against_its_laws_elsewhere_and_costs_nothing_here():
+    counted = Composite(SquaredDistance(TARGET), constraint=Box(-TARGET.abs(), TARGET.abs()), start=START)
+    before = dict(counted.counts)
+    assert refutation(counted, W) == ""
+    assert counted.counts == before
+
+
+def test_a_wrong_gradient_ends_a_solve_with_the_culprit_named():
+    wrong = ow.problems.smooth(lambda w: (w - 1).square().sum(), [0.0, 0.0], gradient=lambda w: 2 * w)
+    for method in ("auto", "lbfgs", "newton"):
+        run = ow.solve(wrong, method)
+        assert run.status is Status.STALLED
+        assert "The gradient is not that of f" in run.why
+
+
+def test_a_wrong_prox_ends_a_solve_with_the_culprit_named():
+    for wrong, status in (("prox", Status.STALLED), ("", Status.OPTIMAL)):
+        built = ow.problems.composite(SquaredDistance(TARGET), half(wrong), w0=[0.0, 0.0, 0.0])
+        run = ow.solve(built, "fista")
+        assert run.status is status
+        assert ("The prox of Half is not that of its value" in run.why) is bool(wrong)
+
+
+def test_a_backward_that_does_not_belong_to_its_forward_is_found_by_differences():
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, w):
+            ctx.save_for_backward(w)
+            return w.square().sum()
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0]  # half of what it is
+
+    term = FunctionTerm(lambda w: Square.apply(w - TARGET), 3)
+    assert "The gradient is not that of f" in refutation(Composite(term, start=START), W)
+
+
+def test_a_random_function_is_not_held_against_itself():
+    noisy = FunctionTerm(lambda w: squared(w) + 1e-3 * torch.rand(()).double(), 3)
+    assert refutation(replace(Composite(noisy), start=START), W) == ""
