@@ -40,7 +40,7 @@ def ours(part: object) -> bool:
     Example:
         >>> from optwise.problems.terms.penalties import L1
         >>> class Mine(L1):
-        ...     pass
+        ...     __module__ = "mine"
         >>> ours(L1(0.1)), ours(Mine(0.1))
         (True, False)
     """
