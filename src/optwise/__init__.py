@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optwise import methods, problems, theory
+    from optwise import methods, penalties, problems, sets, theory
     from optwise.analyses.convexity_check import check_convexity
     from optwise.analyses.gradient_check import check_gradient
     from optwise.analyses.prox_check import check_prox
@@ -143,9 +143,11 @@ __all__ = [
     "explain",
     "load",
     "methods",
+    "penalties",
     "predict",
     "problems",
     "set_target",
+    "sets",
     "solve",
     "theory",
 ]
@@ -158,7 +160,7 @@ _HOMES = (
     *("analyses.convexity_check", "analyses.gradient_check", "analyses.prox_check", "analyses.set_check"),
     *("verbs.graphing", "public"),
 )
-_ROOMS = ("methods", "problems", "theory")
+_ROOMS = ("methods", "penalties", "problems", "sets", "theory")
 
 
 def __getattr__(name: str) -> Any:

@@ -171,7 +171,7 @@ RIGHT = [
     ElasticNetPenalty(0.5, 0.2),
     GroupL2(0.7, torch.tensor([0, 0, 1, 1, 2])),
     HingeSum(0.5),
-    HuberNorm(0.5, 2.0),
+    HuberNorm(2.0, 0.5),
     L2Norm(2.0),
     LInf(1.0),
     NonnegativeL1(0.5),

@@ -548,7 +548,7 @@ def test_the_truth_of_a_generated_basis_pursuit_is_recovered_by_a_linear_program
 
 def test_every_constructor_says_its_formula_and_where_it_comes_from():
     constructors = [getattr(ow, name) for name in ow.__all__ if name != "FORMULATIONS"]
-    assert len(constructors) == 16
+    assert len(constructors) == 17
     for constructor in [*constructors, *FORMULATIONS.values()]:
         assert ".. math::" in constructor.__doc__
         assert "Args:" in constructor.__doc__

@@ -44,6 +44,7 @@ from optwise.problems.terms.sets import (
     SecondOrderCone,
     Simplex,
 )
+from optwise.problems.terms.stacking import PenaltySum
 
 
 def normal(*shape, seed=0):
@@ -62,16 +63,17 @@ PENALTIES = {
     "squared l2": SquaredL2(0.6),
     "hinge": HingeSum(0.4),
     "l2": L2Norm(0.7),
-    "huber norm": HuberNorm(0.5, 0.7),
+    "huber norm": HuberNorm(0.7, 0.5),
     "linf": LInf(0.7),
     "groups": GroupL2(0.7, GROUPS),
     "groups with factors": GroupL2(0.7, GROUPS, torch.tensor([1.0, 0.5, 2.0]).double()),
     "sorted l1": SortedL1(torch.tensor([1.0, 0.8, 0.8, 0.4, 0.1, 0.0]).double()),
     "total variation": TotalVariation1D(0.7),
-    "nuclear": NuclearNorm((2, 3), 0.7),
+    "nuclear": NuclearNorm(0.7, (2, 3)),
     "l0": L0(0.3),
     "mcp": MCP(0.5, 3.0),
     "scad": SCAD(0.5),
+    "sum over pieces": PenaltySum((L1(0.7), L2Norm(0.4)), (2, 4)),
 }
 CONVEX = [name for name, g in PENALTIES.items() if g.convex]
 SEPARABLE = [name for name, g in PENALTIES.items() if Oracle.SUBDIFFERENTIAL in g.oracles]
@@ -88,6 +90,7 @@ VALUES = {
     "l2": lambda w: 0.7 * np.linalg.norm(w),
     "huber norm": lambda w: 0.7 * (np.linalg.norm(w) - 0.25 if np.linalg.norm(w) > 0.5 else w @ w),
     "linf": lambda w: 0.7 * np.abs(w).max(),
+    "sum over pieces": lambda w: 0.7 * np.abs(w[:2]).sum() + 0.4 * np.linalg.norm(w[2:]),
     "groups": lambda w: 0.7 * sum(np.linalg.norm(w[GROUPS.numpy() == j]) for j in range(3)),
     "groups with factors": lambda w: (
         0.7 * sum(factor * np.linalg.norm(w[GROUPS.numpy() == j]) for j, factor in enumerate((1.0, 0.5, 2.0)))
@@ -191,7 +194,7 @@ def test_a_dual_point_is_scaled_as_far_as_its_conjugate_is_finite_and_no_further
         (SortedL1(torch.tensor([2.0, 1.0]).double()), [4.0, 4.0], 0.375),
         (TotalVariation1D(1.0), [2.0, -2.0], 0.5),
         (TotalVariation1D(1.0), [2.0, -1.0], 0.0),
-        (NuclearNorm((1, 2), 1.0), [3.0, 4.0], 0.2),
+        (NuclearNorm(1.0, (1, 2)), [3.0, 4.0], 0.2),
     ],
 )
 def test_the_scale_of_a_dual_point_is_what_a_calculation_by_hand_gives(g, u, t):
@@ -246,8 +249,19 @@ def test_penalties_say_what_they_can_answer():
     assert all(Oracle.PROX in found for found in answers.values())
     assert {name for name, found in answers.items() if Oracle.CONVEX_PENALTY not in found} == {"l0", "mcp", "scad"}
     assert {name for name, found in answers.items() if Oracle.CONJUGATE not in found} == {"l0", "mcp", "scad"}
-    whole = {"l2", "huber norm", "linf", "groups", "groups with factors", "sorted l1", "total variation", "nuclear"}
+    whole = {
+        "l2",
+        "huber norm",
+        "linf",
+        "groups",
+        "groups with factors",
+        "sorted l1",
+        "total variation",
+        "nuclear",
+        "sum over pieces",
+    }
     assert {name for name, found in answers.items() if Oracle.SUBDIFFERENTIAL not in found} == whole
+    assert PenaltySum((L0(1.0), L1(1.0)), (2, 4)).oracles == {Oracle.PROX}, "a sum answers what all its parts do"
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -271,8 +285,8 @@ BAD_PENALTIES = [
     (lambda: HingeSum(-1.0), "hinge loss is -1"),
     (lambda: L2Norm(-1.0), "l2 norm is -1"),
     (lambda: LInf(-1.0), "maximum norm is -1"),
-    (lambda: HuberNorm(0.0), "delta=0"),
-    (lambda: HuberNorm(1.0, -1.0), "Huber norm is -1"),
+    (lambda: HuberNorm(1.0, 0.0), "delta of a Huber norm is 0; give a finite number above 0"),
+    (lambda: HuberNorm(-1.0, 1.0), "weight of a Huber norm is -1"),
     (lambda: GroupL2(1.0, torch.tensor([0, 2])), "do not number the groups"),
     (lambda: GroupL2(1.0, torch.tensor([0.0, 1.0])), "do not number the groups"),
     (lambda: GroupL2(1.0, torch.tensor([-1, 0])), "do not number the groups"),
@@ -282,13 +296,29 @@ BAD_PENALTIES = [
     (lambda: SortedL1(torch.tensor([1.0, 2.0])), "rise"),
     (lambda: SortedL1(torch.tensor([-1.0, -2.0])), "holds -1"),
     (lambda: TotalVariation1D(-1.0), "total variation is -1"),
-    (lambda: NuclearNorm((2, 0)), "shape (2, 0)"),
-    (lambda: NuclearNorm((2, 2), -1.0), "nuclear norm is -1"),
+    (lambda: NuclearNorm(1.0, (2, 0)), "shape of a nuclear norm is (2, 0)"),
+    (lambda: NuclearNorm(-1.0, (2, 2)), "nuclear norm is -1"),
     (lambda: L0(-1.0), "count of nonzeros is -1"),
     (lambda: MCP(-1.0), "level of MCP is -1"),
-    (lambda: MCP(1.0, 1.0), "gamma is 1"),
+    (lambda: MCP(1.0, 1.0), "gamma of MCP is 1; give a finite number above 1"),
+    (
+        lambda: NuclearNorm((12, 10), 0.5),
+        "is (12, 10), of type tuple; give a finite number of at least 0, in the order",
+    ),
+    (lambda: NuclearNorm(0.5, 12), "shape of a nuclear norm is 12; give the rows and columns of a matrix"),
+    (lambda: NuclearNorm(0.5, (2.5, 2)), "shape of a nuclear norm is (2.5, 2)"),
+    (
+        lambda: GroupL2([0, 1], 0.5),
+        "is [0, 1], of type list; give a finite number of at least 0, in the order GroupL2(",
+    ),
+    (lambda: GroupL2(0.5, ["a", "b"]), "do not number the groups"),
+    (lambda: L1([0.1, 0.2]), "weight of an l1 norm is [0.1, 0.2], of type list"),
+    (lambda: L1(np.ones(2)), "weight of an l1 norm is of type ndarray and has shape (2,)"),
+    (lambda: L1("0.1"), "weight of an l1 norm is '0.1', of type str"),
+    (lambda: WeightedL1(0.5), "has shape (); give one number for each entry, a vector."),
+    (lambda: WeightedL1(["a"]), "The weights of an l1 norm is of type list and holds <U1 such as 'a'; give numbers."),
     (lambda: SCAD(-1.0), "level of SCAD is -1"),
-    (lambda: SCAD(1.0, 2.0), "a is 2"),
+    (lambda: SCAD(1.0, 2.0), "a of SCAD is 2; give a finite number above 2"),
 ]
 
 
@@ -507,24 +537,40 @@ def test_equations_that_agree_up_to_float32_still_do_when_a_certificate_recomput
 
 BAD_SETS = [
     (lambda: Box(torch.tensor([2.0]), torch.tensor([1.0])), "low is 2 where high is 1"),
-    (lambda: Box(torch.tensor([math.nan]), torch.tensor([1.0])), "low is nan"),
+    (lambda: Box(torch.tensor([math.nan]), torch.tensor([1.0])), "low, holds nan at entry 0"),
     (lambda: Box(torch.zeros(2), torch.zeros(3)), "shapes (2,) and (3,)"),
     (lambda: Budget(torch.ones(2), 9.0, torch.zeros(2), torch.ones(2)), "leaves out b = 9"),
-    (lambda: Budget(torch.ones(3), 1.0, torch.zeros(2), torch.ones(2)), "prices of shape (3,)"),
-    (lambda: L1Ball(-1.0), "radius is -1"),
-    (lambda: L2Ball(math.inf), "radius is inf"),
-    (lambda: LInfBall(math.nan), "radius is nan"),
-    (lambda: Simplex(-1.0), "total is -1"),
+    (
+        lambda: Budget(torch.ones(3), 1.0, torch.zeros(2), torch.ones(2)),
+        "have shapes (2,) and (2,) for 3; give one number for each coordinate",
+    ),
+    (lambda: L1Ball(-1.0), "radius of an l1 ball is -1"),
+    (lambda: L2Ball(math.inf), "radius of a Euclidean ball is inf"),
+    (lambda: LInfBall(math.nan), "radius of a ball of the maximum norm is nan"),
+    (lambda: Simplex(-1.0), "total of a simplex is -1"),
     (lambda: CappedSimplex(3, 4.0), "total is 4"),
-    (lambda: CappedSimplex(3, 1.0, cap=-1.0), "cap is -1"),
-    (lambda: NuclearBall((2, 2), -1.0), "radius is -1"),
-    (lambda: NuclearBall((0, 2)), "shape (0, 2)"),
-    (lambda: PSDCone(0), "0 rows"),
+    (lambda: CappedSimplex(3, 1.0, cap=-1.0), "cap of a capped simplex is -1"),
+    (lambda: NuclearBall((2, 2), -1.0), "radius of a nuclear ball is -1"),
+    (lambda: NuclearBall((0, 2)), "shape of a nuclear ball is (0, 2)"),
+    (lambda: NuclearBall(1.5, (2, 2)), "shape of a nuclear ball is 1.5; give the rows and columns of a matrix"),
+    (lambda: CappedSimplex(0.25, 1.0, 20), "size of a capped simplex is 0.25; give a whole number of at least 1, in"),
+    (lambda: CappedSimplex(20, 1.0, [0.25]), "cap of a capped simplex is [0.25], of type list"),
+    (lambda: Nonnegative(2.5), "size of an orthant is 2.5"),
+    (lambda: Box(0.0, 1.0), "a constructor's constraint=(low, high) takes single numbers"),
+    (lambda: Box([math.inf], [math.inf]), "low < inf"),
+    (lambda: L2Ball("1"), "radius of a Euclidean ball is '1', of type str"),
+    (lambda: Halfspace(1.0, [1.0, 2.0]), "in the order Halfspace(a, b)"),
+    (lambda: Affine([1.0, 1.0], 1.0), "has shape (2,); give a row for each equation, in the order Affine(A, b)"),
+    (lambda: PSDCone((2, 2)), "side of a cone of matrices is (2, 2), of type tuple"),
+    (lambda: PSDCone(0), "side of a cone of matrices is 0; give a whole number of at least 1"),
     (lambda: Affine(torch.ones(2, 2), torch.tensor([1.0, 2.0])), "rank 1"),
     (lambda: Affine(torch.ones(2, 2), torch.ones(3)), "target [3]"),
-    (lambda: Affine(torch.ones(1, 2), torch.tensor([math.nan])), "give finite numbers"),
+    (
+        lambda: Affine(torch.ones(1, 2), torch.tensor([math.nan])),
+        "right-hand side b of an affine set holds nan at entry 0",
+    ),
     (lambda: Halfspace(torch.zeros(2), -1.0), "a is 0"),
-    (lambda: Halfspace(torch.zeros(2, 2), 1.0), "normal of shape (2, 2)"),
+    (lambda: Halfspace(torch.zeros(2, 2), 1.0), "normal of a halfspace has shape (2, 2)"),
 ]
 
 

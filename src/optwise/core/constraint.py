@@ -22,6 +22,11 @@ class ConstraintSet(Part):
     convex: ClassVar[bool] = True
     """Whether C is convex."""
 
+    @property
+    def dimension(self) -> int | None:
+        """Length p of its points; ``None`` where any will do."""
+        return None
+
     @abstractmethod
     def project(self, v: Tensor) -> Tensor:
         """The nearest point of the set."""

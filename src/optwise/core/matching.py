@@ -28,6 +28,17 @@ def fits(method: Method, offered: frozenset[Oracle], parts: frozenset[Oracle]) -
     return method.needs | parts <= offered and parts <= method.needs | method.accepts
 
 
+def lacking(problem: Problem, method: Method) -> frozenset[Oracle]:
+    """What stands between a problem and a method: needs that are not met, and parts that it would ignore.
+
+    Args:
+        problem: What is solved.
+        method: Of any kind.
+    """
+    parts = parts_of(problem)
+    return frozenset((method.needs | parts) - problem.oracles | parts - (method.needs | method.accepts))
+
+
 def mismatch(problem: Problem, method: Method) -> str:
     """Why ``method`` cannot work on ``problem``, naming both and what is missing; empty where it can.
 

@@ -38,6 +38,11 @@ class Penalty(Part):
     lower_bound: ClassVar[float] = -math.inf
     """A number that g never falls below: 0 for a norm."""
 
+    @property
+    def dimension(self) -> int | None:
+        """Length p of the vectors it takes; ``None`` where any will do."""
+        return None
+
     @abstractmethod
     def value(self, w: Tensor) -> Tensor:
         """The term at ``w`` [..., p]: [...]."""

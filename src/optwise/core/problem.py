@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -64,6 +64,7 @@ class Problem(Shown):
             process knows.
         quadratic: What theory needs to know of it; ``None`` where it is no quadratic, or nobody said so.
         notes: What a reader of its results should know of its data: sentences, put on record with it.
+        classes: The caller's labels of a classifier, in the order of its own: of -1 and 1, or of the columns of W.
 
     Raises:
         BadProblem: Batches that the objective cannot take, such as a last one of a single example under batch
@@ -87,6 +88,7 @@ class Problem(Shown):
     quadratic: Quadratic | None = None
     smooth: Smooth | None = None
     notes: tuple[str, ...] = ()
+    classes: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data is not None:

@@ -22,6 +22,7 @@ from optwise.core.sampler import Full
 from optwise.core.showing import Card, Shown, Terse, one_line
 from optwise.core.solver import Solver
 from optwise.methods.solvers import SOLVERS
+from optwise.verbs.refusing import nearest_refusal
 
 FEW = 6
 """Methods that an explanation shows of itself; all are in its text."""
@@ -54,11 +55,13 @@ class Explanation(Shown):
         problem: Its name.
         choices: One for each solver.
         of: What the predictions were made from.
+        nearest: Where none can solve it, the reason that matters: the nearest method and what it lacks.
     """
 
     problem: str
     choices: tuple[Choice, ...]
     of: Features
+    nearest: str = ""
 
     @property
     def eligible(self) -> tuple[Choice, ...]:
@@ -78,6 +81,7 @@ class Explanation(Shown):
             "parameters": self.of.parameters,
             "examples": self.of.examples,
             "condition": self.of.condition if math.isfinite(self.of.condition) else None,
+            "nearest": self.nearest,
             "methods": [
                 {
                     "method": choice.method,
@@ -94,6 +98,7 @@ class Explanation(Shown):
         """The same in lines."""
         width = max(len(choice.method) for choice in self.choices)
         lines = [f"{self.problem}: {self.of.parameters} parameters, condition about {self.of.condition:.1e}"]
+        lines += [self.nearest] if self.nearest else []
         lines += [f"{c.method:{width}}  {c.seconds:9.2e} s  {c.reason}" for c in self.choices if c.eligible]
         lines += [f"{c.method:{width}}  {'-':>11}  {c.reason}" for c in self.choices if not c.eligible]
         return "\n".join(lines)
@@ -107,10 +112,15 @@ class Explanation(Shown):
         rows = tuple((c.method, f"{c.seconds:.2e}", c.reason) for c in shown)
         order = f"by predicted seconds, an exact answer counting {1 / TIE:.3g} times as fast"
         said = f"{said}, {order}" if len(usable) > 1 else said
-        notes = (size, *((f"{len(usable) - FEW} more that fit; all in .text",) if len(usable) > FEW else ()))
+        notes = (
+            size,
+            *((self.nearest,) if self.nearest else ()),
+            *((f"{len(usable) - FEW} more that fit; all in .text",) if len(usable) > FEW else ()),
+        )
         first = usable[0].method if usable else "auto"
+        why = (f"  {one_line(self.nearest, 240)}",) if self.nearest else ()
         return Card(
-            (f"{one_line(self.problem)}: {said}; {size}", *lines, "next: .text .eligible .refusals"),
+            (f"{one_line(self.problem)}: {said}; {size}", *why, *lines, "next: .text .eligible .refusals"),
             f"Explanation of {self.problem}",
             said,
             ("method", "predicted seconds", "why"),
@@ -156,7 +166,9 @@ def explain_composite(problem: Problem, composite: Composite) -> Explanation:
         if name not in names
     ]
     choices = [*(c for c in checked if c.eligible), *(c for c in checked if not c.eligible), *refused]
-    return Explanation(problem.name, tuple(choices), of)
+    usable = any(choice.eligible for choice in choices)
+    nearest = "" if usable else nearest_refusal(problem, composite, _defaults().values())
+    return Explanation(problem.name, tuple(choices), of, nearest)
 
 
 def matching_features(problem: Problem, composite: Composite) -> tuple[Features, tuple[str, ...]]:

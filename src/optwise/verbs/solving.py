@@ -134,8 +134,7 @@ def _automatic(formulated: Formulated, w: Tensor, tol: float, max_seconds: float
             break
         w = _closest(formulated, tried, tol)[2].best.w
     if not tried:
-        refusals = explain_composite(formulated.problem, formulated.composite).refusals
-        raise UnmetNeed(f"No method can solve {formulated.problem.name}; {refusals[0]}.")
+        raise UnmetNeed(f"{explain_composite(formulated.problem, formulated.composite).nearest}.")
     return _best_of(formulated, tried, tol)
 
 

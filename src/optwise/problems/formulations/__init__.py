@@ -25,6 +25,7 @@ from optwise.problems.formulations.generated_sparse import (
     generated_group_lasso,
     generated_lasso,
 )
+from optwise.problems.formulations.quadratic_programs import quadratic
 from optwise.problems.formulations.real_data import breast_cancer_l1, diabetes_lasso, softmax_digits
 from optwise.problems.formulations.regressions import huber, least_squares, nnls, ridge
 from optwise.problems.formulations.signals import total_variation
@@ -68,6 +69,7 @@ __all__ = [
     "logistic",
     "nnls",
     "nonlinear_least_squares",
+    "quadratic",
     "ridge",
     "smooth",
     "softmax",

@@ -10,17 +10,20 @@ from dataclasses import replace
 from optwise.core.data import Data, Split
 from optwise.core.errors import BadProblem
 from optwise.core.metric import Metric
+from optwise.core.operator import LinearOperator
+from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
 from optwise.core.smooth import Smooth
 from optwise.problems.formulations.assembling import l1_penalty, of_linear_model, of_term
+from optwise.problems.formulations.labels import read_classes, read_signs
+from optwise.problems.formulations.parts import Within, with_parts
 from optwise.problems.formulations.reading import (
     Matrix,
     Numbers,
     nonnegative,
-    read_classes,
-    read_signs,
     scale_of,
 )
+from optwise.problems.numbers import without_gradients
 from optwise.problems.terms.functions import SquaredDistance, Zero
 from optwise.problems.terms.linear_models import SoftmaxTerm
 from optwise.problems.terms.objectives import SoftmaxObjective
@@ -29,7 +32,17 @@ from optwise.problems.terms.penalties import HingeSum
 from optwise.problems.terms.predictions import LogisticLoss, SquaredHinge
 
 
-def logistic(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reduction: str = "mean") -> Problem:
+@without_gradients
+def logistic(
+    X: Matrix,
+    y: Numbers,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Logistic regression of two classes.
 
     .. math:: \min_w \frac1n \sum_i \log(1 + e^{-y_i \langle x_i, w \rangle}) + \lambda_1 \|w\|_1
@@ -40,15 +53,19 @@ def logistic(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reducti
     labels 0 and 1 the loss is ``torch.nn.functional.binary_cross_entropy_with_logits``, a mean as well.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
-        y: Labels -1 and 1, or 0 and 1 [n].
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
+        y: Labels of two classes [n]: numbers, words, booleans, categories. The greater one, ``problem.classes[1]``, is
+            1 and the other -1.
         l1: :math:`\lambda_1`, at least 0; never averaged.
         l2: :math:`\lambda_2`, at least 0; never averaged.
         reduction: ``"mean"`` or ``"sum"`` of the losses.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Other labels, labels of one class, shapes that disagree, a design of complex, whole, not finite or
-            no numbers, a negative weight, an unknown reduction.
+        BadProblem: Labels that name no class, labels of one class, shapes that disagree, a design of complex, not
+            finite or no numbers, a negative weight, an unknown reduction.
 
     Example:
         >>> problem = logistic([[1.0], [2.0]], [0, 1], l2=0.1)
@@ -58,8 +75,8 @@ def logistic(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reducti
     References:
         Cox (1958), The regression analysis of binary sequences.
     """
-    design, signs = read_signs(X, y)
-    return of_linear_model(
+    design, signs, classes = read_signs(X, y)
+    problem = of_linear_model(
         "logistic",
         design,
         signs,
@@ -68,9 +85,20 @@ def logistic(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reducti
         l2=nonnegative(l2, "l2"),
         penalty=l1_penalty(nonnegative(l1, "l1")),
     )
+    return with_parts(replace(problem, classes=classes), penalty=penalty, constraint=constraint)
 
 
-def softmax(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reduction: str = "mean") -> Problem:
+@without_gradients
+def softmax(
+    X: Matrix,
+    y: Numbers,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Multinomial logistic regression of C classes.
 
     .. math:: \min_W \frac1n \sum_i \Big( \log \sum_c e^{\langle x_i, W_c \rangle} - \langle x_i, W_{y_i} \rangle \Big)
@@ -81,15 +109,19 @@ def softmax(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reductio
     W is the answer of :func:`logistic` with half of ``l2``.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
-        y: Classes 0, 1, ..., C - 1 [n], each with an example.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
+        y: Labels of C classes [n]: numbers, words, booleans, categories. In ascending order they are
+            ``problem.classes``, and column c of W belongs to the one at c.
         l1: :math:`\lambda_1`, at least 0; never averaged.
         l2: :math:`\lambda_2`, at least 0; never averaged.
         reduction: ``"mean"`` or ``"sum"`` of the losses.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Other labels, labels of one class, shapes that disagree, a design of complex, whole, not finite or
-            no numbers, a negative weight, an unknown reduction.
+        BadProblem: Labels that name no class, labels of one class, shapes that disagree, a design of complex, not
+            finite or no numbers, a negative weight, an unknown reduction.
 
     Example:
         >>> problem = softmax([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0, 1, 2])
@@ -100,23 +132,33 @@ def softmax(X: Matrix, y: Numbers, *, l1: float = 0.0, l2: float = 0.0, reductio
     References:
         Böhning (1992), Multinomial logistic regression algorithm.
     """
-    design, classes = read_classes(X, y)
+    design, numbered, classes = read_classes(X, y)
     n, p = design.shape
     scale, ridge = scale_of(reduction, n), nonnegative(l2, "l2")
-    count = int(classes.max()) + 1
-    term = SoftmaxTerm(design.operator, classes, count, scale=scale, l2=ridge, origin=design.like)
-    problem = of_term("softmax", term, design.like.new_zeros(p, count), penalty=l1_penalty(nonnegative(l1, "l1")))
-    if design.entries is None:
-        return problem
-    return replace(
-        problem,
-        objective=SoftmaxObjective(factor=n * scale, l2=ridge),
-        data=Data(train=Split(design.entries, classes)),
-        metrics=(Metric("loss"),),
-    )
+    term = SoftmaxTerm(design.operator, numbered, len(classes), scale=scale, l2=ridge, origin=design.like)
+    start, norm = design.like.new_zeros(p, len(classes)), l1_penalty(nonnegative(l1, "l1"))
+    problem = replace(of_term("softmax", term, start, penalty=norm), classes=classes)
+    if design.entries is not None:
+        problem = replace(
+            problem,
+            objective=SoftmaxObjective(factor=n * scale, l2=ridge),
+            data=Data(train=Split(design.entries, numbered)),
+            metrics=(Metric("loss"),),
+        )
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
-def svm(X: Matrix, y: Numbers, *, l2: float, loss: str = "squared_hinge", reduction: str = "mean") -> Problem:
+@without_gradients
+def svm(
+    X: Matrix,
+    y: Numbers,
+    *,
+    l2: float,
+    loss: str = "squared_hinge",
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""A linear support vector machine.
 
     .. math:: \min_w \frac1n \sum_i \ell(y_i \langle x_i, w \rangle) + \tfrac{\lambda_2}{2} \|w\|^2, \qquad
@@ -127,15 +169,19 @@ def svm(X: Matrix, y: Numbers, *, l2: float, loss: str = "squared_hinge", reduct
     is smooth. The hinge is the penalty behind the operator diag(y) X, and f is the norm alone.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
-        y: Labels -1 and 1, or 0 and 1 [n].
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
+        y: Labels of two classes [n]: numbers, words, booleans, categories. The greater one, ``problem.classes[1]``, is
+            1 and the other -1.
         l2: :math:`\lambda_2`, at least 0; never averaged.
         loss: ``"squared_hinge"`` or ``"hinge"``.
         reduction: ``"mean"`` or ``"sum"`` of the losses.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Other labels, labels of one class, shapes that disagree, a design of complex, whole, not finite or
-            no numbers, a negative weight, an unknown loss or reduction.
+        BadProblem: Labels that name no class, labels of one class, shapes that disagree, a design of complex, not
+            finite or no numbers, a negative weight, an unknown loss or reduction.
 
     Example:
         >>> problem = svm([[1.0], [2.0]], [-1, 1], l2=0.1, loss="hinge")
@@ -148,14 +194,16 @@ def svm(X: Matrix, y: Numbers, *, l2: float, loss: str = "squared_hinge", reduct
     """
     if loss not in ("squared_hinge", "hinge"):
         raise BadProblem(f"loss is {loss!r}; give 'squared_hinge' or 'hinge'.")
-    design, signs = read_signs(X, y)
+    design, signs, classes = read_signs(X, y)
     ridge = nonnegative(l2, "l2")
     if loss == "squared_hinge":
-        return of_linear_model("svm", design, signs, SquaredHinge(), reduction=reduction, l2=ridge)
+        problem = of_linear_model("svm", design, signs, SquaredHinge(), reduction=reduction, l2=ridge)
+        return with_parts(replace(problem, classes=classes), penalty=penalty, constraint=constraint)
     n, p = design.shape
     origin = signs.new_zeros(p)
     f: Smooth = SquaredDistance(origin, scale=ridge) if ridge > 0 else Zero(p)
     problem = of_term("hinge-svm", f, origin, penalty=HingeSum(scale_of(reduction, n)))
-    if design.entries is None:
-        return replace(problem, operator=RowScaled(design.operator, signs))
-    return replace(problem, operator=MatrixOperator(signs[:, None] * design.entries))
+    margins: LinearOperator = RowScaled(design.operator, signs)
+    if design.entries is not None:
+        margins = MatrixOperator(signs[:, None] * design.entries)
+    return with_parts(replace(problem, operator=margins, classes=classes), penalty=penalty, constraint=constraint)

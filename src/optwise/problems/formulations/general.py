@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from optwise.core.problem import Problem
 from optwise.core.smooth import Smooth
 from optwise.problems.formulations.assembling import of_term
 from optwise.problems.formulations.bounds import read_bounds
+from optwise.problems.formulations.parts import Within, read_constraint, read_penalty, with_parts
 from optwise.problems.formulations.reading import (
     Matrix,
     Numbers,
@@ -25,24 +25,28 @@ from optwise.problems.formulations.reading import (
     read_vector,
     scale_of,
 )
+from optwise.problems.numbers import without_gradients
 from optwise.problems.terms.functions import FunctionTerm
 from optwise.problems.terms.residuals import FunctionResiduals, ResidualTerm
 
 Function = Callable[[Tensor], Tensor]
 
 
+@without_gradients
 def smooth(
     f: Function,
     w0: Numbers,
-    bounds: Any = None,
+    bounds: Within = None,
     *,
     gradient: Function | None = None,
     hvp: Callable[[Tensor, Tensor], Tensor] | None = None,
     convex: bool = False,
     lipschitz: float | None = None,
+    penalty: Penalty | None = None,
+    constraint: Within = None,
     name: str = "smooth",
 ) -> Problem:
-    r"""Any differentiable function, within bounds or without.
+    r"""Any differentiable function, within bounds or a set, with a penalty or without.
 
     .. math:: \min_{l \le w \le h} f(w)
 
@@ -52,11 +56,13 @@ def smooth(
         f: From a vector [p] to a tensor without dimensions, written with torch.
         w0: Where to start [p]; its dtype is the problem's. Moved within the bounds where it lies outside.
         bounds: ``(low, high)``, numbers or arrays [p], ``None`` being no bound; or as in scipy one pair (a list or
-            tuple) for each coordinate.
+            tuple) for each coordinate, or ``scipy.optimize.Bounds``.
         gradient: The gradient [p], where it is known in closed form.
         hvp: Hessian at a point times a vector, likewise.
         convex: Whether f is convex. Solvers and certificates believe it.
         lipschitz: A bound of the Lipschitz constant of the gradient, where one is known. They believe that as well.
+        penalty: A further term, such as ``ow.penalties.L1(0.1)``, its weight inside.
+        constraint: A set in the place of bounds, such as ``ow.sets.Simplex()``; the start is moved into it.
         name: Printed everywhere.
 
     Raises:
@@ -68,9 +74,11 @@ def smooth(
         >>> problem.constraint.project(torch.tensor([3.0, 0.0], dtype=torch.float64))
         tensor([1., 0.], dtype=torch.float64)
     """
+    if bounds is not None and constraint is not None:
+        raise BadProblem("smooth has both bounds and a constraint; give one of them, bounds as constraint=(low, high).")
     start = read_vector(w0, "w0")
-    box = None if bounds is None else read_bounds(bounds, start)
-    start = start if box is None else box.project(start)
+    within = _set_of(bounds, constraint, start, name)
+    start = start if within is None else within.project(start)
     term = FunctionTerm(
         f,
         start.numel(),
@@ -80,15 +88,18 @@ def smooth(
         gradient_lipschitz=None if lipschitz is None else nonnegative(lipschitz, "lipschitz"),
     )
     _refuse_bad_function(term, start)
-    return replace(of_term(name, term, start), constraint=box)
+    return with_parts(of_term(name, term, start), penalty=penalty, constraint=within)
 
 
+@without_gradients
 def nonlinear_least_squares(
     residual: Function,
     w0: Numbers,
     *,
     jacobian: Function | None = None,
     reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
     name: str = "nonlinear-least-squares",
 ) -> Problem:
     r"""A sum of squares of residuals that depend on the parameters in any way.
@@ -104,6 +115,9 @@ def nonlinear_least_squares(
         w0: Where to start [p]; its dtype is the problem's.
         jacobian: The Jacobian [m, p], where it is known in closed form; else it comes from autograd.
         reduction: ``"mean"`` or ``"sum"`` of the squares.
+        penalty: A further term, such as ``ow.penalties.L1(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds as :func:`smooth` takes them; the start is moved
+            into it.
         name: Printed everywhere.
 
     Raises:
@@ -119,6 +133,8 @@ def nonlinear_least_squares(
         Moré (1978), The Levenberg-Marquardt algorithm: implementation and theory.
     """
     start = read_vector(w0, "w0")
+    within = _set_of(None, constraint, start, name)
+    start = start if within is None else within.project(start)
     found = _evaluated(residual, start.clone().requires_grad_(), "residual")
     if found.ndim != 1 or found.numel() == 0:
         raise BadProblem(f"residual(w0) has shape {tuple(found.shape)}; return one vector, at least one residual long.")
@@ -132,17 +148,20 @@ def nonlinear_least_squares(
                 "parameters; return a row for each residual."
             )
     residuals = FunctionResiduals(residual, weight=scale_of(reduction, found.numel()), derivative=jacobian)
-    return of_term(name, ResidualTerm(residuals, start.numel()), start)
+    problem = of_term(name, ResidualTerm(residuals, start.numel()), start)
+    return with_parts(problem, penalty=penalty, constraint=within)
 
 
+@without_gradients
 def composite(
     f: Smooth | Function,
-    g: Penalty,
+    g: Penalty | None = None,
     A: Matrix | None = None,
     *,
     w0: Numbers,
     convex: bool = False,
-    constraint: ConstraintSet | None = None,
+    penalty: Penalty | None = None,
+    constraint: Within = None,
     name: str = "composite",
 ) -> Problem:
     r"""A sum of a smooth term and one that has a proximal map, over a simple set.
@@ -151,11 +170,12 @@ def composite(
 
     Args:
         f: A ``Smooth`` of dimension p, such as ``QuadraticTerm(H, b)``; or a function as :func:`smooth` takes it.
-        g: A ``Penalty``, such as ``L1(0.1)``, its weight inside.
+        g: A ``Penalty``, such as ``ow.penalties.L1(0.1)``, its weight inside; ``None`` is none.
         A: Matrix or ``LinearOperator`` [m, p]; ``None`` is the identity.
         w0: Where to start [p]; its dtype is the problem's.
         convex: Whether a function f is convex; a ``Smooth`` says so itself.
-        constraint: C, such as ``Simplex()``.
+        penalty: A further term of w itself, beside g.
+        constraint: C, such as ``ow.sets.Simplex()``, or bounds as :func:`smooth` takes them.
         name: Printed everywhere.
 
     Raises:
@@ -169,10 +189,14 @@ def composite(
         >>> problem.penalty.prox(-b, 1.0)  # the answer
         tensor([2., -0.], dtype=torch.float64)
     """
-    if not isinstance(g, Penalty):
-        raise BadProblem(f"g is of type {type(g).__name__}; give a Penalty, such as L1(0.1).")
+    if g is None and A is not None:
+        raise BadProblem("composite has an operator A and no penalty g behind it; give g, or leave A out.")
     start = read_vector(w0, "w0")
+    within = _set_of(None, constraint, start, name)
+    start = start if within is None else within.project(start)
     p = start.numel()
+    if not isinstance(f, Smooth) and not callable(f):
+        raise BadProblem(f"f is of type {type(f).__name__}; give a function of one vector, or a Smooth.")
     term = f if isinstance(f, Smooth) else FunctionTerm(f, p, is_convex=convex)
     if term.dimension != p:
         raise BadProblem(f"f takes {term.dimension} parameters and w0 has {p}; make them equal.")
@@ -181,14 +205,18 @@ def composite(
     if operator is not None and operator.shape[1] != p:
         raise BadProblem(f"A has {operator.shape[1]} columns and w0 has {p} numbers; make them equal.")
     image = start if operator is None else _evaluated(operator.forward, start, "A")
-    value = _evaluated(g.value, image, "g")
-    if value.ndim > 0:
-        raise BadProblem(f"g gives shape {tuple(value.shape)} for one point; let its value be a single number.")
-    if constraint is not None:
-        nearest = _evaluated(constraint.project, start, "The projection onto the set")
-        if nearest.shape != start.shape:
-            raise BadProblem(f"The set holds points of shape {tuple(nearest.shape)} and w0 has {p} numbers.")
-    return replace(of_term(name, term, start, penalty=g), operator=operator, constraint=constraint)
+    behind = None if g is None else read_penalty(g, image, "A w" if A is not None else name, name="g")
+    problem = replace(of_term(name, term, start, penalty=behind), operator=operator)
+    return with_parts(problem, penalty=penalty, constraint=within)
+
+
+def _set_of(bounds: Within, constraint: Within, start: Tensor, name: str) -> ConstraintSet | None:
+    """The set that bounds or a constraint say, for points like ``start``."""
+    if isinstance(bounds, ConstraintSet):
+        raise BadProblem(f"bounds is the set {type(bounds).__name__}; give it as constraint=.")
+    if bounds is not None:
+        return read_bounds(bounds, start)
+    return None if constraint is None else read_constraint(constraint, start, name)
 
 
 def _refuse_bad_function(term: Smooth, start: Tensor) -> None:

@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.operator import LinearOperator
 from optwise.numerics.rng import torch_generator
+from optwise.problems.numbers import one_number, plain, real_tensor, refuse_not_finite
 from optwise.problems.terms.operators import MatrixOperator, SparseOperator
 
 Matrix: TypeAlias = Any
-"""A matrix [n, p]: array, tensor, nested lists, ``scipy.sparse`` matrix, sparse tensor, or a ``LinearOperator``."""
+"""A matrix [n, p]: array, tensor, table, lists, ``scipy.sparse`` matrix, sparse tensor, or a ``LinearOperator``."""
 
 Numbers: TypeAlias = Any
 """Numbers: an array, a tensor or a list."""
@@ -45,24 +45,19 @@ class Design:
 
 
 def read_numbers(values: Numbers, name: str) -> Tensor:
-    """Floating numbers in their own dtype and, where that can be shared, their own memory; lists in float64.
+    """Real numbers, at least one and all finite: float32 and float64 stay, whole numbers and lists are float64.
 
     Raises:
-        BadProblem: Arrays or tensors of another type, nothing to be read as numbers, none at all, not finite ones.
+        BadProblem: Nothing to be read as real numbers, none at all, not finite ones.
 
     Example:
         >>> read_numbers([1, 2], "w0"), read_numbers(np.ones(2, dtype=np.float32), "w0").dtype
         (tensor([1., 2.], dtype=torch.float64), torch.float32)
     """
-    tensor = values.detach() if isinstance(values, Tensor) else _from_array(values, name)
-    if not tensor.is_floating_point():
-        cast = ".double()" if isinstance(values, Tensor) else ".astype(float)"
-        raise BadProblem(
-            f"{name} is of type {_plain(tensor.dtype)}; give real floating-point numbers, as with {name}{cast}."
-        )
+    tensor = real_tensor(values, name)
     if tensor.numel() == 0:
         raise BadProblem(f"{name} has shape {tuple(tensor.shape)} and holds no number; give at least one.")
-    _refuse_not_finite(tensor, name)
+    refuse_not_finite(tensor, name)
     return tensor
 
 
@@ -71,7 +66,22 @@ def read_vector(values: Numbers, name: str, *, like: Tensor | None = None) -> Te
     vector = read_numbers(values, name)
     if vector.ndim != 1:
         raise BadProblem(f"{name} has shape {tuple(vector.shape)}; give one vector, as with {name}.reshape(-1).")
-    return vector if like is None else vector.to(like)
+    return vector if like is None else _in_dtype(vector, like, name)
+
+
+def read_column(values: Numbers, name: str) -> Tensor:
+    """One number for each row: a vector [n], or a table or matrix of one column [n, 1].
+
+    Example:
+        >>> read_column([[1.0], [2.0]], "y")
+        tensor([1., 2.], dtype=torch.float64)
+    """
+    column = read_numbers(values, name)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise BadProblem(f"{name} has shape {tuple(column.shape)}; give one number for each row.")
+    return column
 
 
 def read_design(X: Matrix, name: str = "X", *, like: Tensor | None = None) -> Design:
@@ -100,7 +110,10 @@ def read_design(X: Matrix, name: str = "X", *, like: Tensor | None = None) -> De
     else:
         entries = read_numbers(X, name)
         if entries.ndim != 2:
-            raise BadProblem(f"{name} has shape {tuple(entries.shape)}; give a matrix, one row for each example.")
+            column = f", as with {name}.reshape(-1, 1) for one column" if entries.ndim == 1 else ""
+            raise BadProblem(
+                f"{name} has shape {tuple(entries.shape)}; give a matrix, one row for each example{column}."
+            )
         design = Design(MatrixOperator(entries), entries, entries.new_zeros(()))
     if min(design.shape) < 1:
         raise BadProblem(f"{name} has shape {design.shape}; give at least one row and one column.")
@@ -111,52 +124,10 @@ def read_design(X: Matrix, name: str = "X", *, like: Tensor | None = None) -> De
 
 def read_examples(X: Matrix, y: Numbers, *, names: tuple[str, str] = ("X", "y")) -> tuple[Design, Tensor]:
     """A design [n, p] and one number for each of its rows [n], in the dtype of the design."""
-    labels = read_vector(y, names[1])
+    labels = read_column(y, names[1])
     design = read_design(X, names[0], like=labels)
-    _refuse_other_length(design, labels, names)
-    return design, labels.to(design.like)
-
-
-def read_signs(X: Matrix, y: Numbers) -> tuple[Design, Tensor]:
-    """A design [n, p] and labels -1 and 1 [n], which may be given as 0 and 1, as booleans or as whole numbers.
-
-    Raises:
-        BadProblem: Other labels, or one class only, besides what :func:`read_design` refuses.
-    """
-    given = _labels(y)
-    design = read_design(X, like=given)
-    _refuse_other_length(design, given, ("X", "y"))
-    classes = given.double().unique().tolist()
-    if not (set(classes) <= {0, 1} or set(classes) <= {-1, 1}):
-        shown = ", ".join(f"{label:g}" for label in classes[:4]) + (", ..." if len(classes) > 4 else "")
-        raise BadProblem(f"The labels y are {shown}; give -1 and 1, or 0 and 1, or use softmax for more classes.")
-    if len(classes) < 2:
-        raise BadProblem(
-            f"All {given.numel()} labels y are {classes[0]:g}; a classifier needs examples of two classes."
-        )
-    return design, torch.where(given > 0, 1.0, -1.0).to(design.like)
-
-
-def read_classes(X: Matrix, y: Numbers) -> tuple[Design, Tensor]:
-    """A design [n, p] and classes 0, 1, ..., C - 1 as int64 [n], each with an example.
-
-    Raises:
-        BadProblem: Other labels, or one class only, besides what :func:`read_design` refuses.
-    """
-    given = _labels(y)
-    design = read_design(X, like=given)
-    _refuse_other_length(design, given, ("X", "y"))
-    classes = given.double().unique().cpu()
-    if classes.numel() < 2:
-        raise BadProblem(
-            f"All {given.numel()} labels y are {classes[0]:g}; a classifier needs examples of two classes."
-        )
-    if not torch.equal(classes, torch.arange(classes.numel(), dtype=torch.float64)):
-        raise BadProblem(
-            f"The {classes.numel()} classes in y run from {classes[0]:g} to {classes[-1]:g}; number them 0, 1, 2, ..., "
-            "as numpy.unique(y, return_inverse=True)[1] does."
-        )
-    return design, given.to(dtype=torch.int64, device=design.like.device)
+    refuse_other_length(design, labels.numel(), names)
+    return design, _in_dtype(labels, design.like, names[1])
 
 
 def nonnegative(value: Any, name: str) -> float:
@@ -167,7 +138,7 @@ def nonnegative(value: Any, name: str) -> float:
         Traceback (most recent call last):
         optwise.core.errors.BadProblem: weight is -1; give a finite number of at least 0.
     """
-    number = _number(value, name)
+    number = one_number(value, name)
     if not 0 <= number < math.inf:
         raise BadProblem(f"{name} is {number:g}; give a finite number of at least 0.")
     return number
@@ -181,7 +152,7 @@ def positive(value: Any, name: str) -> float:
         Traceback (most recent call last):
         optwise.core.errors.BadProblem: delta is 0; give a finite number above 0.
     """
-    number = _number(value, name)
+    number = one_number(value, name)
     if not 0 < number < math.inf:
         raise BadProblem(f"{name} is {number:g}; give a finite number above 0.")
     return number
@@ -209,75 +180,43 @@ def in_words(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
-def _number(value: Any, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadProblem(f"{name} is of type {type(value).__name__}; give one number.") from error
-
-
-def _from_array(values: Any, name: str) -> Tensor:
-    array = _array(values, name)
-    if array.dtype.kind not in "fiubc":
-        raise BadProblem(f"{name} is of type {type(values).__name__} and holds {array.dtype}; give numbers.")
-    if array.dtype.kind in "iub" and isinstance(values, list | tuple | int):
-        array = array.astype(np.float64)
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # torch has no long double
-        array = array.astype(np.float64)
-    if not array.flags.writeable or not array.dtype.isnative or min(array.strides, default=0) < 0:
-        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="K")
-        array = np.ascontiguousarray(array) if min(array.strides, default=0) < 0 else array
-    return torch.from_numpy(array)
-
-
-def _array(values: Any, name: str) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadProblem(f"{name} cannot be read as an array ({in_words(error)}); give rows of one length.") from error
-    return array
-
-
 def _from_sparse(X: Any, name: str) -> SparseOperator:
-    if _plain(X.dtype) not in ("float32", "float64"):
-        raise BadProblem(f"{name} is sparse and of type {_plain(X.dtype)}; give float32 or float64 numbers.")
+    kind = plain(X.dtype)
+    if "complex" in kind or kind == "object":
+        raise BadProblem(f"{name} is sparse and of type {kind}; give real numbers.")
+    if kind not in ("float32", "float64"):
+        narrow = kind in ("float16", "bfloat16")
+        if isinstance(X, Tensor):
+            X = X.to(torch.float32 if narrow else torch.float64)
+        else:
+            X = X.astype(np.float32 if narrow else np.float64)
     operator = SparseOperator.of(X)
-    _refuse_not_finite(operator.rows.values(), name)
+    entries = operator.rows.values()
+    if not bool(torch.isfinite(entries).all()):
+        counts = operator.rows.crow_indices().diff()
+        rows = torch.arange(counts.numel(), device=counts.device).repeat_interleave(counts)
+        refuse_not_finite(entries, name, places=torch.stack([rows, operator.rows.col_indices()], dim=1))
     return operator
 
 
-def _labels(y: Any) -> Tensor:
-    """Labels as they are [n]: whole numbers, booleans or floating numbers."""
-    if isinstance(y, Tensor):
-        labels = y.detach()
-    else:
-        array = _array(y, "y")
-        if array.dtype.kind not in "fiub":
-            raise BadProblem(f"The labels y hold {array.dtype}; give numbers, a class being a whole number.")
-        kept = np.float32 if array.dtype == np.float32 else np.float64 if array.dtype.kind == "f" else np.int64
-        labels = torch.from_numpy(array.astype(kept))
-    if labels.is_complex():
-        raise BadProblem("The labels y are complex; give numbers, a class being a whole number.")
-    if labels.ndim != 1 or labels.numel() == 0:
-        raise BadProblem(f"The labels y have shape {tuple(labels.shape)}; give one for each row of X.")
-    if labels.is_floating_point():
-        _refuse_not_finite(labels, "y")
-    return labels
-
-
-def _refuse_other_length(design: Design, y: Tensor, names: tuple[str, str]) -> None:
-    if y.numel() != design.shape[0]:
+def refuse_other_length(design: Design, count: int, names: tuple[str, str]) -> None:
+    """Raise unless there is one number for each row."""
+    if count != design.shape[0]:
         raise BadProblem(
-            f"{names[0]} has {design.shape[0]} rows and {names[1]} has {y.numel()} numbers; give one for each row."
+            f"{names[0]} has {design.shape[0]} rows and {names[1]} has {count} numbers; give one for each row."
         )
 
 
-def _refuse_not_finite(tensor: Tensor, name: str) -> None:
-    finite = torch.isfinite(tensor)
-    if not bool(finite.all()):
+def _in_dtype(values: Tensor, like: Tensor, name: str) -> Tensor:
+    """The same in the dtype and on the device of ``like``, which must be able to hold them."""
+    moved = values.to(like)
+    lost = ~torch.isfinite(moved)
+    if bool(lost.any()):
+        shown = float(values[lost.to(values.device)][0])
         raise BadProblem(
-            f"{name} holds {int((~finite).sum())} numbers that are not finite; clean or impute them first."
+            f"{name} holds {shown:g}, which is beyond {plain(like.dtype)}, the type of the rest; give all in float64."
         )
+    return moved
 
 
 def _refuse_wrong_adjoint(A: LinearOperator, like: Tensor, name: str) -> None:
@@ -302,7 +241,3 @@ def _refuse_wrong_adjoint(A: LinearOperator, like: Tensor, name: str) -> None:
             f"The adjoint of {name} is not its transpose: <v, A w> is {left:g} and <A^T v, w> is {right:g} for random "
             "v and w; mend one of the two."
         )
-
-
-def _plain(dtype: object) -> str:
-    return str(dtype).removeprefix("torch.")

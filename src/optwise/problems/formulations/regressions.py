@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
 from optwise.problems.formulations.assembling import of_linear_model
+from optwise.problems.formulations.parts import Within, with_parts
 from optwise.problems.formulations.reading import Matrix, Numbers, nonnegative, positive, read_examples
+from optwise.problems.numbers import without_gradients
 from optwise.problems.terms.predictions import HuberLoss, SquaredError
 from optwise.problems.terms.sets import Nonnegative
 
 
-def least_squares(X: Matrix, y: Numbers, *, reduction: str = "mean") -> Problem:
+@without_gradients
+def least_squares(
+    X: Matrix,
+    y: Numbers,
+    *,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Least squares.
 
     .. math:: \min_w \frac{1}{2n} \|X w - y\|^2, \qquad \text{with reduction="sum": } \tfrac12 \|X w - y\|^2
@@ -23,12 +34,15 @@ def least_squares(X: Matrix, y: Numbers, *, reduction: str = "mean") -> Problem:
     ``numpy.linalg.lstsq`` and scikit-learn's ``LinearRegression(fit_intercept=False)``.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, an unknown reduction.
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, an unknown reduction.
 
     Example:
         >>> problem = least_squares([[1.0], [2.0]], [1.0, 1.0])
@@ -39,10 +53,20 @@ def least_squares(X: Matrix, y: Numbers, *, reduction: str = "mean") -> Problem:
         Legendre (1805), Nouvelles méthodes pour la détermination des orbites des comètes.
     """
     design, labels = read_examples(X, y)
-    return of_linear_model("least-squares", design, labels, SquaredError(), reduction=reduction)
+    problem = of_linear_model("least-squares", design, labels, SquaredError(), reduction=reduction)
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
-def ridge(X: Matrix, y: Numbers, l2: float, *, reduction: str = "mean") -> Problem:
+@without_gradients
+def ridge(
+    X: Matrix,
+    y: Numbers,
+    l2: float,
+    *,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Least squares with a squared norm.
 
     .. math:: \min_w \frac{1}{2n} \|X w - y\|^2 + \tfrac{\lambda_2}{2} \|w\|^2
@@ -51,13 +75,16 @@ def ridge(X: Matrix, y: Numbers, l2: float, *, reduction: str = "mean") -> Probl
     alpha is n l2, and l2 itself under ``reduction="sum"``.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         l2: :math:`\lambda_2`, at least 0.
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, a negative weight, an
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, a negative weight, an
             unknown reduction.
 
     Example:
@@ -68,10 +95,20 @@ def ridge(X: Matrix, y: Numbers, l2: float, *, reduction: str = "mean") -> Probl
         Hoerl and Kennard (1970), Ridge regression: biased estimation for nonorthogonal problems.
     """
     design, labels = read_examples(X, y)
-    return of_linear_model("ridge", design, labels, SquaredError(), reduction=reduction, l2=nonnegative(l2, "l2"))
+    l2 = nonnegative(l2, "l2")
+    problem = of_linear_model("ridge", design, labels, SquaredError(), reduction=reduction, l2=l2)
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
-def nnls(X: Matrix, y: Numbers, *, reduction: str = "mean") -> Problem:
+@without_gradients
+def nnls(
+    X: Matrix,
+    y: Numbers,
+    *,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Nonnegative least squares.
 
     .. math:: \min_{w \ge 0} \frac{1}{2n} \|X w - y\|^2
@@ -79,12 +116,15 @@ def nnls(X: Matrix, y: Numbers, *, reduction: str = "mean") -> Problem:
     The minimisers are those of ``scipy.optimize.nnls``, which returns the norm of the residual instead of this value.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, an unknown reduction.
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, an unknown reduction.
 
     Example:
         >>> problem = nnls([[1.0], [2.0]], [-1.0, -1.0])
@@ -96,10 +136,21 @@ def nnls(X: Matrix, y: Numbers, *, reduction: str = "mean") -> Problem:
     """
     design, labels = read_examples(X, y)
     problem = of_linear_model("nnls", design, labels, SquaredError(), reduction=reduction)
-    return replace(problem, constraint=Nonnegative(design.shape[1], dtype=labels.dtype, device=str(labels.device)))
+    orthant = Nonnegative(design.shape[1], dtype=labels.dtype, device=str(labels.device))
+    return with_parts(replace(problem, constraint=orthant), penalty=penalty, constraint=constraint)
 
 
-def huber(X: Matrix, y: Numbers, delta: float, *, l2: float = 0.0, reduction: str = "mean") -> Problem:
+@without_gradients
+def huber(
+    X: Matrix,
+    y: Numbers,
+    delta: float,
+    *,
+    l2: float = 0.0,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Robust regression: residuals beyond ``delta`` count by their size, no longer by their square.
 
     .. math:: \min_w \frac1n \sum_i h_\delta(\langle x_i, w \rangle - y_i) + \tfrac{\lambda_2}{2} \|w\|^2, \qquad
@@ -110,14 +161,17 @@ def huber(X: Matrix, y: Numbers, delta: float, *, l2: float = 0.0, reduction: st
     ``HuberRegressor(epsilon)`` is another problem: it estimates a scale of the residuals, and epsilon counts in it.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         delta: :math:`\delta > 0`, in the units of y.
         l2: :math:`\lambda_2`, at least 0; never averaged.
         reduction: ``"mean"`` or ``"sum"`` of the losses.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, ``delta`` not above 0, a
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, ``delta`` not above 0, a
             negative weight, an unknown reduction.
 
     Example:
@@ -129,6 +183,9 @@ def huber(X: Matrix, y: Numbers, delta: float, *, l2: float = 0.0, reduction: st
         Huber (1964), Robust estimation of a location parameter.
     """
     design, labels = read_examples(X, y)
-    return of_linear_model(
-        "huber", design, labels, HuberLoss(positive(delta, "delta")), reduction=reduction, l2=nonnegative(l2, "l2")
+    loss, l2 = HuberLoss(positive(delta, "delta")), nonnegative(l2, "l2")
+    return with_parts(
+        of_linear_model("huber", design, labels, loss, reduction=reduction, l2=l2),
+        penalty=penalty,
+        constraint=constraint,
     )

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from optwise.core.errors import BadProblem
+from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
 from optwise.problems.formulations.assembling import l1_penalty, of_linear_model, of_term
+from optwise.problems.formulations.parts import Within, with_parts
 from optwise.problems.formulations.reading import (
     Matrix,
     Numbers,
@@ -21,13 +23,23 @@ from optwise.problems.formulations.reading import (
     read_examples,
     read_vector,
 )
+from optwise.problems.numbers import without_gradients
 from optwise.problems.terms.functions import Zero
 from optwise.problems.terms.penalties import L1, GroupL2
 from optwise.problems.terms.predictions import SquaredError
 from optwise.problems.terms.sets import Affine
 
 
-def lasso(X: Matrix, y: Numbers, weight: float, *, reduction: str = "mean") -> Problem:
+@without_gradients
+def lasso(
+    X: Matrix,
+    y: Numbers,
+    weight: float,
+    *,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Least squares with an l1 norm.
 
     .. math:: \min_w \frac{1}{2n} \|X w - y\|^2 + \lambda \|w\|_1
@@ -36,13 +48,16 @@ def lasso(X: Matrix, y: Numbers, weight: float, *, reduction: str = "mean") -> P
     function: its alpha is ``weight``; under ``reduction="sum"``, ``weight`` is n alpha.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         weight: :math:`\lambda`, at least 0; never averaged.
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, a negative weight, an
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, a negative weight, an
             unknown reduction.
 
     Example:
@@ -54,11 +69,22 @@ def lasso(X: Matrix, y: Numbers, weight: float, *, reduction: str = "mean") -> P
         Tibshirani (1996), Regression shrinkage and selection via the lasso.
     """
     design, labels = read_examples(X, y)
-    penalty = l1_penalty(nonnegative(weight, "weight"))
-    return of_linear_model("lasso", design, labels, SquaredError(), reduction=reduction, penalty=penalty)
+    norm = l1_penalty(nonnegative(weight, "weight"))
+    problem = of_linear_model("lasso", design, labels, SquaredError(), reduction=reduction, penalty=norm)
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
-def elastic_net(X: Matrix, y: Numbers, l1: float, l2: float, *, reduction: str = "mean") -> Problem:
+@without_gradients
+def elastic_net(
+    X: Matrix,
+    y: Numbers,
+    l1: float,
+    l2: float,
+    *,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""Least squares with an l1 norm and a squared l2 norm.
 
     .. math:: \min_w \frac{1}{2n} \|X w - y\|^2 + \lambda_1 \|w\|_1 + \tfrac{\lambda_2}{2} \|w\|^2
@@ -67,14 +93,17 @@ def elastic_net(X: Matrix, y: Numbers, l1: float, l2: float, *, reduction: str =
     ``l2 = alpha * (1 - l1_ratio)``. The squared norm belongs to the smooth part here, the l1 norm is the penalty.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         l1: :math:`\lambda_1`, at least 0; never averaged.
         l2: :math:`\lambda_2`, at least 0; never averaged.
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, a negative weight, an
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, a negative weight, an
             unknown reduction.
 
     Example:
@@ -86,18 +115,20 @@ def elastic_net(X: Matrix, y: Numbers, l1: float, l2: float, *, reduction: str =
         Zou and Hastie (2005), Regularization and variable selection via the elastic net.
     """
     design, labels = read_examples(X, y)
-    penalty = l1_penalty(nonnegative(l1, "l1"))
-    return of_linear_model(
+    norm = l1_penalty(nonnegative(l1, "l1"))
+    problem = of_linear_model(
         "elastic-net",
         design,
         labels,
         SquaredError(),
         reduction=reduction,
         l2=nonnegative(l2, "l2"),
-        penalty=penalty,
+        penalty=norm,
     )
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
+@without_gradients
 def group_lasso(
     X: Matrix,
     y: Numbers,
@@ -106,6 +137,8 @@ def group_lasso(
     *,
     factors: Numbers | None = None,
     reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
 ) -> Problem:
     r"""Least squares with the l2 norms of groups of entries, which become 0 together.
 
@@ -114,15 +147,18 @@ def group_lasso(
     Yuan and Lin take the roots of the groups' sizes for :math:`\omega`; here they are 1 unless given.
 
     Args:
-        X: The design [n, p], in the dtype the problem will have; held as it is, so do not write to it afterwards.
+        X: The design [n, p]: its float32 or float64 is the problem's dtype, anything else becomes float64. Held as it
+            is, so do not write to it afterwards.
         y: One number for each row [n].
         weight: :math:`\lambda`, at least 0; never averaged.
         groups: Label of the group of each column [p]: numbers or words. Groups count in the order of sorted labels.
         factors: :math:`\omega`, one number of at least 0 for each group, in that order; ``None`` is 1 for all.
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, negative weights, an
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, negative weights, an
             unknown reduction.
 
     Example:
@@ -140,15 +176,25 @@ def group_lasso(
             f"groups has shape {given.shape} and X has {design.shape[1]} columns; give one label for each column."
         )
     _, numbered = np.unique(given, return_inverse=True)
-    penalty = GroupL2(
+    norms = GroupL2(
         nonnegative(weight, "weight"),
         torch.from_numpy(numbered.astype(np.int64)).to(labels.device),
         None if factors is None else read_vector(factors, "factors", like=labels),
     )
-    return of_linear_model("group-lasso", design, labels, SquaredError(), reduction=reduction, penalty=penalty)
+    problem = of_linear_model("group-lasso", design, labels, SquaredError(), reduction=reduction, penalty=norms)
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
-def basis_pursuit_denoising(A: Matrix, b: Numbers, weight: float, *, reduction: str = "mean") -> Problem:
+@without_gradients
+def basis_pursuit_denoising(
+    A: Matrix,
+    b: Numbers,
+    weight: float,
+    *,
+    reduction: str = "mean",
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""A sparse vector from few noisy measurements: the lasso under its name in signal processing.
 
     .. math:: \min_x \frac{1}{2m} \|A x - b\|^2 + \lambda \|x\|_1, \qquad
@@ -162,9 +208,11 @@ def basis_pursuit_denoising(A: Matrix, b: Numbers, weight: float, *, reduction: 
         b: What was measured [m].
         weight: :math:`\lambda`, at least 0; never averaged.
         reduction: ``"mean"`` or ``"sum"`` of the squared errors.
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, a negative weight, an
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, a negative weight, an
             unknown reduction.
 
     Example:
@@ -175,12 +223,19 @@ def basis_pursuit_denoising(A: Matrix, b: Numbers, weight: float, *, reduction: 
         Chen, Donoho and Saunders (1998), Atomic decomposition by basis pursuit.
     """
     design, measured = read_examples(A, b, names=("A", "b"))
-    penalty = l1_penalty(nonnegative(weight, "weight"))
-    name = "basis-pursuit-denoising"
-    return of_linear_model(name, design, measured, SquaredError(), reduction=reduction, penalty=penalty)
+    norm, name = l1_penalty(nonnegative(weight, "weight")), "basis-pursuit-denoising"
+    problem = of_linear_model(name, design, measured, SquaredError(), reduction=reduction, penalty=norm)
+    return with_parts(problem, penalty=penalty, constraint=constraint)
 
 
-def basis_pursuit(A: Matrix, b: Numbers) -> Problem:
+@without_gradients
+def basis_pursuit(
+    A: Matrix,
+    b: Numbers,
+    *,
+    penalty: Penalty | None = None,
+    constraint: Within = None,
+) -> Problem:
     r"""The vector of least l1 norm that explains all measurements exactly.
 
     .. math:: \min_x \|x\|_1 \quad \text{subject to} \quad A x = b
@@ -190,9 +245,11 @@ def basis_pursuit(A: Matrix, b: Numbers) -> Problem:
     Args:
         A: Measurements [m, p]; they are factorised here, densely whatever they are given as.
         b: What was measured [m].
+        penalty: A further term, such as ``ow.penalties.L2Norm(0.1)``, its weight inside; never averaged.
+        constraint: A set, such as ``ow.sets.Simplex()``, or bounds ``(low, high)``.
 
     Raises:
-        BadProblem: Shapes that disagree, numbers that are complex, whole, not finite or none, equations without a
+        BadProblem: Shapes that disagree, numbers that are complex, not finite or none, equations without a
             solution.
 
     Example:
@@ -208,4 +265,4 @@ def basis_pursuit(A: Matrix, b: Numbers) -> Problem:
     if entries is None:
         entries = design.operator.forward(torch.eye(p, dtype=measured.dtype, device=measured.device)).mT
     problem = of_term("basis-pursuit", Zero(p), measured.new_zeros(p), penalty=L1(1.0))
-    return replace(problem, constraint=Affine(entries, measured))
+    return with_parts(replace(problem, constraint=Affine(entries, measured)), penalty=penalty, constraint=constraint)

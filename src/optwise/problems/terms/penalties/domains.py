@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from optwise.core.errors import BadProblem
+from optwise.problems.terms.arguments import keep_vector
 
 
 def largest_scale(conjugate: Callable[[Tensor], Tensor], u: Tensor, bounds: Tensor, sizes: Tensor) -> float:
@@ -36,17 +37,10 @@ def largest_scale(conjugate: Callable[[Tensor], Tensor], u: Tensor, bounds: Tens
     return t
 
 
-def refuse_bad_weight(name: str, weight: float) -> None:
-    """Raise unless ``weight`` is a finite number, at least 0."""
-    if not 0 <= weight < math.inf:
-        raise BadProblem(f"{name} is {weight:g}; a penalty needs a finite number of at least 0.")
-
-
-def refuse_bad_weights(name: str, weights: Tensor) -> None:
-    """Raise unless ``weights`` is one finite number of at least 0 for each entry."""
-    if weights.ndim != 1 or weights.numel() == 0:
-        raise BadProblem(f"{name} has shape {tuple(weights.shape)}; give one number for each entry.")
-    wrong = ~((weights >= 0) & (weights < math.inf))
+def keep_weights(part: Any, field: str, name: str) -> None:
+    """Put a field in place as one finite number of at least 0 for each entry."""
+    weights = keep_vector(part, field, name)
+    wrong = ~((weights >= 0) & (weights < torch.inf))
     if bool(wrong.any()):
         at = int(wrong.nonzero()[0])
         raise BadProblem(

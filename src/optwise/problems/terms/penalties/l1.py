@@ -26,9 +26,11 @@ from optwise.numerics.proximal.quadratic_penalties import (
     prox_elastic_net,
     prox_elastic_net_derivative,
 )
-from optwise.problems.terms.penalties.domains import largest_scale, refuse_bad_weight, refuse_bad_weights
+from optwise.problems.terms.arguments import keep_number, values_alone
+from optwise.problems.terms.penalties.domains import keep_weights, largest_scale
 
 
+@values_alone
 @dataclass(frozen=True)
 class L1(Penalty):
     r"""The l1 norm, which makes entries exactly 0.
@@ -56,7 +58,7 @@ class L1(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of an l1 norm", self.weight)
+        keep_number(self, "weight", "The weight of an l1 norm", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return self.weight * w.abs().sum(-1)
@@ -80,6 +82,7 @@ class L1(Penalty):
         return self
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class WeightedL1(Penalty):
     r"""The l1 norm with a weight for each entry; entries of weight 0 are not penalised.
@@ -102,7 +105,11 @@ class WeightedL1(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weights("The weights of an l1 norm", self.weights)
+        keep_weights(self, "weights", "The weights of an l1 norm")
+
+    @property
+    def dimension(self) -> int:
+        return self.weights.numel()
 
     def value(self, w: Tensor) -> Tensor:
         return (self.weights * w.abs()).sum(-1)
@@ -127,6 +134,7 @@ class WeightedL1(Penalty):
         return replace(self, weights=self.weights[index])
 
 
+@values_alone
 @dataclass(frozen=True)
 class NonnegativeL1(Penalty):
     r"""The l1 norm of entries that may not be negative.
@@ -147,7 +155,7 @@ class NonnegativeL1(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a nonnegative l1 norm", self.weight)
+        keep_number(self, "weight", "The weight of a nonnegative l1 norm", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return nonnegative_l1(w, weight=self.weight).sum(-1)
@@ -173,6 +181,7 @@ class NonnegativeL1(Penalty):
         return self
 
 
+@values_alone
 @dataclass(frozen=True)
 class ElasticNetPenalty(Penalty):
     r"""The l1 norm and half the squared l2 norm.
@@ -200,8 +209,8 @@ class ElasticNetPenalty(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight l1 of an elastic net", self.l1)
-        refuse_bad_weight("The weight l2 of an elastic net", self.l2)
+        keep_number(self, "l1", "The weight l1 of an elastic net", least=0)
+        keep_number(self, "l2", "The weight l2 of an elastic net", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return elastic_net(w, l1=self.l1, l2=self.l2).sum(-1)

@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from optwise.core.errors import BadProblem
 from optwise.core.penalty import Penalty
 from optwise.numerics.proximal.nonconvex import l0, mcp, prox_l0, prox_mcp, prox_scad, scad
-from optwise.problems.terms.penalties.domains import refuse_bad_weight
+from optwise.problems.terms.arguments import keep_number, values_alone
 
 
+@values_alone
 @dataclass(frozen=True)
 class L0(Penalty):
     r"""The number of entries that are not 0.
@@ -41,7 +41,7 @@ class L0(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a count of nonzeros", self.weight)
+        keep_number(self, "weight", "The weight of a count of nonzeros", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return l0(w, weight=self.weight).sum(-1)
@@ -59,6 +59,7 @@ class L0(Penalty):
         return self
 
 
+@values_alone
 @dataclass(frozen=True)
 class MCP(Penalty):
     r"""The minimax concave penalty: its slope falls from :math:`\lambda` at 0 to 0 at :math:`\gamma \lambda`.
@@ -88,9 +89,8 @@ class MCP(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The level of MCP", self.level)
-        if not 1 < self.gamma < math.inf:
-            raise BadProblem(f"MCP's gamma is {self.gamma:g}; give a finite number above 1, 3 being usual.")
+        keep_number(self, "level", "The level of MCP", least=0)
+        keep_number(self, "gamma", "The gamma of MCP", least=1, above=True)
 
     def value(self, w: Tensor) -> Tensor:
         return mcp(w, level=self.level, gamma=self.gamma).sum(-1)
@@ -113,6 +113,7 @@ class MCP(Penalty):
         return self
 
 
+@values_alone
 @dataclass(frozen=True)
 class SCAD(Penalty):
     r"""The smoothly clipped absolute deviation: the l1 penalty near 0, a parabola, then constant.
@@ -142,9 +143,8 @@ class SCAD(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The level of SCAD", self.level)
-        if not 2 < self.a < math.inf:
-            raise BadProblem(f"SCAD's a is {self.a:g}; give a finite number above 2, 3.7 being usual.")
+        keep_number(self, "level", "The level of SCAD", least=0)
+        keep_number(self, "a", "The a of SCAD", least=2, above=True)
 
     def value(self, w: Tensor) -> Tensor:
         return scad(w, level=self.level, a=self.a).sum(-1)

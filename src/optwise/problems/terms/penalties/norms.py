@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from optwise.core.errors import BadProblem
 from optwise.core.penalty import Penalty
 from optwise.numerics.proximal.matrices import conjugate_nuclear_norm, nuclear_norm, prox_nuclear_norm
 from optwise.numerics.proximal.norms import (
@@ -23,9 +21,11 @@ from optwise.numerics.proximal.norms import (
     prox_l2_norm,
     prox_linf_norm,
 )
-from optwise.problems.terms.penalties.domains import largest_scale, refuse_bad_weight
+from optwise.problems.terms.arguments import keep_matrix_shape, keep_number, values_alone
+from optwise.problems.terms.penalties.domains import largest_scale
 
 
+@values_alone
 @dataclass(frozen=True)
 class L2Norm(Penalty):
     r"""The Euclidean norm, not squared: all entries become 0 together.
@@ -45,7 +45,7 @@ class L2Norm(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of an l2 norm", self.weight)
+        keep_number(self, "weight", "The weight of an l2 norm", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return l2_norm(w, weight=self.weight)
@@ -60,6 +60,7 @@ class L2Norm(Penalty):
         return largest_scale(self.conjugate, u, u.new_tensor(self.weight), u.norm(dim=-1))
 
 
+@values_alone
 @dataclass(frozen=True)
 class HuberNorm(Penalty):
     r"""The Euclidean norm with a quadratic tip.
@@ -69,23 +70,22 @@ class HuberNorm(Penalty):
         g^*(u) = \frac{\delta \|u\|^2}{2 \lambda} \text{ for } \|u\|_2 \le \lambda
 
     Args:
-        delta: :math:`\delta > 0`.
         weight: :math:`\lambda`, at least 0.
+        delta: :math:`\delta > 0`.
 
     Example:
         >>> HuberNorm(1.0).value(torch.tensor([3.0, -4.0]))
         tensor(4.5000)
     """
 
-    delta: float = 1.0
     weight: float = 1.0
+    delta: float = 1.0
 
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a Huber norm", self.weight)
-        if not 0 < self.delta < math.inf:
-            raise BadProblem(f"A Huber norm has delta={self.delta:g}; give a finite number above 0.")
+        keep_number(self, "weight", "The weight of a Huber norm", least=0)
+        keep_number(self, "delta", "The delta of a Huber norm", least=0, above=True)
 
     def value(self, w: Tensor) -> Tensor:
         return huber_norm(w, delta=self.delta, weight=self.weight)
@@ -100,6 +100,7 @@ class HuberNorm(Penalty):
         return largest_scale(self.conjugate, u, u.new_tensor(self.weight), u.norm(dim=-1))
 
 
+@values_alone
 @dataclass(frozen=True)
 class LInf(Penalty):
     r"""The maximum norm, which makes the largest entries equal.
@@ -119,7 +120,7 @@ class LInf(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a maximum norm", self.weight)
+        keep_number(self, "weight", "The weight of a maximum norm", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return linf_norm(w, weight=self.weight)
@@ -134,6 +135,7 @@ class LInf(Penalty):
         return largest_scale(self.conjugate, u, u.new_tensor(self.weight), u.abs().sum(-1))
 
 
+@values_alone
 @dataclass(frozen=True)
 class NuclearNorm(Penalty):
     r"""The sum of the singular values of the matrix that w holds row by row, which favours low rank.
@@ -142,29 +144,32 @@ class NuclearNorm(Penalty):
         \text{ else } \infty
 
     Args:
-        shape: Of the matrix.
         weight: :math:`\lambda`, at least 0.
+        shape: Of the matrix.
 
     Raises:
         BadProblem: A shape that is none.
 
     Example:
-        >>> NuclearNorm((2, 2)).value(torch.tensor([3.0, 0.0, 0.0, -1.0]))
+        >>> NuclearNorm(1.0, (2, 2)).value(torch.tensor([3.0, 0.0, 0.0, -1.0]))
         tensor(4.)
 
     References:
         Fazel (2002), Matrix rank minimization with applications.
     """
 
+    weight: float
     shape: tuple[int, int]
-    weight: float = 1.0
 
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a nuclear norm", self.weight)
-        if len(self.shape) != 2 or min(self.shape) < 1:
-            raise BadProblem(f"A nuclear norm has shape {tuple(self.shape)}; give the rows and columns of a matrix.")
+        keep_number(self, "weight", "The weight of a nuclear norm", least=0)
+        keep_matrix_shape(self, "shape", "The shape of a nuclear norm")
+
+    @property
+    def dimension(self) -> int:
+        return self.shape[0] * self.shape[1]
 
     def value(self, w: Tensor) -> Tensor:
         return nuclear_norm(self._matrix(w), weight=self.weight)

@@ -12,9 +12,11 @@ from torch import Tensor
 from optwise.core.penalty import Penalty
 from optwise.numerics.proximal.margin_losses import conjugate_hinge, hinge, prox_hinge, prox_hinge_derivative
 from optwise.numerics.proximal.quadratic_penalties import conjugate_squared_l2, prox_squared_l2, squared_l2
-from optwise.problems.terms.penalties.domains import largest_scale, refuse_bad_weight
+from optwise.problems.terms.arguments import keep_number, values_alone
+from optwise.problems.terms.penalties.domains import largest_scale
 
 
+@values_alone
 @dataclass(frozen=True)
 class SquaredL2(Penalty):
     r"""Half the squared l2 norm.
@@ -34,7 +36,7 @@ class SquaredL2(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a squared l2 norm", self.weight)
+        keep_number(self, "weight", "The weight of a squared l2 norm", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return squared_l2(w, weight=self.weight).sum(-1)
@@ -58,6 +60,7 @@ class SquaredL2(Penalty):
         return self
 
 
+@values_alone
 @dataclass(frozen=True)
 class HingeSum(Penalty):
     r"""The hinge loss of margins, as a term behind the operator that makes them.
@@ -83,7 +86,7 @@ class HingeSum(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The scale of a hinge loss", self.scale)
+        keep_number(self, "scale", "The scale of a hinge loss", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return hinge(w, label=1.0, weight=self.scale).sum(-1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +14,12 @@ from optwise.core.penalty import Penalty
 from optwise.numerics.proximal.chains import conjugate_total_variation, prox_total_variation, total_variation
 from optwise.numerics.proximal.groups import conjugate_group_l2, group_l2, group_norms, prox_group_l2
 from optwise.numerics.proximal.sorted_l1 import conjugate_sorted_l1, prox_sorted_l1, sorted_l1
-from optwise.problems.terms.penalties.domains import largest_scale, refuse_bad_weight, refuse_bad_weights
+from optwise.problems.numbers import as_array
+from optwise.problems.terms.arguments import keep_number, values_alone
+from optwise.problems.terms.penalties.domains import keep_weights, largest_scale
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class GroupL2(Penalty):
     r"""The l2 norm within each group of entries, summed over the groups: the penalty of the group lasso.
@@ -25,7 +29,7 @@ class GroupL2(Penalty):
 
     Args:
         weight: :math:`\lambda`, at least 0.
-        groups: Label of each entry, int64 [p], numbered from 0 without gaps.
+        groups: Number of each entry's group [p], from 0 without gaps.
         factors: :math:`\omega` [G], at least 0; ``None`` is 1 for every group. Yuan and Lin take the roots of the
             groups' sizes.
 
@@ -48,16 +52,10 @@ class GroupL2(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a group norm", self.weight)
-        labels = self.groups
-        whole = labels.dtype == torch.int64 and labels.ndim == 1 and labels.numel() > 0 and int(labels.min()) >= 0
-        if not whole or labels.unique().numel() != int(labels.max()) + 1:
-            raise BadProblem(
-                f"groups of shape {tuple(labels.shape)} and type {labels.dtype} do not number the groups from 0 on; "
-                "give one int64 label for each entry, and leave no number out."
-            )
+        keep_number(self, "weight", "The weight of a group norm", least=0)
+        object.__setattr__(self, "groups", _numbered(self.groups))
         if self.factors is not None:
-            refuse_bad_weights("The factors of the groups", self.factors)
+            keep_weights(self, "factors", "The factors of the groups")
             if self.factors.numel() != self.count:
                 raise BadProblem(f"{self.count} groups have {self.factors.numel()} factors; give one for each group.")
 
@@ -65,6 +63,10 @@ class GroupL2(Penalty):
     def count(self) -> int:
         """Number G of groups."""
         return int(self.groups.max()) + 1
+
+    @property
+    def dimension(self) -> int:
+        return self.groups.numel()
 
     def value(self, w: Tensor) -> Tensor:
         return group_l2(w, groups=self.groups, weights=self.factors, weight=self.weight)
@@ -80,6 +82,7 @@ class GroupL2(Penalty):
         return largest_scale(self.conjugate, u, self.weight * factors, group_norms(u, self.groups, self.count))
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class SortedL1(Penalty):
     r"""The sorted l1 norm (SLOPE, OWL): the largest entry pays the largest weight. Its prox works on the host.
@@ -107,9 +110,13 @@ class SortedL1(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weights("The weights of a sorted l1 norm", self.weights)
+        keep_weights(self, "weights", "The weights of a sorted l1 norm")
         if bool((self.weights.diff() > 0).any()):
             raise BadProblem("The weights of a sorted l1 norm rise somewhere; give them in descending order.")
+
+    @property
+    def dimension(self) -> int:
+        return self.weights.numel()
 
     def value(self, w: Tensor) -> Tensor:
         return sorted_l1(w, weights=self.weights)
@@ -125,6 +132,7 @@ class SortedL1(Penalty):
         return largest_scale(self.conjugate, u, self.weights.cumsum(-1), taken)
 
 
+@values_alone
 @dataclass(frozen=True)
 class TotalVariation1D(Penalty):
     r"""The sum of the jumps from entry to entry. Its prox is exact and works on the host, in time linear in p.
@@ -152,7 +160,7 @@ class TotalVariation1D(Penalty):
     lower_bound: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        refuse_bad_weight("The weight of a total variation", self.weight)
+        keep_number(self, "weight", "The weight of a total variation", least=0)
 
     def value(self, w: Tensor) -> Tensor:
         return total_variation(w, weight=self.weight)
@@ -166,3 +174,15 @@ class TotalVariation1D(Penalty):
 
     def dual_scale(self, u: Tensor) -> float:
         return largest_scale(self.conjugate, u, u.new_tensor(self.weight), u.cumsum(-1)[..., :-1].abs())
+
+
+def _numbered(groups: Any) -> Tensor:
+    """The groups of entries as int64 [p], if they are numbered from 0 on."""
+    array = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else as_array(groups, "groups")
+    whole = array.dtype.kind in "iu" and array.ndim == 1 and array.size > 0 and int(array.min()) >= 0
+    if not whole or np.unique(array).size != int(array.max()) + 1:
+        raise BadProblem(
+            f"groups of shape {tuple(array.shape)} and type {array.dtype} do not number the groups from 0 on; give one "
+            "whole number for each entry, and leave none out, in the order GroupL2(weight, groups, factors)."
+        )
+    return groups.to(torch.int64) if isinstance(groups, Tensor) else torch.from_numpy(array.astype(np.int64))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from optwise.core.constraint import ConstraintSet
-from optwise.core.errors import BadProblem
 from optwise.numerics.projections.balls import (
     project_l1_ball,
     project_l2_ball,
@@ -31,9 +30,11 @@ from optwise.numerics.projections.simplices import (
     vertex_capped_simplex,
     vertex_simplex,
 )
+from optwise.problems.terms.arguments import keep_count, keep_matrix_shape, keep_number, values_alone
 from optwise.problems.terms.sets.emptiness import refusing_empty_sets
 
 
+@values_alone
 @dataclass(frozen=True)
 class L1Ball(ConstraintSet):
     r"""The ball of the l1 norm: the lasso as Tibshirani wrote it.
@@ -54,8 +55,7 @@ class L1Ball(ConstraintSet):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        with refusing_empty_sets():
-            self.project(torch.zeros(1))
+        keep_number(self, "radius", "The radius of an l1 ball", least=0)
 
     def project(self, v: Tensor) -> Tensor:
         return project_l1_ball(v, self.radius)
@@ -67,6 +67,7 @@ class L1Ball(ConstraintSet):
         return vertex_l1_ball(g, self.radius)
 
 
+@values_alone
 @dataclass(frozen=True)
 class L2Ball(ConstraintSet):
     r"""The Euclidean ball around 0.
@@ -87,8 +88,7 @@ class L2Ball(ConstraintSet):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        with refusing_empty_sets():
-            self.project(torch.zeros(1))
+        keep_number(self, "radius", "The radius of a Euclidean ball", least=0)
 
     def project(self, v: Tensor) -> Tensor:
         return project_l2_ball(v, self.radius)
@@ -100,6 +100,7 @@ class L2Ball(ConstraintSet):
         return vertex_l2_ball(g, self.radius)
 
 
+@values_alone
 @dataclass(frozen=True)
 class LInfBall(ConstraintSet):
     r"""The ball of the maximum norm. A method for boxes wants a ``Box`` of the same bounds instead.
@@ -120,8 +121,7 @@ class LInfBall(ConstraintSet):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        with refusing_empty_sets():
-            self.project(torch.zeros(1))
+        keep_number(self, "radius", "The radius of a ball of the maximum norm", least=0)
 
     def project(self, v: Tensor) -> Tensor:
         return project_linf_ball(v, self.radius)
@@ -133,6 +133,7 @@ class LInfBall(ConstraintSet):
         return vertex_linf_ball(g, self.radius)
 
 
+@values_alone
 @dataclass(frozen=True)
 class Simplex(ConstraintSet):
     r"""Entries of at least 0 with a given sum; with a total of 1, probability vectors.
@@ -153,8 +154,7 @@ class Simplex(ConstraintSet):
     total: float = 1.0
 
     def __post_init__(self) -> None:
-        with refusing_empty_sets():
-            self.project(torch.zeros(1))
+        keep_number(self, "total", "The total of a simplex", least=0)
 
     def project(self, v: Tensor) -> Tensor:
         return project_simplex(v, self.total)
@@ -166,6 +166,7 @@ class Simplex(ConstraintSet):
         return vertex_simplex(g, self.total)
 
 
+@values_alone
 @dataclass(frozen=True)
 class CappedSimplex(ConstraintSet):
     r"""Entries between 0 and a cap with a given sum; with a cap of 1 and a total of k, the hull of choices of k.
@@ -190,8 +191,15 @@ class CappedSimplex(ConstraintSet):
     cap: float = 1.0
 
     def __post_init__(self) -> None:
+        keep_count(self, "size", "The size of a capped simplex")
+        keep_number(self, "total", "The total of a capped simplex", least=0)
+        keep_number(self, "cap", "The cap of a capped simplex", least=0)
         with refusing_empty_sets():
             self.project(torch.zeros(self.size, dtype=torch.float64))
+
+    @property
+    def dimension(self) -> int:
+        return self.size
 
     def project(self, v: Tensor) -> Tensor:
         return project_capped_simplex(v, self.total, cap=self.cap)
@@ -203,6 +211,7 @@ class CappedSimplex(ConstraintSet):
         return vertex_capped_simplex(g, self.total, cap=self.cap)
 
 
+@values_alone
 @dataclass(frozen=True)
 class NuclearBall(ConstraintSet):
     r"""The ball of the nuclear norm of the matrix that x holds row by row; its corners have rank 1.
@@ -228,10 +237,12 @@ class NuclearBall(ConstraintSet):
     radius: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 2 or min(self.shape) < 1:
-            raise BadProblem(f"A nuclear ball has shape {tuple(self.shape)}; give the rows and columns of a matrix.")
-        with refusing_empty_sets():
-            self.project(torch.zeros(self.shape[0] * self.shape[1]))
+        keep_matrix_shape(self, "shape", "The shape of a nuclear ball")
+        keep_number(self, "radius", "The radius of a nuclear ball", least=0)
+
+    @property
+    def dimension(self) -> int:
+        return self.shape[0] * self.shape[1]
 
     def project(self, v: Tensor) -> Tensor:
         return project_nuclear_ball(self._matrix(v), self.radius).reshape(v.shape)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from optwise.core.constraint import ConstraintSet
-from optwise.core.errors import BadProblem
 from optwise.core.oracles import Oracle
 from optwise.numerics.projections.box_hyperplane import (
     project_box_hyperplane,
@@ -19,9 +18,11 @@ from optwise.numerics.projections.box_hyperplane import (
 )
 from optwise.numerics.projections.boxes import bounds as checked_bounds
 from optwise.numerics.projections.boxes import support_box, support_nonnegative
+from optwise.problems.terms.arguments import keep_bounds, keep_count, keep_number, keep_vector, values_alone
 from optwise.problems.terms.sets.emptiness import all_or_nothing, refusing_empty_sets
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class Box(ConstraintSet):
     r"""Bounds on every coordinate, infinite ones included; a bounded box has corners for Frank-Wolfe.
@@ -29,8 +30,8 @@ class Box(ConstraintSet):
     .. math:: C = \{ x : l \le x \le h \}
 
     Args:
-        low: l [p].
-        high: h [p].
+        low: l [p], or one number for all; ``-inf`` is no bound.
+        high: h [p], or one number for all, ``inf`` being none; one of the two says p.
 
     Raises:
         BadProblem: A lower bound above its upper bound, or bounds of unequal length.
@@ -45,13 +46,13 @@ class Box(ConstraintSet):
     high: Tensor
 
     def __post_init__(self) -> None:
-        if self.low.ndim != 1 or self.low.shape != self.high.shape:
-            raise BadProblem(
-                f"The bounds of a box have shapes {tuple(self.low.shape)} and {tuple(self.high.shape)}; give both one "
-                "number for each coordinate."
-            )
+        keep_bounds(self, "The bounds of a box")
         with refusing_empty_sets():
             checked_bounds(self.low, self.high, self.low)
+
+    @property
+    def dimension(self) -> int:
+        return self.low.numel()
 
     def project(self, v: Tensor) -> Tensor:
         return v.clamp(self.low, self.high)
@@ -78,6 +79,7 @@ class Box(ConstraintSet):
         return super().oracles if self.bounded else super().oracles - {Oracle.VERTEX}
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class Nonnegative(ConstraintSet):
     r"""Vectors without a negative entry.
@@ -98,8 +100,15 @@ class Nonnegative(ConstraintSet):
     dtype: torch.dtype = torch.float64
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        keep_count(self, "size", "The size of an orthant")
+
     def to(self, *, dtype: torch.dtype, device: str = "cpu") -> Self:
         return replace(self, dtype=dtype, device=device)
+
+    @property
+    def dimension(self) -> int:
+        return self.size
 
     def project(self, v: Tensor) -> Tensor:
         return v.clamp(min=0)
@@ -115,6 +124,7 @@ class Nonnegative(ConstraintSet):
         return low, torch.full_like(low, torch.inf)
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class Budget(ConstraintSet):
     r"""A box cut by one equation: what is allotted adds up. With finite bounds it has corners for Frank-Wolfe.
@@ -124,8 +134,8 @@ class Budget(ConstraintSet):
     Args:
         a: Price of a unit of each coordinate [p].
         b: What is spent.
-        low: l [p].
-        high: h [p].
+        low: l [p], or one number for all.
+        high: h [p], or one number for all.
 
     Raises:
         BadProblem: Nothing within the bounds costs b, or lengths that differ.
@@ -142,13 +152,16 @@ class Budget(ConstraintSet):
     high: Tensor
 
     def __post_init__(self) -> None:
-        if self.a.ndim != 1 or not self.a.shape == self.low.shape == self.high.shape:
-            raise BadProblem(
-                f"A budget has prices of shape {tuple(self.a.shape)} and bounds of shapes {tuple(self.low.shape)} and "
-                f"{tuple(self.high.shape)}; give one number for each coordinate in all three."
-            )
+        keep_vector(self, "a", "The prices of a budget")
+        keep_number(self, "b", "What a budget spends")
+        keep_bounds(self, "The bounds of a budget", size=self.a.numel())
+        object.__setattr__(self, "a", self.a.to(self.low))
         with refusing_empty_sets():
             self.project(torch.zeros_like(self.a))
+
+    @property
+    def dimension(self) -> int:
+        return self.a.numel()
 
     def project(self, v: Tensor) -> Tensor:
         return project_box_hyperplane(v, self.a, b=self.b, low=self.low, high=self.high)

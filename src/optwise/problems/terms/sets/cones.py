@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from optwise.core.constraint import ConstraintSet
-from optwise.core.errors import BadProblem
 from optwise.numerics.projections.cones import (
     project_positive_semidefinite,
     project_second_order_cone,
     support_positive_semidefinite,
     support_second_order_cone,
 )
+from optwise.problems.terms.arguments import keep_count, values_alone
 from optwise.problems.terms.sets.emptiness import all_or_nothing
 
 
+@values_alone
 @dataclass(frozen=True)
 class SecondOrderCone(ConstraintSet):
     r"""The cone over the Euclidean ball; the last coordinate is its axis.
@@ -39,6 +40,7 @@ class SecondOrderCone(ConstraintSet):
         return all_or_nothing(self.support, u)
 
 
+@values_alone
 @dataclass(frozen=True)
 class PSDCone(ConstraintSet):
     r"""Positive semidefinite matrices, held row by row.
@@ -60,8 +62,11 @@ class PSDCone(ConstraintSet):
     side: int
 
     def __post_init__(self) -> None:
-        if self.side < 1:
-            raise BadProblem(f"A cone of matrices with {self.side} rows is empty; give at least 1.")
+        keep_count(self, "side", "The side of a cone of matrices")
+
+    @property
+    def dimension(self) -> int:
+        return self.side**2
 
     def project(self, v: Tensor) -> Tensor:
         return project_positive_semidefinite(self._matrix(v)).reshape(v.shape)

@@ -12,9 +12,12 @@ from optwise.core.constraint import ConstraintSet
 from optwise.core.errors import BadProblem
 from optwise.numerics.projections.affine import AffineProjection
 from optwise.numerics.projections.halfspaces import project_halfspace, support_halfspace
+from optwise.problems.numbers import real_tensor
+from optwise.problems.terms.arguments import keep_number, keep_vector, values_alone
 from optwise.problems.terms.sets.emptiness import all_or_nothing, refusing_empty_sets
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class Affine(ConstraintSet):
     r"""The solutions of linear equations. The matrix is factorised once, when the set is made.
@@ -38,6 +41,14 @@ class Affine(ConstraintSet):
     _projection: AffineProjection = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        matrix = real_tensor(self.A, "The matrix A of an affine set")
+        if matrix.ndim != 2:
+            raise BadProblem(
+                f"The matrix A of an affine set has shape {tuple(matrix.shape)}; give a row for each equation, in the "
+                "order Affine(A, b)."
+            )
+        object.__setattr__(self, "A", matrix)
+        object.__setattr__(self, "b", keep_vector(self, "b", "The right-hand side b of an affine set").to(matrix))
         with refusing_empty_sets():
             object.__setattr__(self, "_projection", AffineProjection(self.A, self.b))
 
@@ -45,6 +56,10 @@ class Affine(ConstraintSet):
         if torch.device(device) != self.A.device:
             return replace(self, A=self.A.to(device=device, dtype=dtype), b=self.b.to(device=device, dtype=dtype))
         return super().to(dtype=dtype, device=device)  # with the factors as they are: they are float64 in any case
+
+    @property
+    def dimension(self) -> int:
+        return self.A.shape[1]
 
     def project(self, v: Tensor) -> Tensor:
         return self._projection.project(v)
@@ -56,6 +71,7 @@ class Affine(ConstraintSet):
         return all_or_nothing(self.support, u)
 
 
+@values_alone
 @dataclass(frozen=True, eq=False)
 class Halfspace(ConstraintSet):
     r"""One side of a hyperplane.
@@ -78,10 +94,14 @@ class Halfspace(ConstraintSet):
     b: float
 
     def __post_init__(self) -> None:
-        if self.a.ndim != 1:
-            raise BadProblem(f"A halfspace has a normal of shape {tuple(self.a.shape)}; give one number a coordinate.")
+        keep_vector(self, "a", "The normal of a halfspace")
+        keep_number(self, "b", "The offset of a halfspace")
         with refusing_empty_sets():
             self.project(torch.zeros_like(self.a))
+
+    @property
+    def dimension(self) -> int:
+        return self.a.numel()
 
     def project(self, v: Tensor) -> Tensor:
         return project_halfspace(v, self.a, b=self.b)

@@ -1,0 +1,232 @@
+"""Numbers as people have them, arrays, tables, lists or tensors, as one real tensor, or a sentence saying why not."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from optwise.core.errors import BadProblem, DataNote
+from optwise.core.showing import brief
+
+P = ParamSpec("P")
+Made = TypeVar("Made")
+
+KEPT = (torch.float32, torch.float64)
+"""Types that numbers keep."""
+
+
+def real_tensor(values: Any, name: str) -> Tensor:
+    """Real numbers in float32 or float64, in the memory of the caller where that can be shared.
+
+    Both types are kept. Whole numbers, booleans, lists and long doubles become float64; half precision becomes float32,
+    in which each of its numbers is exact.
+
+    Args:
+        values: A tensor, an array, a table or series of pandas, nested lists.
+        name: What the caller calls them.
+
+    Raises:
+        BadProblem: Words, dates, complex numbers, a masked or sparse array, rows of unequal length.
+
+    Example:
+        >>> real_tensor(np.arange(2), "X"), real_tensor(np.ones(2, dtype=np.float32), "X").dtype
+        (tensor([0., 1.], dtype=torch.float64), torch.float32)
+    """
+    tensor = _of_torch(values, name) if isinstance(values, Tensor) else torch.from_numpy(_of_numpy(values, name))
+    if tensor.dtype in KEPT:
+        return tensor
+    return tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)
+
+
+def one_number(value: Any, name: str, advice: str = "give one number") -> float:
+    """A number of any type as Python's; whether it is finite is not looked at.
+
+    Example:
+        >>> one_number(np.float32(0.5), "weight"), one_number(torch.tensor(1.0), "weight")
+        (0.5, 1.0)
+    """
+    shape = tuple(value.shape) if isinstance(value, Tensor | np.ndarray) else ()
+    if shape:
+        raise BadProblem(f"{name} is of type {type(value).__name__} and has shape {shape}; {advice}.")
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return value if type(value) is int else float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise BadProblem(f"{name} is {brief(value)}, of type {type(value).__name__}; {advice}.") from error
+
+
+def refuse_not_finite(values: Tensor, name: str, *, places: Tensor | None = None) -> None:
+    """Raise where a number is NaN or infinite, with the first of them and its place.
+
+    Args:
+        values: Any shape.
+        name: What the caller calls them.
+        places: Where each number lies [values, dimensions], where their own order does not tell.
+    """
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        at = (~finite).nonzero()[0].tolist()
+        bad, first = int((~finite).sum()), float(values[tuple(at)])
+        counted = "1 number that is" if bad == 1 else f"{bad} numbers that are"
+        at = at if places is None else places[at[0]].tolist()
+        place = at[0] if len(at) == 1 else at
+        raise BadProblem(
+            f"{name} holds {counted} not finite, the first {first:g} at {place}; clean or impute them first."
+        )
+
+
+def without_gradients(make: Callable[P, Made]) -> Callable[P, Made]:
+    """Let a constructor take tensors that require a gradient: it gets their values, and one warning names them all."""
+    parameters = list(inspect.signature(make).parameters)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Made:
+        given = {**dict(zip(parameters, args, strict=False)), **kwargs}
+        asked = [name for name, value in given.items() if wants_gradient(value)]
+        if not asked:
+            return make(*args, **kwargs)
+        warn_of_gradients(asked, level=3)
+        return make(*map(detached, args), **{name: detached(value) for name, value in kwargs.items()})
+
+    return made
+
+
+def warn_of_gradients(names: Iterable[str], *, level: int) -> None:
+    """Say once of what was given with ``requires_grad`` that the answer has no gradient."""
+    listed = list(names)
+    warnings.warn(
+        f"{' and '.join(listed)} {'requires' if len(listed) == 1 else 'require'} a gradient, and an answer carries "
+        "none yet: the values are used, and nothing is differentiated through the solution.",
+        DataNote,
+        stacklevel=level,
+    )
+
+
+def wants_gradient(value: Any) -> bool:
+    """Whether a value is a tensor that requires a gradient, or a list with such a tensor in it.
+
+    Example:
+        >>> wants_gradient([torch.ones(2, requires_grad=True)]), wants_gradient(1.0)
+        (True, False)
+    """
+    if isinstance(value, list | tuple):
+        return any(wants_gradient(each) for each in value)
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def detached(value: Any) -> Any:
+    """The same without history: tensors, and those in lists."""
+    if isinstance(value, Tensor):
+        return value.detach() if value.requires_grad else value
+    if isinstance(value, list | tuple) and wants_gradient(value):
+        return type(value)(detached(each) for each in value)
+    return value
+
+
+def missing(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which entries of an array of objects stand for nothing: ``None``, NaN, ``pandas.NA``, ``NaT``.
+
+    Example:
+        >>> missing(np.array([1, None, "a", float("nan")], dtype=object)).tolist()
+        [False, True, False, True]
+    """
+    pandas = sys.modules.get("pandas")  # an entry of its kind has loaded it
+    if pandas is not None:
+        found: NDArray[np.bool_] = np.asarray(pandas.isna(array), dtype=bool)
+        return found
+    absent = [each is None or (isinstance(each, float) and math.isnan(each)) for each in array.ravel()]
+    return np.array(absent, dtype=bool).reshape(array.shape)
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """Anything but a tensor as an array of its own type.
+
+    Raises:
+        BadProblem: It is sparse or masked, or has rows of unequal length.
+    """
+    if scipy.sparse.issparse(values):
+        raise BadProblem(f"{name} is sparse, {type(values).__name__}; give {name}.toarray().")
+    if isinstance(values, np.ma.MaskedArray) and bool(np.ma.getmaskarray(values).any()):
+        hidden = int(np.ma.getmaskarray(values).sum())
+        raise BadProblem(f"{name} is a masked array that hides {hidden} entries; fill them or drop them first.")
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        line = str(error).partition("\n")[0]
+        raise BadProblem(
+            f"{name} cannot be read as an array ({type(error).__name__}: {line}); give rows of one length."
+        ) from error
+    return array
+
+
+def _of_torch(values: Tensor, name: str) -> Tensor:
+    if values.is_nested or values.is_quantized or values.is_meta:
+        raise BadProblem(f"{name} is a nested, quantised or meta tensor; give a dense one of real numbers.")
+    if values.layout is not torch.strided:
+        raise BadProblem(f"{name} is a sparse tensor; give {name}.to_dense().")
+    if values.is_complex():
+        raise BadProblem(f"{name} is of type {plain(values.dtype)}; give real numbers, such as {name}.real.")
+    return values.detach()
+
+
+def _of_numpy(values: Any, name: str) -> NDArray[Any]:
+    array = as_array(values, name)
+    if array.dtype.kind == "O":
+        array = _of_objects(values, array, name)
+    if array.dtype.kind == "c":
+        raise BadProblem(f"{name} is of type {array.dtype}; give real numbers, such as {name}.real.")
+    if array.dtype.kind not in "fiub":
+        shown = f" such as {brief(array.ravel()[0].item())}" if array.size and array.dtype.kind in "US" else ""
+        raise BadProblem(f"{name} is of type {type(values).__name__} and holds {array.dtype}{shown}; give numbers.")
+    if array.dtype.kind in "iub" or array.dtype.itemsize > 8:  # torch has no long double
+        return array.astype(np.float64)
+    if not array.flags.writeable or not array.dtype.isnative or min(array.strides, default=0) < 0:
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="K")
+        array = np.ascontiguousarray(array) if min(array.strides, default=0) < 0 else array
+    return array
+
+
+def _of_objects(values: Any, array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Numbers that came one by one as objects, as a table of mixed columns gives them; NaN where one is missing."""
+    if array.ndim == 0:
+        raise BadProblem(f"{name} is of type {type(values).__name__}; give an array, a tensor, a table or lists.")
+    absent = missing(array)
+    found = np.full(array.shape, np.nan)
+    for at, entry in np.ndenumerate(array):
+        if absent[at]:
+            continue
+        try:
+            if isinstance(entry, str | bytes):
+                raise TypeError
+            found[at] = float(entry)
+        except (TypeError, ValueError, OverflowError) as error:
+            place = list(at) if array.ndim > 1 else at[0]
+            column = getattr(values, "columns", None)
+            where = f"in column {column[at[1]]!r}" if column is not None and array.ndim == 2 else f"at {place}"
+            raise BadProblem(
+                f"{name} holds {brief(entry)} {where}, which is no number; give numbers, words as 0 and 1 in a column "
+                "each."
+            ) from error
+    return found
+
+
+def plain(dtype: object) -> str:
+    """A dtype of torch or numpy by its bare name.
+
+    Example:
+        >>> plain(torch.float32)
+        'float32'
+    """
+    return str(dtype).removeprefix("torch.")
