@@ -56,7 +56,12 @@ def test_the_list_below_starts_from_a_comparison_that_runs(tmp_path):
 REFUSED = [
     ("no problem", {"problems": []}, BadProtocol, "No problem was given"),
     ("no problem but something else", {"problems": [3]}, BadProblem, "3 is no Problem"),
-    ("a function that makes one", {"problems": ow.problems.nqm}, BadProblem, "nqm is no Problem; call it"),
+    (
+        "a function that makes one",
+        {"problems": ow.problems.nqm},
+        BadProblem,
+        "nqm is no Problem but a function; call it",
+    ),
     ("two problems of one name", {"problems": [flowers(), flowers()]}, BadProtocol, "'flowers'"),
     ("no method", {"methods": []}, BadProtocol, "No method was given"),
     ("no method but something else", {"methods": [3]}, BadMethod, "3 is no method"),

@@ -272,14 +272,19 @@ def test_every_eligible_solver_solves_a_small_lasso_and_a_small_ridge():
                 assert run.value <= best * (1 + 1.1e-5)
 
 
-def test_the_document_is_json_and_holds_everything_but_the_weights():
+def test_the_document_is_json_and_holds_the_weights_and_how_they_were_found():
     run = ow.solve(lasso())
     document = solution_document(run)
     text = json.dumps(document, allow_nan=False)
     assert json.loads(text)["certificate"]["kind"] == "optimality"
     assert document["certified"] is True
     assert len(document["trace"]["value"]) == run.counts["iterations"] + 1
-    assert "w" not in document
+    assert document["w"] == run.w.tolist()
+    assert document["nonzeros"] == int(run.w.count_nonzero())
+    assert document["message"].startswith(run.status.value)
+    assert document["evaluations"] == run.counts["evaluations"] > 0
+    assert document["trace"]["value"] == run.trace["value"].tolist()
+    assert set(document["trace"]) == set(run.trace.columns)
     assert "duality gap" in solution_text(run)
 
 
@@ -318,5 +323,7 @@ def test_a_penalty_without_a_prox_is_refused_by_what_is_missing():
     problem = ow.problems.composite(lambda w: w.square().sum(), Peak(), w0=[1.0, 1.0], convex=True)
     with pytest.raises(UnmetNeed, match="fista needs prox, which the Peak of composite does not have"):
         ow.solve(problem, method="fista")
-    with pytest.raises(UnmetNeed, match="No method can solve"):
+    nearest = "No method can solve composite, which has Peak: proximal-gradient comes nearest and lacks prox"
+    with pytest.raises(UnmetNeed, match=nearest):
         ow.solve(problem)
+    assert nearest in ow.explain(problem).text

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from inspect import isroutine
 from typing import Any
 
 import torch
 
 from optwise.catalog.methods import NAMED, load_method, load_methods, load_schedule
+from optwise.catalog.mistaken import is_one_thing, sentence_about
 from optwise.catalog.problems import load_problem
 from optwise.catalog.studies import load_study
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol
@@ -98,8 +98,7 @@ def resolve_problem(asked: Any) -> Problem:
     if isinstance(word, str):
         return load_problem(word)
     if not isinstance(word, Problem):
-        hint = f"call it, `{word.__name__}()`" if isroutine(word) else "make one with ow.problems.from_module"
-        raise BadProblem(f"{brief(word)} is no Problem; {hint}, or name one, as in 'digits-mlp'.")
+        raise BadProblem(sentence_about(word))
     return word
 
 
@@ -140,7 +139,7 @@ def read_target(text: str) -> Target | str | None:
 def _several(asked: Any) -> list[Any]:
     """One or several as a list: a text and a noun are one."""
     word = _word(asked)
-    return list(word) if isinstance(word, Iterable) and not isinstance(word, str | type) else [word]
+    return list(word) if isinstance(word, Iterable) and not is_one_thing(word) else [word]
 
 
 def _word(asked: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optwise.core.cards import answer_card
 from optwise.core.showing import Card, Shown
@@ -43,12 +43,14 @@ class Answer(Shown):
         why: Why this method was taken, and what else there is to say, one sentence each.
         rows: The course, iteration by iteration.
         dual: The dual point that the certificate was computed with, where there was one.
+        classes: Of a classifier, the caller's labels in the order of its own: of -1 and 1, or of the columns of w.
     """
 
     value: float
     why: str
     rows: tuple[TraceRow, ...]
     dual: Tensor | None = field(default=None, repr=False)
+    classes: tuple[Any, ...] = ()
 
     def frame(self) -> pd.DataFrame:
         """One row an iteration: iteration, seconds, value, certificate, step, and a column for each count."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from optwise.core.showing import Card, brief, one_line
+from optwise.core.showing import Card, brief, numbers_in_brief, one_line
 
 if TYPE_CHECKING:
     from optwise.core.answer import Answer
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STEPS_SHOWN = 6
 """Rows that a forecast is told in."""
+LARGEST_SHOWN = 6
+"""Entries of a sparse answer that are told."""
 LINES_SHOWN = 9
 """Kinds of runs that are told at a prompt."""
 
@@ -71,6 +73,7 @@ def problem_card(problem: Problem) -> Card:
         "operator": kind(problem.operator),
         "constraint": kind(problem.constraint),
         "optimum": "" if problem.optimum is None else f"{digits(problem.optimum.value)} ({problem.optimum.source})",
+        "classes": classes_words(problem.classes),
         "target": "" if problem.target is None else str(problem.target),
         "reference": problem.reference,
     }
@@ -131,6 +134,9 @@ def _solved(run: Run, answer: Answer) -> Card:
     rows = {
         "value": f"{answer.value:.12g}",
         "certificate": "" if proof is None else f"{proved} ({proof.kind.value})",
+        "w": "" if run.weights is None else numbers_in_brief(run.w),
+        "not 0": "" if run.weights is None else nonzeros_words(run.w),
+        "classes": classes_words(answer.classes),
         "method": run.method.label,
         "iterations": str(max(len(answer.rows) - 1, 0)),
         "work": counted(run.counts),
@@ -145,6 +151,38 @@ def _solved(run: Run, answer: Answer) -> Card:
         (answer.why,),
         (".w", ".value", ".certificate", ".trace", ".why"),
     )
+
+
+def nonzeros_words(w: Tensor) -> str:
+    """How many entries are not 0 and the largest of them; nothing where no entry is 0.
+
+    Example:
+        >>> import torch
+        >>> nonzeros_words(torch.tensor([0.0, 2.0])), nonzeros_words(torch.ones(2))
+        ('1 of 2: w[1] = 2', '')
+    """
+    places = (w.detach() != 0).nonzero()
+    if len(places) == w.numel():
+        return ""
+    values = w.detach()[tuple(places.T)]
+    first = values.abs().argsort(descending=True, stable=True)[:LARGEST_SHOWN]
+    shown = [f"w[{', '.join(map(str, places[k].tolist()))}] = {digits(float(values[k]))}" for k in first.tolist()]
+    said = f"{len(places):,} of {w.numel():,}"
+    return f"{said}: {', '.join(shown)}{', ...' if len(places) > len(shown) else ''}" if shown else said
+
+
+def classes_words(classes: Sequence[object]) -> str:
+    """Which label is which; nothing where there are none.
+
+    Example:
+        >>> classes_words(("ham", "spam")), classes_words((1, 2, 5))
+        ("'ham' is -1, 'spam' is 1", 'columns 0 to 2 of w are 1, 2, 5')
+    """
+    names = [brief(each) for each in classes[:LINES_SHOWN]]
+    if len(classes) <= 2:
+        return ", ".join(f"{name} is {sign}" for name, sign in zip(names, (-1, 1), strict=False))
+    more = ", ..." if len(classes) > len(names) else ""
+    return f"columns 0 to {len(classes) - 1} of w are {', '.join(names)}{more}"
 
 
 def counted(counts: Mapping[str, float]) -> str:

@@ -220,6 +220,11 @@ class Run(Shown):
         return self._solved().why
 
     @property
+    def classes(self) -> tuple[Any, ...]:
+        """The caller's labels of a classifier that ``solve`` fitted, as -1 and 1, or as the columns of w."""
+        return self._solved().classes
+
+    @property
     def trace(self) -> pd.DataFrame:
         """The course of ``solve``: iteration, seconds, value, certificate, step, and a column for each count."""
         return self._solved().frame()

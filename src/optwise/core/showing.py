@@ -19,6 +19,8 @@ LONGEST = 2000
 """Characters at a prompt, whatever names and numbers an object holds."""
 NAME, VALUE, CELL, SENTENCE = 60, 80, 240, 600
 """Characters of a name, of a value in brief, of a cell and of a sentence."""
+DOZEN = 12
+"""Numbers of a vector that are all told; of more, a summary."""
 ROWS = 16
 """Rows of a table in a notebook; of more, the number is told."""
 CUT = "\N{HORIZONTAL ELLIPSIS}"
@@ -46,6 +48,25 @@ def brief(value: Any) -> str:
         ('ndarray[200, 50]', '(0.9, 0.999)', 'len')
     """
     return one_line(_BRIEF.repr(value), VALUE)
+
+
+def numbers_in_brief(values: Tensor) -> str:
+    """A vector or matrix of numbers: up to a dozen as they are; of more the first few, their number and their extent.
+
+    Example:
+        >>> import torch
+        >>> numbers_in_brief(torch.tensor([1.0, -0.25]))
+        '1, -0.25'
+        >>> numbers_in_brief(torch.arange(100.0))
+        '0, 1, 2, 3, 4, 5, ... (100 numbers from 0 to 99, norm 573.018)'
+    """
+    flat = values.detach().reshape(-1).double()
+    if flat.numel() <= DOZEN:
+        return ", ".join(f"{each:.6g}" for each in flat.tolist())
+    shape = f"{' x '.join(map(str, values.shape))} numbers"
+    first = ", ".join(f"{each:.6g}" for each in flat[: DOZEN // 2].tolist())
+    extent = f"from {float(flat.min()):.6g} to {float(flat.max()):.6g}, norm {float(flat.norm()):.6g}"
+    return f"{first}, ... ({shape} {extent})"
 
 
 class _Brief(reprlib.Repr):

@@ -200,7 +200,13 @@ def _answer(
         evaluation_seconds=sum(each.certificate_seconds for _, each in tried),
         certificate=course.certificate,
         traceback=course.traceback,
-        answer=Answer(formulated.exact.value(w.detach().double()), " ".join(said), _joined(tried), course.best.dual),
+        answer=Answer(
+            formulated.exact.value(w.detach().double()),
+            " ".join(said),
+            _joined(tried),
+            course.best.dual,
+            problem.classes,
+        ),
     )
 
 
