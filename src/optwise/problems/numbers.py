@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import sys
-import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -16,11 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optwise.core.errors import BadProblem, DataNote
+from optwise.core.errors import BadProblem
 from optwise.core.showing import brief
-
-P = ParamSpec("P")
-Made = TypeVar("Made")
 
 KEPT = (torch.float32, torch.float64)
 """Types that numbers keep."""
@@ -85,54 +78,6 @@ def refuse_not_finite(values: Tensor, name: str, *, places: Tensor | None = None
         raise BadProblem(
             f"{name} holds {counted} not finite, the first {first:g} at {place}; clean or impute them first."
         )
-
-
-def without_gradients(make: Callable[P, Made]) -> Callable[P, Made]:
-    """Let a constructor take tensors that require a gradient: it gets their values, and one warning names them all."""
-    parameters = list(inspect.signature(make).parameters)
-
-    @functools.wraps(make)
-    def made(*args: P.args, **kwargs: P.kwargs) -> Made:
-        given = {**dict(zip(parameters, args, strict=False)), **kwargs}
-        asked = [name for name, value in given.items() if wants_gradient(value)]
-        if not asked:
-            return make(*args, **kwargs)
-        warn_of_gradients(asked, level=3)
-        return make(*map(detached, args), **{name: detached(value) for name, value in kwargs.items()})
-
-    return made
-
-
-def warn_of_gradients(names: Iterable[str], *, level: int) -> None:
-    """Say once of what was given with ``requires_grad`` that the answer has no gradient."""
-    listed = list(names)
-    warnings.warn(
-        f"{' and '.join(listed)} {'requires' if len(listed) == 1 else 'require'} a gradient, and an answer carries "
-        "none yet: the values are used, and nothing is differentiated through the solution.",
-        DataNote,
-        stacklevel=level,
-    )
-
-
-def wants_gradient(value: Any) -> bool:
-    """Whether a value is a tensor that requires a gradient, or a list with such a tensor in it.
-
-    Example:
-        >>> wants_gradient([torch.ones(2, requires_grad=True)]), wants_gradient(1.0)
-        (True, False)
-    """
-    if isinstance(value, list | tuple):
-        return any(wants_gradient(each) for each in value)
-    return isinstance(value, Tensor) and value.requires_grad
-
-
-def detached(value: Any) -> Any:
-    """The same without history: tensors, and those in lists."""
-    if isinstance(value, Tensor):
-        return value.detach() if value.requires_grad else value
-    if isinstance(value, list | tuple) and wants_gradient(value):
-        return type(value)(detached(each) for each in value)
-    return value
 
 
 def missing(array: NDArray[Any]) -> NDArray[np.bool_]:

@@ -20,6 +20,8 @@ from optwise.core.layout import Layout
 from optwise.core.problem import Problem
 from optwise.core.sampler import Full
 from optwise.core.showing import brief
+from optwise.problems.gradients import detached, wants_gradient, warn_of_gradients
+from optwise.problems.numbers import real_tensor
 
 TOL = 1e-6
 """What a certificate must reach unless somebody says otherwise."""
@@ -114,12 +116,9 @@ def prepared(problem: Problem, tol: float, max_seconds: float | None, w0: Any) -
 def _start(problem: Problem, w0: Any) -> Tensor:
     leaves, _ = problem.start(0)
     row = Layout.of(leaves).pack(leaves)
-    try:
-        w = torch.as_tensor(w0).detach().to(row)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadProblem(
-            f"w0 is of type {type(w0).__name__}; give an array or tensor of {row.numel()} numbers."
-        ) from error
+    if wants_gradient(w0):
+        warn_of_gradients(["w0"])
+    w = real_tensor(detached(w0), "w0").to(row)
     shapes = [(row.numel(),), *(tuple(leaf.shape) for leaf in leaves.values() if len(leaves) == 1)]
     if tuple(w.shape) not in shapes:
         raise BadProblem(f"w0 has shape {tuple(w.shape)}, but {problem.name} has parameters of shape {shapes[-1]}.")

@@ -204,7 +204,7 @@ def _answer(
             formulated.exact.value(w.detach().double()),
             " ".join(said),
             _joined(tried),
-            course.best.dual,
+            None if course.best.dual is None else course.best.dual.detach(),
             problem.classes,
         ),
     )

@@ -23,7 +23,7 @@ from optwise.problems.formulations.reading import (
     nonnegative,
     scale_of,
 )
-from optwise.problems.numbers import without_gradients
+from optwise.problems.gradients import without_gradients
 from optwise.problems.terms.functions import SquaredDistance, Zero
 from optwise.problems.terms.linear_models import SoftmaxTerm
 from optwise.problems.terms.objectives import SoftmaxObjective

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -25,11 +26,12 @@ from optwise.problems.formulations.reading import (
     read_vector,
     scale_of,
 )
-from optwise.problems.numbers import without_gradients
+from optwise.problems.gradients import function_without_gradients, part_without_gradients, without_gradients
 from optwise.problems.terms.functions import FunctionTerm
 from optwise.problems.terms.residuals import FunctionResiduals, ResidualTerm
 
 Function = Callable[[Tensor], Tensor]
+AnyTerm = TypeVar("AnyTerm", bound=Smooth)
 
 
 @without_gradients
@@ -87,7 +89,7 @@ def smooth(
         is_convex=convex,
         gradient_lipschitz=None if lipschitz is None else nonnegative(lipschitz, "lipschitz"),
     )
-    _refuse_bad_function(term, start)
+    term = _sound(term, start)
     return with_parts(of_term(name, term, start), penalty=penalty, constraint=within)
 
 
@@ -135,11 +137,13 @@ def nonlinear_least_squares(
     start = read_vector(w0, "w0")
     within = _set_of(None, constraint, start, name)
     start = start if within is None else within.project(start)
-    found = _evaluated(residual, start.clone().requires_grad_(), "residual")
+    point = start.clone().requires_grad_()
+    found = _evaluated(residual, point, "residual")
     if found.ndim != 1 or found.numel() == 0:
         raise BadProblem(f"residual(w0) has shape {tuple(found.shape)}; return one vector, at least one residual long.")
     _refuse_not_finite(found, "residual(w0)")
     _refuse_detached(found, "residual(w0)")
+    residual = function_without_gradients(residual, found, point, "residual")
     if jacobian is not None:
         matrix = _evaluated(jacobian, start, "jacobian")
         if matrix.shape != (found.numel(), start.numel()):
@@ -197,10 +201,13 @@ def composite(
     p = start.numel()
     if not isinstance(f, Smooth) and not callable(f):
         raise BadProblem(f"f is of type {type(f).__name__}; give a function of one vector, or a Smooth.")
-    term = f if isinstance(f, Smooth) else FunctionTerm(f, p, is_convex=convex)
+    if isinstance(f, Smooth):
+        term: Smooth = part_without_gradients(f, "f")
+    else:
+        term = FunctionTerm(f, p, is_convex=convex)
     if term.dimension != p:
         raise BadProblem(f"f takes {term.dimension} parameters and w0 has {p}; make them equal.")
-    _refuse_bad_function(term, start)
+    term = _sound(term, start)
     operator = None if A is None else read_design(A, "A", like=start).operator
     if operator is not None and operator.shape[1] != p:
         raise BadProblem(f"A has {operator.shape[1]} columns and w0 has {p} numbers; make them equal.")
@@ -219,14 +226,16 @@ def _set_of(bounds: Within, constraint: Within, start: Tensor, name: str) -> Con
     return None if constraint is None else read_constraint(constraint, start, name)
 
 
-def _refuse_bad_function(term: Smooth, start: Tensor) -> None:
-    own = type(term) is FunctionTerm
-    value = _evaluated(term.value, start.clone().requires_grad_(own), "f")
+def _sound(term: AnyTerm, start: Tensor) -> AnyTerm:
+    """The term, if it can be evaluated and differentiated at the start; a function of the caller as one of w alone."""
+    point = start.clone().requires_grad_(isinstance(term, FunctionTerm))
+    value = _evaluated(term.value, point, "f")
     if value.ndim > 0:
         raise BadProblem(f"f(w0) has shape {tuple(value.shape)}; return a single number, as .sum() or .mean() do.")
     _refuse_not_finite(value, "f(w0)")
-    if own:
+    if isinstance(term, FunctionTerm):
         _refuse_detached(value, "f(w0)")
+        term = replace(term, function=function_without_gradients(term.function, value, point, "f"))
     try:
         _, slope = term.value_and_gradient(start)
     except Exception as error:
@@ -234,6 +243,7 @@ def _refuse_bad_function(term: Smooth, start: Tensor) -> None:
     if slope.shape != start.shape:
         raise BadProblem(f"The gradient of f has shape {tuple(slope.shape)} and w0 has {start.numel()} numbers.")
     _refuse_not_finite(slope, "The gradient of f at w0")
+    return term
 
 
 def _evaluated(function: Function, point: Tensor, name: str) -> Tensor:

@@ -19,6 +19,7 @@ from optwise.core.showing import brief
 from optwise.problems.formulations.assembling import start_at
 from optwise.problems.formulations.bounds import looks_like_bounds, read_bounds
 from optwise.problems.formulations.reading import in_words
+from optwise.problems.gradients import part_without_gradients
 from optwise.problems.terms.penalties.adding import added
 from optwise.problems.terms.penalties.l1 import L1, NonnegativeL1
 from optwise.problems.terms.sets import Box, Budget, CappedSimplex, LInfBall, Nonnegative, Simplex
@@ -79,7 +80,7 @@ def read_penalty(
     if not isinstance(penalty, Penalty):
         raise BadProblem(f"{name} is of type {type(penalty).__name__}; give a Penalty, such as ow.penalties.L1(0.1).")
     _refuse_other_dimension(penalty.dimension, penalty, row, owner, shape)
-    moved = penalty.to(dtype=row.dtype, device=str(row.device))
+    moved: Penalty = part_without_gradients(penalty, name).to(dtype=row.dtype, device=str(row.device))
     value = _asked(moved.value, row, f"The value of {type(penalty).__name__}")
     if value.ndim > 0:
         raise BadProblem(
@@ -102,7 +103,7 @@ def read_constraint(constraint: Any, row: Tensor, owner: str, shape: torch.Size 
             f"constraint is {brief(constraint)}; give a set such as ow.sets.Simplex(), or bounds (low, high)."
         )
     _refuse_other_dimension(constraint.dimension, constraint, row, owner, shape)
-    moved = constraint.to(dtype=row.dtype, device=str(row.device))
+    moved: ConstraintSet = part_without_gradients(constraint, "constraint").to(dtype=row.dtype, device=str(row.device))
     nearest = _asked(moved.project, row, f"The projection onto {type(constraint).__name__}")
     if nearest.shape != row.shape:
         raise BadProblem(

@@ -8,7 +8,7 @@ from optwise.core.problem import Problem
 from optwise.problems.formulations.assembling import of_term
 from optwise.problems.formulations.parts import Within, with_parts
 from optwise.problems.formulations.reading import Numbers, read_numbers, read_vector
-from optwise.problems.numbers import without_gradients
+from optwise.problems.gradients import without_gradients
 from optwise.problems.terms.functions import QuadraticTerm
 
 

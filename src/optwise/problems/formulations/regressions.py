@@ -12,7 +12,7 @@ from optwise.core.problem import Problem
 from optwise.problems.formulations.assembling import of_linear_model
 from optwise.problems.formulations.parts import Within, with_parts
 from optwise.problems.formulations.reading import Matrix, Numbers, nonnegative, positive, read_examples
-from optwise.problems.numbers import without_gradients
+from optwise.problems.gradients import without_gradients
 from optwise.problems.terms.predictions import HuberLoss, SquaredError
 from optwise.problems.terms.sets import Nonnegative
 

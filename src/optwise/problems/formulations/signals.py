@@ -9,7 +9,7 @@ from optwise.core.problem import Problem
 from optwise.problems.formulations.assembling import of_term
 from optwise.problems.formulations.parts import Within, with_parts
 from optwise.problems.formulations.reading import Numbers, nonnegative, read_vector, scale_of
-from optwise.problems.numbers import without_gradients
+from optwise.problems.gradients import without_gradients
 from optwise.problems.terms.functions import SquaredDistance
 from optwise.problems.terms.operators import FirstDifference
 from optwise.problems.terms.penalties import L1

@@ -23,7 +23,7 @@ from optwise.problems.formulations.reading import (
     read_examples,
     read_vector,
 )
-from optwise.problems.numbers import without_gradients
+from optwise.problems.gradients import without_gradients
 from optwise.problems.terms.functions import Zero
 from optwise.problems.terms.penalties import L1, GroupL2
 from optwise.problems.terms.predictions import SquaredError

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.showing import brief
-from optwise.problems.numbers import one_number, real_tensor, without_gradients
+from optwise.problems.gradients import without_gradients
+from optwise.problems.numbers import one_number, real_tensor
 
 AnyPart = TypeVar("AnyPart")
 
