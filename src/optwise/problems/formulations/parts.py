@@ -174,7 +174,7 @@ def _orthant_inside(problem: Problem) -> Problem:
 def _narrowed(problem: Problem, given: ConstraintSet) -> Problem:
     """The problem over that part of its own set which lies in another as well."""
     own = problem.constraint
-    common = given if own is None else _common(own, given) or _common(given, own)
+    common = given if own is None else _common(own, given)
     if common is None:
         raise BadProblem(
             f"{problem.name} has the set {type(own).__name__} already, and the projection onto what it has in common "
@@ -185,6 +185,11 @@ def _narrowed(problem: Problem, given: ConstraintSet) -> Problem:
 
 def _common(one: ConstraintSet, other: ConstraintSet) -> ConstraintSet | None:
     """The intersection, where it is a set of ours."""
+    return _within_bounds(one, other) or _within_bounds(other, one)
+
+
+def _within_bounds(one: ConstraintSet, other: ConstraintSet) -> ConstraintSet | None:
+    """The intersection with a set that has bounds."""
     if isinstance(one, Nonnegative) and isinstance(other, Nonnegative | Simplex | CappedSimplex):
         return other  # it has no negative entry anyway
     if isinstance(other, Nonnegative) and isinstance(one, Simplex | CappedSimplex):
