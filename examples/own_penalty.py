@@ -14,5 +14,4 @@ class DeadZone(ow.Penalty):  # coefficients are free up to 10, and cost their di
 
 
 X, y = load_diabetes(return_X_y=True)
-fit = ow.problems.least_squares(X / X.std(0), y - y.mean())
-problem = ow.problems.composite(fit.smooth, DeadZone(), w0=[0.0] * 10, name="dead-zone")
+problem = ow.problems.least_squares(X / X.std(0), y - y.mean(), penalty=DeadZone())

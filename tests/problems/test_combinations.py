@@ -210,6 +210,15 @@ def test_parts_take_the_dtype_of_the_problem():
     assert ow.solve(problem, tol=1e-5).w.dtype == torch.float32
 
 
+def test_parts_behind_one_operator_follow_to_another_dtype():
+    single = ow.problems.svm(X.astype(np.float32), SIGNS, l2=0.1, loss="hinge", penalty=PENALTIES["SortedL1"])
+    double = ow.problems.svm(X, SIGNS, l2=0.1, loss="hinge", penalty=PENALTIES["SortedL1"])
+    run = ow.solve(single, tol=1e-4)
+    assert run.status.ok
+    assert run.w.dtype == torch.float32
+    assert run.value == pytest.approx(ow.solve(double, tol=1e-8).value, rel=1e-3)
+
+
 def least(f, gradient, *, absolute=None, constraints=(), bounds=None):
     """``min f(w) + sum |B w|`` by SLSQP, the absolute values as variables above both signs."""
     rows = np.zeros((0, P)) if absolute is None else np.asarray(absolute)

@@ -235,6 +235,17 @@ def test_the_answer_keeps_which_label_is_which():
             lambda: ow.problems.softmax(X, ["a"] * 12),
             "All 12 labels y are 'a'; a classifier needs examples of two classes.",
         ),
+        (
+            lambda: ow.problems.lasso(TABLE, pd.Series(Y, index=TABLE.index[::-1]), 0.1),
+            "X and y have the same index in another order, and rows are taken by position; give y.loc[X.index]",
+        ),
+        (
+            lambda: ow.problems.logistic(TABLE, pd.Series(two_classes("ab"), index=TABLE.index[::-1])),
+            "X and y have the same index in another order",
+        ),
+        (lambda: ow.problems.group_lasso(X, Y, 0.1, ["a", None, "b"]), "groups lacks a label at 1"),
+        (lambda: ow.solve(ow.problems.lasso(X, Y, 0.1), w0=[0, np.nan, 0]), "w0 holds 1 number that is not finite"),
+        (lambda: ow.solve(ow.problems.lasso(X, Y, 0.1), w0="here"), "w0 is of type str and holds <U4 such as 'here'"),
         (lambda: ow.problems.lasso(X[:5], Y, 0.1), "X has 5 rows and y has 12 numbers; give one for each row."),
     ],
 )

@@ -21,7 +21,7 @@ from optwise.core.problem import Problem
 from optwise.core.sampler import Full
 from optwise.core.showing import brief
 from optwise.problems.gradients import detached, wants_gradient, warn_of_gradients
-from optwise.problems.numbers import real_tensor
+from optwise.problems.numbers import real_tensor, refuse_not_finite
 
 TOL = 1e-6
 """What a certificate must reach unless somebody says otherwise."""
@@ -122,6 +122,5 @@ def _start(problem: Problem, w0: Any) -> Tensor:
     shapes = [(row.numel(),), *(tuple(leaf.shape) for leaf in leaves.values() if len(leaves) == 1)]
     if tuple(w.shape) not in shapes:
         raise BadProblem(f"w0 has shape {tuple(w.shape)}, but {problem.name} has parameters of shape {shapes[-1]}.")
-    if not bool(torch.isfinite(w).all()):
-        raise BadProblem("w0 holds numbers that are not finite; start from finite ones.")
+    refuse_not_finite(w, "w0")
     return w.reshape(-1).clone()

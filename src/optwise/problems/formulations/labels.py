@@ -11,7 +11,14 @@ from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.showing import brief
-from optwise.problems.formulations.reading import Design, Matrix, Numbers, read_design, refuse_other_length
+from optwise.problems.formulations.reading import (
+    Design,
+    Matrix,
+    Numbers,
+    read_design,
+    refuse_other_length,
+    refuse_other_order,
+)
 from optwise.problems.numbers import as_array, missing, plain, refuse_not_finite
 
 SHOWN = 4
@@ -45,6 +52,7 @@ def read_classes(X: Matrix, y: Numbers) -> tuple[Design, Tensor, tuple[Any, ...]
 
 
 def _read(X: Matrix, y: Numbers) -> tuple[Design, Tensor, tuple[Any, ...]]:
+    refuse_other_order(X, y, ("X", "y"))
     given = _given(y)
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]

@@ -117,7 +117,7 @@ def _refuse_other_dimension(
     dimension: int | None, part: object, row: Tensor, owner: str, shape: torch.Size | None
 ) -> None:
     if dimension is not None and dimension != row.numel():
-        matrix = f", {' x '.join(map(str, shape))} row by row," if shape is not None and len(shape) > 1 else ""
+        matrix = f" ({' x '.join(map(str, shape))}, row by row)" if shape is not None and len(shape) > 1 else ""
         raise BadProblem(
             f"{type(part).__name__} takes {dimension} numbers and {owner} has {row.numel()} parameters{matrix}; make "
             "them equal."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -124,6 +125,7 @@ def read_design(X: Matrix, name: str = "X", *, like: Tensor | None = None) -> De
 
 def read_examples(X: Matrix, y: Numbers, *, names: tuple[str, str] = ("X", "y")) -> tuple[Design, Tensor]:
     """A design [n, p] and one number for each of its rows [n], in the dtype of the design."""
+    refuse_other_order(X, y, names)
     labels = read_column(y, names[1])
     design = read_design(X, names[0], like=labels)
     refuse_other_length(design, labels.numel(), names)
@@ -204,6 +206,18 @@ def refuse_other_length(design: Design, count: int, names: tuple[str, str]) -> N
     if count != design.shape[0]:
         raise BadProblem(
             f"{names[0]} has {design.shape[0]} rows and {names[1]} has {count} numbers; give one for each row."
+        )
+
+
+def refuse_other_order(X: Any, y: Any, names: tuple[str, str]) -> None:
+    """Raise where two tables have the same rows in another order, since rows are taken by their position."""
+    pandas = sys.modules.get("pandas")  # a table of its kind has loaded it
+    if pandas is None or not (isinstance(X, pandas.DataFrame) and isinstance(y, pandas.Series | pandas.DataFrame)):
+        return
+    if not X.index.equals(y.index) and len(X.index) == len(y.index) and set(X.index) == set(y.index):
+        raise BadProblem(
+            f"{names[0]} and {names[1]} have the same index in another order, and rows are taken by position; give "
+            f"{names[1]}.loc[{names[0]}.index], or both as arrays."
         )
 
 

@@ -24,6 +24,7 @@ from optwise.problems.formulations.reading import (
     read_vector,
 )
 from optwise.problems.gradients import without_gradients
+from optwise.problems.numbers import as_array, missing
 from optwise.problems.terms.functions import Zero
 from optwise.problems.terms.penalties import L1, GroupL2
 from optwise.problems.terms.predictions import SquaredError
@@ -170,7 +171,11 @@ def group_lasso(
         Yuan and Lin (2006), Model selection and estimation in regression with grouped variables.
     """
     design, labels = read_examples(X, y)
-    given = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else np.asarray(groups)
+    given = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else as_array(groups, "groups")
+    if given.dtype.kind == "O" and bool(missing(given).any()):
+        raise BadProblem(f"groups lacks a label at {int(missing(given).argmax())}; give one label for each column.")
+    if given.dtype.kind == "O":
+        given = given.astype(str)
     if given.shape != (design.shape[1],):
         raise BadProblem(
             f"groups has shape {given.shape} and X has {design.shape[1]} columns; give one label for each column."

@@ -60,6 +60,9 @@ class Stacked(LinearOperator):
 
     parts: tuple[LinearOperator, ...]
 
+    def to(self, *, dtype: torch.dtype, device: str = "cpu") -> Stacked:
+        return Stacked(tuple(part.to(dtype=dtype, device=device) for part in self.parts))
+
     @property
     def shape(self) -> tuple[int, int]:
         return sum(part.shape[0] for part in self.parts), self.parts[0].shape[1]
