@@ -1,11 +1,16 @@
 """In Python a name stands where an object does, and means what it means on the command line."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 import torch
+from torch import nn
 
 import optwise as ow
 from optwise.catalog import load_method, load_problem
@@ -135,6 +140,15 @@ def test_solving_explaining_and_predicting_take_names():
     assert run.risk.tolist() == ow.predict(ow.problems.nqm(d=100), ow.Momentum(lr=0.1, momentum=0.9), 20).risk.tolist()
 
 
+def bowl(w):
+    return w.square().sum()
+
+
+def cvxpy_like():
+    """An object of a class that cvxpy could have; the package itself need not be there."""
+    return type("Minimize", (), {"__module__": "cvxpy.problems.objective"})()
+
+
 REFUSED = [
     ("a misspelt problem", lambda: ow.compare("digits-mpl", "sgd"), UnknownName, "Did you mean 'digits-mlp'"),
     ("a misspelt method", lambda: ow.compare("nqm", ["adamv"]), UnknownName, "Did you mean 'adam"),
@@ -151,6 +165,55 @@ REFUSED = [
     ("a number to predict with", lambda: ow.predict("nqm", 3), BadMethod, "3 is no method"),
     ("an open question", lambda: ow.predict("nqm", ow.SGD), BadMethod, "still open"),
     ("a function", lambda: ow.check(ow.problems.digits_mlp), BadProblem, r"call it, `digits_mlp\(\)`"),
+    ("a constructor", lambda: ow.solve(ow.problems.lasso), BadProblem, r"call it, `lasso\(X, y, weight\)`"),
+    ("what is minimised", lambda: ow.solve(bowl), BadProblem, r"bowl is no Problem but a function; .*smooth\(f, w0\)"),
+    ("a lambda", lambda: ow.compare(lambda w: w.sum()), BadProblem, r"<lambda> is no Problem but a .*smooth\(f, w0\)"),
+    ("a callable", lambda: ow.explain(partial(bowl)), BadProblem, r"but a function; .*ow.problems.smooth\(f, w0\)"),
+    (
+        "a network",
+        lambda: ow.solve(nn.Linear(2, 1)),
+        BadProblem,
+        r"a network; .*ow.problems.from_module\(make_net, loss",
+    ),
+    (
+        "layers",
+        lambda: ow.compare(nn.Sequential(nn.ReLU())),
+        BadProblem,
+        r"Sequential\(...\) is no Problem but a network",
+    ),
+    ("a class of networks", lambda: ow.explain(nn.Linear), BadProblem, r"ow.problems.from_module\(Linear, loss"),
+    ("the class", lambda: ow.solve(ow.Problem), BadProblem, "Problem is no Problem but the class of them; make one"),
+    (
+        "data",
+        lambda: ow.solve(np.eye(3)),
+        BadProblem,
+        r"ndarray\[3, 3\] is no Problem but data; .*least_squares\(X, y\)",
+    ),
+    ("data for many", lambda: ow.compare(np.eye(3)), BadProblem, r"ndarray\[3, 3\] is no Problem but data"),
+    (
+        "a pair",
+        lambda: ow.solve((np.eye(3), np.ones(3))),
+        BadProblem,
+        r"is no Problem but data; .*least_squares\(X, y\)",
+    ),
+    ("a table of pandas", lambda: ow.explain(pd.DataFrame({"a": [1]})), BadProblem, "is no Problem but data"),
+    ("a sparse matrix", lambda: ow.compare(scipy.sparse.eye_array(3)), BadProblem, "is no Problem but data"),
+    (
+        "a problem of cvxpy",
+        lambda: ow.solve(cvxpy_like()),
+        BadProblem,
+        r"a cvxpy object; .*composite\(f, g, A, w0=w0\)",
+    ),
+    ("a penalty", lambda: ow.solve(ow.penalties.L1(0.1)), BadProblem, r"a penalty; .*least_squares\(X, y, penalty=g\)"),
+    ("a set", lambda: ow.solve(ow.sets.Simplex()), BadProblem, r"a set; .*least_squares\(X, y, constraint=C\)"),
+    ("a class of sets", lambda: ow.solve(ow.sets.Simplex), BadProblem, r"a class: a set when called, Simplex\(...\)"),
+    ("the method first", lambda: ow.solve(ow.SGD(lr=0.1), "lasso"), BadProblem, "give the problem first"),
+    (
+        "an optimizer first",
+        lambda: ow.solve(torch.optim.Adam),
+        BadProblem,
+        "a class of methods; give the problem first",
+    ),
     ("nothing", lambda: ow.compare(None), BadProblem, "None is no Problem"),
     ("a table", lambda: ow.check([torch.zeros(3)]), BadProblem, r"Tensor\[3\] is no Problem"),
     ("a misspelt schedule", lambda: ow.check("nqm", schedule="cosin"), UnknownName, "schedule 'cosin'"),

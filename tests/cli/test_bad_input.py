@@ -63,7 +63,7 @@ def folder(tmp_path, monkeypatch):
         ("compare none.py:problem", "There is no file none.py"),
         ("compare broken.py:problem", "broken.py does not parse: line 1"),
         ("compare mine.py:problem", "mine.py has no attribute 'problem'"),
-        ("compare mine.py:x", "mine.py:x is no Problem but of type Tensor"),
+        ("compare mine.py:x", "mine.py:x is no Problem but data; say what is minimised over them"),
         ("compare mine.py:nan_in_data", "not finite"),
         ("compare mine.py:empty", "The valid split is empty"),
         ("compare mine.py:no_parameters", "without parameters"),

@@ -11,6 +11,14 @@ MINE = """
 import optwise as ow
 import torch
 
+sparse = ow.problems.lasso([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], [3, 0, 1, 0], 0.1)
+words = ow.problems.logistic([[1.0], [2.0], [-1.0], [0.5]], ["spam", "spam", "ham", "ham"], l2=0.1)
+classes = ow.problems.softmax([[1.0], [2.0], [-1.0], [0.5]], [7, 8, 9, 7], l2=0.1)
+both = ow.problems.lasso([[1.0], [2.0]], [1.0, 2.0], 0.1, penalty=ow.penalties.L0(0.1))
+
+def bowl(w):
+    return w.square().sum()
+
 flat = ow.problems.smooth(lambda w: torch.exp(-w).sum(), [0.0])
 down = ow.problems.smooth(lambda w: w.sum(), [0.0, 0.0])
 
@@ -39,6 +47,46 @@ def test_a_certified_answer_ends_with_0_and_one_json_document(capsys, folder):
     assert document["trace"]["iteration"][0] == 0
     with np.load(folder / "w.npz", allow_pickle=False) as saved:
         assert saved["w"].shape == (5,)
+
+
+def test_the_document_has_the_weights_what_is_not_0_and_which_label_is_which(capsys):
+    def solved(name):
+        assert main(["solve", f"mine.py:{name}", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    document = solved("sparse")
+    assert len(document["w"]) == 3
+    assert document["nonzeros"] == sum(each != 0 for each in document["w"]) == 2
+    assert document["message"].startswith(document["status"])
+    assert document["evaluations"] == document["counts"]["evaluations"]
+    assert document["why"].startswith(document["method"])
+    assert solved("words")["classes"] == ["ham", "spam"]
+    document = solved("classes")
+    assert document["classes"] == [7, 8, 9]
+    assert np.shape(document["w"]) == (1, 3)
+
+
+def test_the_terminal_shows_the_weights_within_80_columns(capsys):
+    assert main(["solve", "mine.py:sparse"]) == 0
+    said = capsys.readouterr().out
+    assert "\nnot 0: 2 of 3: w[0] = " in said
+    assert "evaluation" in said
+    assert main(["solve", "mine.py:words"]) == 0
+    assert "labels: 'ham' is -1, 'spam' is 1" in capsys.readouterr().out
+    assert main(["solve", "lasso:n=40,p=60"]) == 0
+    said = capsys.readouterr().out
+    assert "... (60" in said, "of many numbers the first few, their number and their extent"
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_explain_begins_with_the_reason_that_matters_where_no_method_fits(capsys):
+    assert main(["explain", "mine.py:both"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith("No method can solve lasso, which has L1 and L0 at once: admm comes nearest and lacks")
+    assert main(["explain", "mine.py:both", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nearest"] == said[1]
+    assert main(["solve", "mine.py:both"]) == 2
+    assert said[1] in capsys.readouterr().err
 
 
 def test_the_terminal_says_status_value_certificate_and_why(capsys):
@@ -104,6 +152,7 @@ def test_solvers_are_listed_with_what_they_need(capsys):
     ("words", "said"),
     [
         ("solve lassso", "Unknown problem 'lassso'. Did you mean 'lasso'"),
+        ("solve mine.py:bowl", "or name what ow.problems.smooth(f, w0) makes of what is minimised"),
         ("solve lasso --method fsita", "Unknown method 'fsita'. Did you mean 'fista'"),
         ("solve lasso --method sgd:lr=0.1", "sgd is no solver"),
         ("solve lasso --method lbfgs", "would ignore it"),

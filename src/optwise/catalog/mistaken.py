@@ -29,7 +29,7 @@ def sentence_about(asked: Any) -> str:
         >>> sentence_about(lambda w: w.square().sum())
         '<lambda> is no Problem but a function; give what is minimised with its start, ow.problems.smooth(f, w0).'
     """
-    what, step = _about(asked)
+    what, step = what_and_next(asked)
     return f"{_shown(asked)} is no Problem{f' but {what}' if what else ''}; {step}."
 
 
@@ -38,7 +38,7 @@ def is_one_thing(asked: Any) -> bool:
     return isinstance(asked, np.ndarray | Tensor | nn.Module | str | type | dict) or _is_data(asked)
 
 
-def _about(asked: Any) -> tuple[str, str]:
+def what_and_next(asked: Any) -> tuple[str, str]:
     """What it is and the next step; the former empty where nothing is known of it."""
     if isinstance(asked, nn.Module):
         return "a network", f"compose it with its data, {FROM_MODULE.format('make_net')}"

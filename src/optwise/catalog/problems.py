@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from optwise.catalog.mistaken import what_and_next
 from optwise.catalog.references import Reference, attribute
 from optwise.catalog.values import literal
 from optwise.core.errors import BadProblem, CallerError, NotLoadable, UnknownName
@@ -38,9 +39,9 @@ def load_problem(text: str) -> Problem:
     elif isinstance(found, Problem) and reference.values:
         raise BadProblem(f"{reference.text} is a problem already and takes no {', '.join(reference.values)}.")
     if not isinstance(found, Problem):
+        what, step = what_and_next(found)
         raise NotLoadable(
-            f"{reference.text} is no Problem but {_kind(found)}; make one with optwise.problems.from_module, or name a "
-            "function that returns one."
+            f"{reference.text} is no Problem but {what or _kind(found)}; {step}, or name a function that returns one."
         )
     return replace(found, reference=text)
 
@@ -69,7 +70,10 @@ def _arguments(reference: Reference, parameters: Mapping[str, inspect.Parameter]
         arguments[name] = _read(f"{reference.text}:{name}", kind, text)
     missing = [n for n, p in parameters.items() if p.default is p.empty and n not in arguments and p.kind in _NAMED]
     if missing:
-        raise BadProblem(f"{reference.text} needs {missing[0]}; write {reference.text}:{missing[0]}=VALUE.")
+        minimised = (
+            "" if reference.home == "" else ", or name what ow.problems.smooth(f, w0) makes of what is minimised"
+        )
+        raise BadProblem(f"{reference.text} needs {missing[0]}; write {reference.text}:{missing[0]}=VALUE{minimised}.")
     return arguments
 
 
