@@ -1,5 +1,6 @@
 """Data as people have them: every way to write the same numbers makes the same problem, in a dtype that is foretold."""
 
+import math
 import warnings
 from decimal import Decimal
 from fractions import Fraction
@@ -199,6 +200,7 @@ def test_classes_by_any_name_keep_their_columns_and_an_order_that_somebody_gave_
     ordered = ow.problems.softmax(X, sizes.astype(kind), l2=0.1)
     assert ordered.classes == ("small", "medium", "large"), "a category without an example is no class"
     assert torch.equal(ow.solve(ordered, "lbfgs", tol=1e-9).w, expected)
+    assert ow.problems.softmax(X, sizes.astype(kind).to_frame(), l2=0.1).classes == ordered.classes
     assert ow.problems.softmax(X, sizes, l2=0.1).classes == ("large", "medium", "small")
 
 
@@ -230,6 +232,12 @@ def test_the_answer_keeps_which_label_is_which():
             "y lacks 6 labels, the first at 1; drop those rows first.",
         ),
         (lambda: ow.problems.logistic(X, pd.Series([True, pd.NA] * 6, dtype="boolean")), "y lacks 6 labels"),
+        (lambda: ow.problems.logistic(X, ["a", math.nan] * 6), "y lacks 6 labels, the first at 1; drop those rows"),
+        (
+            lambda: ow.problems.logistic(X, ["a", 1] * 6),
+            "The labels y are of type int and str; give words, booleans or",
+        ),
+        (lambda: ow.problems.lasso(X, Y, 10**400), "of type int; give one number."),
         (lambda: ow.problems.lasso(np.zeros((0, 3)), [], 0.1), "y has shape (0,) and holds no number"),
         (
             lambda: ow.problems.softmax(X, ["a"] * 12),

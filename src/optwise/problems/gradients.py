@@ -66,7 +66,8 @@ def wants_gradient(value: Any) -> bool:
         (True, False)
     """
     if isinstance(value, list | tuple):
-        return any(wants_gradient(each) for each in value)
+        # a list of plain numbers is not gone through: the first entry tells
+        return bool(value) and isinstance(value[0], list | tuple | Tensor) and any(map(wants_gradient, value))
     return isinstance(value, Tensor) and value.requires_grad
 
 
@@ -75,7 +76,7 @@ def detached(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach() if value.requires_grad else value
     if isinstance(value, list | tuple) and wants_gradient(value):
-        return type(value)(detached(each) for each in value)
+        return [detached(each) for each in value]
     return value
 
 

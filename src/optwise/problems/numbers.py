@@ -55,7 +55,8 @@ def one_number(value: Any, name: str, advice: str = "give one number") -> float:
     try:
         if isinstance(value, str | bytes):
             raise TypeError
-        return value if type(value) is int else float(value)
+        number = float(value)
+        return value if type(value) is int else number
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BadProblem(f"{name} is {brief(value)}, of type {type(value).__name__}; {advice}.") from error
 
@@ -116,6 +117,28 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     return array
 
 
+def one_column(values: Any) -> Any:
+    """The column of a table of pandas that has one, with its own type; anything else as it is."""
+    pandas = sys.modules.get("pandas")
+    table = pandas is not None and isinstance(values, pandas.DataFrame) and values.shape[1] == 1
+    return values.iloc[:, 0] if table else values
+
+
+def as_names(values: Any, name: str) -> NDArray[Any]:
+    """As :func:`as_array`, but a list of several kinds stays as it is, where numpy writes all as words.
+
+    Example:
+        >>> as_names(["a", float("nan")], "y").tolist()
+        ['a', nan]
+    """
+    array = as_array(values, name)
+    mixed = array.dtype.kind in "US" and isinstance(values, list | tuple)
+    if mixed and array.ndim == 1 and not all(isinstance(each, str | bytes) for each in values):
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+    return array
+
+
 def _of_torch(values: Tensor, name: str) -> Tensor:
     if values.is_nested or values.is_quantized or values.is_meta:
         raise BadProblem(f"{name} is a nested, quantised or meta tensor; give a dense one of real numbers.")
@@ -148,6 +171,11 @@ def _of_objects(values: Any, array: NDArray[Any], name: str) -> NDArray[Any]:
     if array.ndim == 0:
         raise BadProblem(f"{name} is of type {type(values).__name__}; give an array, a tensor, a table or lists.")
     absent = missing(array)
+    if not any(isinstance(entry, str | bytes) for entry in array.flat):
+        try:
+            return np.where(absent, np.nan, array).astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            pass  # which entry it is, is found below
     found = np.full(array.shape, np.nan)
     for at, entry in np.ndenumerate(array):
         if absent[at]:

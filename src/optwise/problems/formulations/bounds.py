@@ -73,6 +73,8 @@ def read_bounds(bounds: Any, start: Tensor, name: str = "bounds") -> Box:
 def _ends(bounds: Any, start: Tensor, name: str) -> tuple[Any, Any]:
     if _of_scipy(bounds):
         return bounds.lb, bounds.ub
+    if isinstance(bounds, Tensor) and bounds.layout is not torch.strided:
+        raise BadProblem(f"{name} is a sparse tensor; give {name}.to_dense(), or (low, high).")
     size = start.numel()
     both = isinstance(bounds, tuple | list) and len(bounds) == 2
     if both and not any(isinstance(end, tuple | list) for end in bounds):

@@ -13,6 +13,7 @@ from optwise.core.metric import Metric
 from optwise.core.operator import LinearOperator
 from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
+from optwise.core.showing import brief
 from optwise.core.smooth import Smooth
 from optwise.problems.formulations.assembling import l1_penalty, of_linear_model, of_term
 from optwise.problems.formulations.labels import read_classes, read_signs
@@ -192,8 +193,8 @@ def svm(
     References:
         Cortes and Vapnik (1995), Support-vector networks.
     """
-    if loss not in ("squared_hinge", "hinge"):
-        raise BadProblem(f"loss is {loss!r}; give 'squared_hinge' or 'hinge'.")
+    if not isinstance(loss, str) or loss not in ("squared_hinge", "hinge"):
+        raise BadProblem(f"loss is {brief(loss)}; give 'squared_hinge' or 'hinge'.")
     design, signs, classes = read_signs(X, y)
     ridge = nonnegative(l2, "l2")
     if loss == "squared_hinge":

@@ -237,9 +237,11 @@ def _sound(term: AnyTerm, start: Tensor) -> AnyTerm:
         _refuse_detached(value, "f(w0)")
         term = replace(term, function=function_without_gradients(term.function, value, point, "f"))
     try:
-        _, slope = term.value_and_gradient(start)
+        slope: object = term.value_and_gradient(start)[1]
     except Exception as error:
         raise BadProblem(f"The gradient of f fails at w0: {in_words(error)}") from error
+    if not isinstance(slope, Tensor):
+        raise BadProblem(f"The gradient of f is of type {type(slope).__name__}; return a tensor, computed with torch.")
     if slope.shape != start.shape:
         raise BadProblem(f"The gradient of f has shape {tuple(slope.shape)} and w0 has {start.numel()} numbers.")
     _refuse_not_finite(slope, "The gradient of f at w0")

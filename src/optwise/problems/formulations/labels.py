@@ -19,7 +19,7 @@ from optwise.problems.formulations.reading import (
     refuse_other_length,
     refuse_other_order,
 )
-from optwise.problems.numbers import as_array, missing, plain, refuse_not_finite
+from optwise.problems.numbers import as_names, missing, one_column, plain, refuse_not_finite
 
 SHOWN = 4
 """Classes that a sentence names."""
@@ -53,6 +53,7 @@ def read_classes(X: Matrix, y: Numbers) -> tuple[Design, Tensor, tuple[Any, ...]
 
 def _read(X: Matrix, y: Numbers) -> tuple[Design, Tensor, tuple[Any, ...]]:
     refuse_other_order(X, y, ("X", "y"))
+    y = one_column(y)
     given = _given(y)
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
@@ -79,7 +80,7 @@ def _given(y: Any) -> NDArray[Any]:
         if labels.is_floating_point():
             labels = labels.double()  # numpy has no bfloat16
         return np.asarray(labels.numpy())
-    array = as_array(y, "y")
+    array = as_names(y, "y")
     if array.dtype.kind == "O":
         return _of_objects(array)
     if array.dtype.kind not in "fiubUST":

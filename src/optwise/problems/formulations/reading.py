@@ -14,6 +14,7 @@ from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.operator import LinearOperator
+from optwise.core.showing import brief
 from optwise.numerics.rng import torch_generator
 from optwise.problems.numbers import one_number, plain, real_tensor, refuse_not_finite
 from optwise.problems.terms.operators import MatrixOperator, SparseOperator
@@ -167,8 +168,8 @@ def scale_of(reduction: str, examples: int) -> float:
         >>> scale_of("mean", 4), scale_of("sum", 4)
         (0.25, 1.0)
     """
-    if reduction not in ("mean", "sum"):
-        raise BadProblem(f"reduction is {reduction!r}; give 'mean' or 'sum'.")
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum"):
+        raise BadProblem(f"reduction is {brief(reduction)}; give 'mean' or 'sum'.")
     return 1.0 / examples if reduction == "mean" else 1.0
 
 

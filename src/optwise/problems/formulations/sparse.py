@@ -24,7 +24,7 @@ from optwise.problems.formulations.reading import (
     read_vector,
 )
 from optwise.problems.gradients import without_gradients
-from optwise.problems.numbers import as_array, missing
+from optwise.problems.numbers import as_names, missing, real_tensor
 from optwise.problems.terms.functions import Zero
 from optwise.problems.terms.penalties import L1, GroupL2
 from optwise.problems.terms.predictions import SquaredError
@@ -171,7 +171,7 @@ def group_lasso(
         Yuan and Lin (2006), Model selection and estimation in regression with grouped variables.
     """
     design, labels = read_examples(X, y)
-    given = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else as_array(groups, "groups")
+    given = real_tensor(groups, "groups").cpu().numpy() if isinstance(groups, Tensor) else as_names(groups, "groups")
     if given.dtype.kind == "O" and bool(missing(given).any()):
         raise BadProblem(f"groups lacks a label at {int(missing(given).argmax())}; give one label for each column.")
     if given.dtype.kind == "O":

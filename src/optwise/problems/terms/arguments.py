@@ -6,6 +6,7 @@ import math
 from dataclasses import fields
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,7 +100,7 @@ def keep_matrix_shape(part: Any, field: str, name: str) -> None:
         right = (
             len(shape) == 2 and min(shape) >= 1 and all(side == given for side, given in zip(shape, value, strict=True))
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, np.ma.MaskError):
         right, shape = False, ()
     if not right:
         raise BadProblem(

@@ -14,7 +14,7 @@ from optwise.core.penalty import Penalty
 from optwise.numerics.proximal.chains import conjugate_total_variation, prox_total_variation, total_variation
 from optwise.numerics.proximal.groups import conjugate_group_l2, group_l2, group_norms, prox_group_l2
 from optwise.numerics.proximal.sorted_l1 import conjugate_sorted_l1, prox_sorted_l1, sorted_l1
-from optwise.problems.numbers import as_array
+from optwise.problems.numbers import as_array, real_tensor
 from optwise.problems.terms.arguments import keep_number, values_alone
 from optwise.problems.terms.penalties.domains import keep_weights, largest_scale
 
@@ -178,6 +178,8 @@ class TotalVariation1D(Penalty):
 
 def _numbered(groups: Any) -> Tensor:
     """The groups of entries as int64 [p], if they are numbered from 0 on."""
+    if isinstance(groups, Tensor):
+        real_tensor(groups, "groups")  # dense and real, or a sentence
     array = groups.detach().cpu().numpy() if isinstance(groups, Tensor) else as_array(groups, "groups")
     whole = array.dtype.kind in "iu" and array.ndim == 1 and array.size > 0 and int(array.min()) >= 0
     if not whole or np.unique(array).size != int(array.max()) + 1:
