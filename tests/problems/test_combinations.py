@@ -456,6 +456,33 @@ def test_penalties_that_add_up_are_one():
     assert mixed.constraint.bounds()[1].tolist() == [0.3] * P
 
 
+def test_a_problem_with_two_penalties_tells_both():
+    problem = ow.problems.lasso(X, Y, 0.1, penalty=PENALTIES["GroupL2"])
+    assert "L1 + GroupL2" in repr(problem)
+    with pytest.raises(UnmetNeed, match=r"lasso has the part L1 \+ GroupL2, and lbfgs would ignore it"):
+        ow.solve(problem, "lbfgs")
+
+
+@pytest.mark.parametrize(
+    ("open_size", "whole"),
+    [
+        (ow.sets.CappedSimplex(total=1.0, cap=0.25), ow.sets.CappedSimplex(P, 1.0, 0.25)),
+        (ow.sets.Nonnegative(), ow.sets.Nonnegative(P)),
+        (ow.sets.Box(-0.5, 0.5), ow.sets.Box([-0.5] * P, [0.5] * P)),
+        (ow.sets.Box(0, np.inf), ow.sets.Nonnegative(P)),
+    ],
+)
+def test_a_set_that_does_not_say_its_size_takes_that_of_the_problem(open_size, whole):
+    for constructor in ("least_squares", "softmax", "smooth", "nonlinear_least_squares"):
+        found = CONSTRUCTORS[constructor](constraint=open_size)
+        expected = CONSTRUCTORS[constructor](constraint=whole)
+        assert found.constraint.dimension == P
+        runs = [ow.solve(problem, "projected-gradient", tol=1e-7) for problem in (found, expected)]
+        assert torch.equal(runs[0].w, runs[1].w)
+    with pytest.raises(BadProblem, match="The set is empty: total is 1, and the 6 caps"):
+        CONSTRUCTORS["ridge"](constraint=ow.sets.CappedSimplex(total=1.0, cap=0.1))
+
+
 def test_a_quadratic_program_has_the_answer_of_its_equations():
     H, b = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([-1.0, 2.0])
     run = ow.solve(ow.problems.quadratic(H, b), tol=1e-10)

@@ -537,12 +537,12 @@ def test_equations_that_agree_up_to_float32_still_do_when_a_certificate_recomput
 
 BAD_SETS = [
     (lambda: Box(torch.tensor([2.0]), torch.tensor([1.0])), "low is 2 where high is 1"),
-    (lambda: Box(torch.tensor([math.nan]), torch.tensor([1.0])), "low, holds nan at entry 0"),
+    (lambda: Box(torch.tensor([math.nan]), torch.tensor([1.0])), "low, holds nan"),
     (lambda: Box(torch.zeros(2), torch.zeros(3)), "shapes (2,) and (3,)"),
     (lambda: Budget(torch.ones(2), 9.0, torch.zeros(2), torch.ones(2)), "leaves out b = 9"),
     (
         lambda: Budget(torch.ones(3), 1.0, torch.zeros(2), torch.ones(2)),
-        "have shapes (2,) and (2,) for 3; give one number for each coordinate",
+        "have shapes (2,) and (2,) for 3; give one number for all coordinates",
     ),
     (lambda: L1Ball(-1.0), "radius of an l1 ball is -1"),
     (lambda: L2Ball(math.inf), "radius of a Euclidean ball is inf"),
@@ -556,7 +556,9 @@ BAD_SETS = [
     (lambda: CappedSimplex(0.25, 1.0, 20), "size of a capped simplex is 0.25; give a whole number of at least 1, in"),
     (lambda: CappedSimplex(20, 1.0, [0.25]), "cap of a capped simplex is [0.25], of type list"),
     (lambda: Nonnegative(2.5), "size of an orthant is 2.5"),
-    (lambda: Box(0.0, 1.0), "a constructor's constraint=(low, high) takes single numbers"),
+    (lambda: Box(2.0, 1.0), "low is 2 where high is 1"),
+    (lambda: Box([[0.0]], 1.0), "shapes (1, 1) and (); give one number for all coordinates, or one for each, in both"),
+    (lambda: Nonnegative().bounds(), "An orthant without a size has no bounds yet"),
     (lambda: Box([math.inf], [math.inf]), "low < inf"),
     (lambda: L2Ball("1"), "radius of a Euclidean ball is '1', of type str"),
     (lambda: Halfspace(1.0, [1.0, 2.0]), "in the order Halfspace(a, b)"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from optwise.core.casting import Part
 from optwise.core.showing import Card, brief, numbers_in_brief, one_line
 
 if TYPE_CHECKING:
@@ -99,8 +100,8 @@ def _asked_of(problem: Problem) -> tuple[str, ...]:
 
 
 def kind(part: object) -> str:
-    """The name of a part's class; nothing for a part that is not there."""
-    return "" if part is None else type(part).__name__
+    """What a part is called; nothing for a part that is not there."""
+    return part.called if isinstance(part, Part) else "" if part is None else type(part).__name__
 
 
 def method_card(method: Method, call: str) -> Card:

@@ -16,6 +16,11 @@ from optwise.core.showing import Terse
 class Part(Terse, ABC):
     """A part of a problem. One that is a dataclass of tensors and parts can be had in another dtype."""
 
+    @property
+    def called(self) -> str:
+        """What it is called where a problem is told by its parts: its class."""
+        return type(self).__name__
+
     def to(self, *, dtype: torch.dtype, device: str = "cpu") -> Self:
         """The same part with its floating tensors in ``dtype`` on ``device``; itself where nothing changes."""
         if not is_dataclass(self):

@@ -27,6 +27,10 @@ class ConstraintSet(Part):
         """Length p of its points; ``None`` where any will do."""
         return None
 
+    def sized(self, dimension: int) -> ConstraintSet:
+        """The same set of vectors [dimension], for a set that was made without saying how long they are."""
+        return self
+
     @abstractmethod
     def project(self, v: Tensor) -> Tensor:
         """The nearest point of the set."""

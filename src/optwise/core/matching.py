@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from optwise.core.cards import kind
 from optwise.core.method import Method
 from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
@@ -54,16 +55,16 @@ def mismatch(problem: Problem, method: Method) -> str:
         asked = ", ".join(sorted(oracle.value for oracle in missing))
         return f"{method.label} needs {asked}, which {problem.name} does not offer"
     kinds = {
-        Oracle.PROX: type(problem.penalty).__name__,
-        Oracle.PROJECTION: type(problem.constraint).__name__,
-        Oracle.OPERATOR: type(problem.operator).__name__,
+        Oracle.PROX: kind(problem.penalty),
+        Oracle.PROJECTION: kind(problem.constraint),
+        Oracle.OPERATOR: kind(problem.operator),
     }
-    for oracle, kind in kinds.items():
+    for oracle, called in kinds.items():
         if oracle in parts - (method.needs | method.accepts):
             return (
-                f"{problem.name} has the part {kind}, and {method.label} would ignore it because it uses no "
+                f"{problem.name} has the part {called}, and {method.label} would ignore it because it uses no "
                 f"{oracle.value}"
             )
         if oracle in parts - offered:
-            return f"{method.label} needs {oracle.value}, which the {kind} of {problem.name} does not have"
+            return f"{method.label} needs {oracle.value}, which the {called} of {problem.name} does not have"
     raise AssertionError("what does not fit lacks something")

@@ -13,7 +13,7 @@ import optwise as ow
 from optwise.core.composite import Composite, start_row
 from optwise.methods.solvers.proximal import FISTA, ProximalGradient
 from optwise.problems.terms.penalties import L0, L1
-from optwise.problems.terms.sets import Nonnegative
+from optwise.problems.terms.sets import Simplex
 
 SOLVERS = [ProximalGradient(), FISTA()]
 EITHER = pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.label)
@@ -123,7 +123,7 @@ def test_they_give_up_at_rounding(solver):
 def test_both_parts_at_once_are_refused_by_name(solver):
     X, y = data()
     problem = ow.problems.composite(
-        ow.problems.least_squares(X, y).smooth, L1(0.1), w0=np.zeros(15), constraint=Nonnegative(15)
+        ow.problems.least_squares(X, y).smooth, L1(0.1), w0=np.zeros(15), constraint=Simplex()
     )
     with pytest.raises(ow.CallerError, match="one proximal map for the penalty and the set together"):
         ow.solve(problem, method=solver)

@@ -103,7 +103,8 @@ def read_constraint(constraint: Any, row: Tensor, owner: str, shape: torch.Size 
             f"constraint is {brief(constraint)}; give a set such as ow.sets.Simplex(), or bounds (low, high)."
         )
     _refuse_other_dimension(constraint.dimension, constraint, row, owner, shape)
-    moved: ConstraintSet = part_without_gradients(constraint, "constraint").to(dtype=row.dtype, device=str(row.device))
+    whole = part_without_gradients(constraint, "constraint").sized(row.numel())
+    moved = whole.to(dtype=row.dtype, device=str(row.device))
     nearest = _asked(moved.project, row, f"The projection onto {type(constraint).__name__}")
     if nearest.shape != row.shape:
         raise BadProblem(

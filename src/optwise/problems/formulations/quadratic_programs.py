@@ -34,7 +34,7 @@ def quadratic(
         b: The gradient at 0 [p]; ``None`` is 0.
         w0: Where to start [p]; ``None`` is 0. It is moved into the set.
         penalty: g, such as ``ow.penalties.L1(0.1)``, its weight inside.
-        constraint: C, such as ``ow.sets.CappedSimplex(p, 1.0, 0.25)``, or bounds ``(low, high)``.
+        constraint: C, such as ``ow.sets.CappedSimplex(total=1.0, cap=0.25)``, or bounds ``(low, high)``.
         name: Printed everywhere.
 
     Raises:

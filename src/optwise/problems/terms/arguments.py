@@ -69,27 +69,29 @@ def keep_vector(part: Any, field: str, name: str) -> Tensor:
     return vector
 
 
-def keep_bounds(part: Any, name: str, *, size: int | None = None) -> None:
+def keep_bounds(part: Any, name: str, *, size: int | None = None, open_size: bool = False) -> None:
     """Put the fields ``low`` and ``high`` in place, one number for each coordinate in both; a single one is repeated.
 
     Args:
         part: The dataclass that is being made.
         name: What a sentence calls them.
         size: Number of coordinates, where something else says it.
+        open_size: Whether two single numbers may stay single.
     """
     low, high = (real_tensor(end, f"{name}, {field},") for field, end in (("low", part.low), ("high", part.high)))
     sizes = {end.numel() for end in (low, high) if end.ndim == 1} | (set() if size is None else {size})
-    if len(sizes) != 1 or max(low.ndim, high.ndim) > 1 or 0 in sizes:
+    fits = len(sizes) == 1 or (open_size and not sizes)
+    if not fits or max(low.ndim, high.ndim) > 1 or 0 in sizes:
         raise BadProblem(
             f"{name} have shapes {tuple(low.shape)} and {tuple(high.shape)}{'' if size is None else f' for {size}'}; "
-            f"give one number for each coordinate, vectors{_order(part)}; a constructor's constraint=(low, high) takes "
-            "single numbers."
+            f"give one number for all coordinates, or one for each, in both{_order(part)}."
         )
-    (count,) = sizes
     dtype = torch.promote_types(low.dtype, high.dtype)
     for field, end in (("low", low), ("high", high)):
-        object.__setattr__(part, field, end.to(dtype).expand(count).clone() if end.ndim == 0 else end.to(dtype))
-        keep_vector(part, field, f"{name}, {field},")
+        if bool(torch.isnan(end).any()):
+            raise BadProblem(f"{name}, {field}, holds nan; give numbers, or inf and -inf for none{_order(part)}.")
+        repeated = end.ndim == 0 and bool(sizes)
+        object.__setattr__(part, field, end.to(dtype).expand(*sizes).clone() if repeated else end.to(dtype))
 
 
 def keep_matrix_shape(part: Any, field: str, name: str) -> None:

@@ -64,6 +64,10 @@ class Stacked(LinearOperator):
         return Stacked(tuple(part.to(dtype=dtype, device=device) for part in self.parts))
 
     @property
+    def called(self) -> str:
+        return ", ".join(part.called for part in self.parts)
+
+    @property
     def shape(self) -> tuple[int, int]:
         return sum(part.shape[0] for part in self.parts), self.parts[0].shape[1]
 
@@ -104,6 +108,10 @@ class PenaltySum(Penalty):
 
     parts: tuple[Penalty, ...]
     sizes: tuple[int, ...]
+
+    @property
+    def called(self) -> str:
+        return " + ".join(part.called for part in self.parts)
 
     @property
     def dimension(self) -> int:

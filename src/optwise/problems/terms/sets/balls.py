@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -174,7 +174,7 @@ class CappedSimplex(ConstraintSet):
     .. math:: C = \{ x : 0 \le x \le c, \; \sum_i x_i = s \}
 
     Args:
-        size: p.
+        size: p; ``None`` where the problem says it.
         total: s, at least 0 and at most p c.
         cap: c.
 
@@ -186,20 +186,24 @@ class CappedSimplex(ConstraintSet):
         tensor([0., 1., 1.])
     """
 
-    size: int
-    total: float
+    size: int | None = None
+    total: float = 1.0
     cap: float = 1.0
 
     def __post_init__(self) -> None:
-        keep_count(self, "size", "The size of a capped simplex")
         keep_number(self, "total", "The total of a capped simplex", least=0)
         keep_number(self, "cap", "The cap of a capped simplex", least=0)
-        with refusing_empty_sets():
-            self.project(torch.zeros(self.size, dtype=torch.float64))
+        if self.size is not None:
+            keep_count(self, "size", "The size of a capped simplex")
+            with refusing_empty_sets():
+                self.project(torch.zeros(self.size, dtype=torch.float64))
 
     @property
-    def dimension(self) -> int:
+    def dimension(self) -> int | None:
         return self.size
+
+    def sized(self, dimension: int) -> CappedSimplex:
+        return replace(self, size=dimension) if self.size is None else self
 
     def project(self, v: Tensor) -> Tensor:
         return project_capped_simplex(v, self.total, cap=self.cap)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optwise.core.constraint import ConstraintSet
+from optwise.core.errors import BadProblem
 from optwise.core.oracles import Oracle
 from optwise.numerics.projections.box_hyperplane import (
     project_box_hyperplane,
@@ -31,7 +32,7 @@ class Box(ConstraintSet):
 
     Args:
         low: l [p], or one number for all; ``-inf`` is no bound.
-        high: h [p], or one number for all, ``inf`` being none; one of the two says p.
+        high: h [p], or one number for all, ``inf`` being none. With two single numbers the problem says p.
 
     Raises:
         BadProblem: A lower bound above its upper bound, or bounds of unequal length.
@@ -46,13 +47,16 @@ class Box(ConstraintSet):
     high: Tensor
 
     def __post_init__(self) -> None:
-        keep_bounds(self, "The bounds of a box")
+        keep_bounds(self, "The bounds of a box", open_size=True)
         with refusing_empty_sets():
             checked_bounds(self.low, self.high, self.low)
 
     @property
-    def dimension(self) -> int:
-        return self.low.numel()
+    def dimension(self) -> int | None:
+        return self.low.numel() if self.low.ndim else None
+
+    def sized(self, dimension: int) -> Box:
+        return Box(*(end.expand(dimension).clone() for end in self.bounds())) if self.low.ndim == 0 else self
 
     def project(self, v: Tensor) -> Tensor:
         return v.clamp(self.low, self.high)
@@ -87,7 +91,7 @@ class Nonnegative(ConstraintSet):
     .. math:: C = \{ x : x \ge 0 \}
 
     Args:
-        size: p.
+        size: p; ``None`` where the problem says it.
         dtype: Of the bounds.
         device: Of the bounds.
 
@@ -96,19 +100,23 @@ class Nonnegative(ConstraintSet):
         tensor([2., 0.])
     """
 
-    size: int
+    size: int | None = None
     dtype: torch.dtype = torch.float64
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        keep_count(self, "size", "The size of an orthant")
+        if self.size is not None:
+            keep_count(self, "size", "The size of an orthant")
 
     def to(self, *, dtype: torch.dtype, device: str = "cpu") -> Self:
         return replace(self, dtype=dtype, device=device)
 
     @property
-    def dimension(self) -> int:
+    def dimension(self) -> int | None:
         return self.size
+
+    def sized(self, dimension: int) -> Nonnegative:
+        return replace(self, size=dimension) if self.size is None else self
 
     def project(self, v: Tensor) -> Tensor:
         return v.clamp(min=0)
@@ -120,6 +128,8 @@ class Nonnegative(ConstraintSet):
         return all_or_nothing(self.support, u)
 
     def bounds(self) -> tuple[Tensor, Tensor]:
+        if self.size is None:
+            raise BadProblem("An orthant without a size has no bounds yet; give Nonnegative(size).")
         low = torch.zeros(self.size, dtype=self.dtype, device=self.device)
         return low, torch.full_like(low, torch.inf)
 
