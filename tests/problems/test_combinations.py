@@ -456,6 +456,11 @@ def test_penalties_that_add_up_are_one():
     assert mixed.constraint.bounds()[1].tolist() == [0.3] * P
 
 
+def test_a_nonnegative_norm_beside_a_set_without_a_common_projection_says_whose_orthant_it_is():
+    with pytest.raises(BadProblem, match="Nonnegative already, that of its NonnegativeL1, and the projection"):
+        ow.problems.least_squares(X, Y, penalty=PENALTIES["NonnegativeL1"], constraint=SETS["L2Ball"])
+
+
 def test_a_problem_with_two_penalties_tells_both():
     problem = ow.problems.lasso(X, Y, 0.1, penalty=PENALTIES["GroupL2"])
     assert "L1 + GroupL2" in repr(problem)

@@ -51,7 +51,8 @@ def with_parts(problem: Problem, *, penalty: Penalty | None = None, constraint: 
         problem = _beside(problem, read_penalty(penalty, row, problem.name, w0.shape), row)
     if constraint is not None:
         given = read_constraint(constraint, row, problem.name, w0.shape)
-        problem = _narrowed(_orthant_apart(problem, row), given)
+        apart = _orthant_apart(problem, row)
+        problem = _narrowed(apart, given, "" if apart is problem else ", that of its NonnegativeL1,")
     elif problem.constraint is not None:
         problem = _orthant_apart(problem, row)
     problem = _orthant_inside(problem)
@@ -172,14 +173,20 @@ def _orthant_inside(problem: Problem) -> Problem:
     return problem
 
 
-def _narrowed(problem: Problem, given: ConstraintSet) -> Problem:
-    """The problem over that part of its own set which lies in another as well."""
+def _narrowed(problem: Problem, given: ConstraintSet, whose: str = "") -> Problem:
+    """The problem over that part of its own set which lies in another as well.
+
+    Args:
+        problem: With a set or without.
+        given: The other.
+        whose: Where its own comes from, for a sentence.
+    """
     own = problem.constraint
     common = given if own is None else _common(own, given)
     if common is None:
         raise BadProblem(
-            f"{problem.name} has the set {type(own).__name__} already, and the projection onto what it has in common "
-            f"with {type(given).__name__} is not known; keep one of the two."
+            f"{problem.name} has the set {type(own).__name__} already{whose or ','} and the projection onto what it has "
+            f"in common with {type(given).__name__} is not known; keep one of the two."
         )
     return replace(problem, constraint=common)
 
