@@ -50,7 +50,7 @@ def smooth(
 ) -> Problem:
     r"""Any differentiable function, within bounds or a set, with a penalty or without.
 
-    .. math:: \min_{l \le w \le h} f(w)
+    .. math:: \min_{w \in C} f(w) + g(w), \qquad C = \{ w : l \le w \le h \} \text{ for bounds}
 
     As in ``scipy.optimize.minimize``, but f takes and gives a tensor, so that autograd has its derivatives.
 

@@ -185,8 +185,8 @@ def _narrowed(problem: Problem, given: ConstraintSet, whose: str = "") -> Proble
     common = given if own is None else _common(own, given)
     if common is None:
         raise BadProblem(
-            f"{problem.name} has the set {type(own).__name__} already{whose or ','} and the projection onto what it has "
-            f"in common with {type(given).__name__} is not known; keep one of the two."
+            f"{problem.name} has the set {type(own).__name__} already{whose or ','} and the projection onto what it "
+            f"has in common with {type(given).__name__} is not known; keep one of the two."
         )
     return replace(problem, constraint=common)
 
