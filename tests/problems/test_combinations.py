@@ -439,6 +439,33 @@ def test_a_sparse_group_lasso_of_orthogonal_columns_is_shrunk_twice():
     np.testing.assert_allclose(run.w.numpy(), expected.ravel(), atol=1e-5)
 
 
+def test_a_nuclear_norm_of_orthogonal_columns_shrinks_singular_values():
+    """Cai, Candès and Shen (2010): the answer has the singular vectors of y, and its values less the weight."""
+    y = np.array([3.0, -0.5, 1.2, 1.0, 0.3, 0.2])
+    nuclear = ow.penalties.NuclearNorm(0.8, (2, 3))
+    run = ow.solve(ow.problems.least_squares(np.eye(P), y, penalty=nuclear, reduction="sum"), tol=1e-10)
+    u, values, vt = np.linalg.svd(y.reshape(2, 3), full_matrices=False)
+    np.testing.assert_allclose(run.w.numpy().reshape(2, 3), u * np.maximum(values - 0.8, 0) @ vt, atol=1e-5)
+
+
+def test_a_matrix_of_classes_is_penalised_row_by_row():
+    """The columns of W in the order of the labels, whose nuclear norm is that of W."""
+    y = np.array(["low", "mid", "top"])[np.arange(N) % 3]
+    nuclear = ow.penalties.NuclearNorm(0.02, (P, 3))
+    problem = ow.problems.softmax(X, y, penalty=nuclear)
+    run = ow.solve(problem, tol=1e-8)
+    W = run.w.numpy()
+    assert W.shape == (P, 3)
+    scores = X @ W
+    losses = np.log(np.exp(scores).sum(1)) - scores[np.arange(N), np.arange(N) % 3]
+    assert run.value == pytest.approx(losses.mean() + 0.02 * np.linalg.svd(W, compute_uv=False).sum(), rel=1e-12)
+    # at the optimum minus the gradient is a subgradient: its largest singular value is the weight, met along W
+    p = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    G = X.T @ (np.eye(3)[np.arange(N) % 3] - p) / N
+    assert np.linalg.norm(G, 2) == pytest.approx(0.02, rel=1e-3)
+    assert (G * W).sum() == pytest.approx(0.02 * np.linalg.svd(W, compute_uv=False).sum(), rel=1e-4)
+
+
 def test_penalties_that_add_up_are_one():
     penalties, problems = ow.penalties, ow.problems
     merged = problems.lasso(X, Y, 0.1, penalty=penalties.SquaredL2(0.2))
