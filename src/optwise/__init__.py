@@ -58,7 +58,9 @@ if TYPE_CHECKING:
         WarmupLinear,
         WarmupStableDecay,
     )
-    from optwise.public import check, compare, explain, load, predict, set_target, solve
+    from optwise.public.answers import explain, solve
+    from optwise.public.comparisons import check, compare, load, set_target
+    from optwise.public.forecasts import predict
     from optwise.verbs.graphing import draw_graph
 
     __version__: str
@@ -157,9 +159,23 @@ _HOMES = (
     *("core.finding", "core.forecast", "core.loss", "core.method", "core.metric", "core.operator", "core.penalty"),
     *("core.problem", "core.quadratic", "core.run", "core.sampler", "core.smooth", "core.solver", "core.space"),
     *("core.status", "methods"),
-    *("analyses.convexity_check", "analyses.gradient_check", "analyses.prox_check", "analyses.set_check"),
-    *("verbs.graphing", "public"),
 )
+"""Where nouns are looked for, in this order."""
+_VERBS = {
+    "check": "public.comparisons",
+    "check_convexity": "analyses.convexity_check",
+    "check_gradient": "analyses.gradient_check",
+    "check_prox": "analyses.prox_check",
+    "check_set": "analyses.set_check",
+    "compare": "public.comparisons",
+    "draw_graph": "verbs.graphing",
+    "explain": "public.answers",
+    "load": "public.comparisons",
+    "predict": "public.forecasts",
+    "set_target": "public.comparisons",
+    "solve": "public.answers",
+}
+"""Where each verb lives: none loads what another needs."""
 _ROOMS = ("methods", "penalties", "problems", "sets", "theory")
 
 
@@ -171,7 +187,7 @@ def __getattr__(name: str) -> Any:
 
         return version(__name__)
     if name in __all__:
-        for home in _HOMES:
+        for home in (_VERBS[name],) if name in _VERBS else _HOMES:
             module = importlib.import_module(f"{__name__}.{home}")
             if hasattr(module, name):
                 globals()[name] = found = getattr(module, name)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh_tridiagonal
 from torch import Tensor
 
 Operator = Callable[[Tensor], Tensor]
@@ -131,6 +130,8 @@ class Process:
 
     def ritz_values(self) -> list[Floats]:
         """Eigenvalues of the tridiagonal matrix of each block, increasing."""
+        from scipy.linalg import eigvalsh_tridiagonal  # it takes longer to load than most solves
+
         values = [np.asarray(eigvalsh_tridiagonal(block.alphas, block.betas[:-1])) for block in self.blocks]
         self.norm = max(self.norm, *(float(np.abs(some).max()) for some in values))  # none of them passes |A|
         return values

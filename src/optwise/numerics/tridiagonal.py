@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 
 
@@ -33,6 +33,8 @@ def solve_tridiagonal(diagonal: Tensor, offdiagonal: Tensor, rhs: Tensor) -> Ten
     References:
         Golub and Van Loan (2013), Matrix Computations, section 4.3.6.
     """
+    from scipy.linalg import solveh_banded  # it takes longer to load than most solves
+
     n = len(diagonal)
     if n < 1 or offdiagonal.shape != (n - 1,) or rhs.ndim not in {1, 2} or len(rhs) != n:
         raise ValueError(
@@ -46,7 +48,7 @@ def solve_tridiagonal(diagonal: Tensor, offdiagonal: Tensor, rhs: Tensor) -> Ten
         raise ValueError("diagonal, offdiagonal or rhs holds NaN or infinity; solve_tridiagonal needs finite numbers.")
     try:
         found = solveh_banded(bands[: min(n, 2)].numpy(), right.numpy(), lower=True, check_finite=False)
-    except LinAlgError as error:
+    except np.linalg.LinAlgError as error:
         raise ValueError(
             f"The tridiagonal matrix is not positive definite ({error}); add to its diagonal, the least entry of which "
             f"is {float(diagonal.min()):.3g}."

@@ -71,7 +71,7 @@ def _off(X: Tensor, P: Tensor, model: ClassModel) -> Tensor:
 
 def _balanced(X: Tensor, P: Tensor, rest: Tensor) -> Tensor | None:
     """The probabilities with ``X^T q`` changed by ``-rest`` [p, C]; ``None`` where the system is singular."""
-    (n, p), C = X.shape, P.shape[1]
+    p, C = X.shape[1], P.shape[1]
     weighted = X[:, :, None, None] * (torch.diag_embed(P) - P[:, :, None] * P[:, None, :])[:, None]  # [n, p, C, C]
     system = torch.einsum("nj,nkab->jakb", X, weighted).reshape(p * C, p * C)
     system.diagonal().add_(1e-13 * system.diagonal().mean())  # shifts of all classes change nothing

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import eigh_tridiagonal
+from numpy.typing import NDArray
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.numerics.equilibration import symmetric_scales
-from optwise.numerics.lanczos_process import Operator, Process
+from optwise.numerics.lanczos_process import Block, Operator, Process
 
 DENSE = 256
 """Coordinates up to which the whole Hessian is formed."""
@@ -160,6 +160,13 @@ def _estimated(product: Operator, g: Tensor, *, enough: float) -> Promise:
     return _along_krylov(product, g, scale, KRYLOV, enough=enough)
 
 
+def _tridiagonal(block: Block) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues, increasing, and eigenvectors of the tridiagonal matrix of a block."""
+    beside = block.betas[:-1]
+    found = np.linalg.eigh(np.diag(block.alphas) + np.diag(beside, 1) + np.diag(beside, -1))
+    return found.eigenvalues, found.eigenvectors
+
+
 def _along_krylov(product: Operator, g: Tensor, scale: Tensor, most: int, *, enough: float) -> Promise:
     r"""The decrease over Krylov spaces of g, in which it only grows: Gauss quadrature of :math:`1/|\lambda|`."""
     start = g / scale
@@ -177,7 +184,7 @@ def _along_krylov(product: Operator, g: Tensor, scale: Tensor, most: int, *, eno
         except ValueError:  # no symmetric Hessian
             return Promise(math.inf)
         block = process.blocks[0]
-        values, vectors = eigh_tridiagonal(np.asarray(block.alphas), np.asarray(block.betas[:-1]))
+        values, vectors = _tridiagonal(block)
         floor = float(np.abs(values).max()) * torch.finfo(g.dtype).eps * len(values)
         sizes = np.maximum(np.abs(values), max(floor, 1e-300))
         decreases.append(0.5 * length * length * float((vectors[0] ** 2 / sizes).sum()))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import lapack
 from torch import Tensor
 
 from optwise.core.operator import LinearOperator
@@ -82,6 +81,8 @@ def factor_tridiagonal(bands: Bands) -> Callable[[Tensor], Tensor] | None:
     parts = [band.double().cpu().numpy() for band in bands]
     if not len(parts[1]):  # LAPACK's wrapper wants a place for the off-diagonal even where there is none
         parts[1] = np.zeros(1)
+    from scipy.linalg import lapack  # only where there are bands: scipy takes longer to load than most solves
+
     diagonal, beside, failed = lapack.dpttrf(parts[0], parts[1][: max(len(parts[0]) - 1, 1)])
     if failed or not math.isfinite(float(diagonal.sum())):
         return None
