@@ -150,7 +150,12 @@ WRONG = {
     "Lipschitz": (Claims(lipschitz=1.0), {}),
     "lower_bound": (Claims(lower=100.0), {}),
 }
-SAID = {"gradient without a term": "gradient", "small prox": "prox", "small conjugate": "conjugate", "moves": "projection"}
+SAID = {
+    "gradient without a term": "gradient",
+    "small prox": "prox",
+    "small conjugate": "conjugate",
+    "moves": "projection",
+}
 RIGHT = {
     "function": (F, {}),
     "its own derivatives": (
@@ -164,7 +169,11 @@ RIGHT = {
     "claims": (Claims(modulus=2.0, lipschitz=2.0), {}),
     "kink": (FunctionTerm(lambda w: (w - W).abs().sum() + squared(w), 3), {}),
     "kink with its derivative": (
-        FunctionTerm(lambda w: w.abs().max(), 3, gradient=lambda w: torch.autograd.functional.jacobian(lambda v: v.abs().max(), w)),
+        FunctionTerm(
+            lambda w: w.abs().max(),
+            3,
+            gradient=lambda w: torch.autograd.functional.jacobian(lambda v: v.abs().max(), w),
+        ),
         {},
     ),
     "large constant": (FunctionTerm(lambda w: 1e12 + squared(w), 3), {}),
