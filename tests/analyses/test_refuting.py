@@ -190,10 +190,8 @@ def problem(term, parts):
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_part_is_named(name):
     made = problem(*WRONG[name])
-    if name == "convex":  # seen between two points where it bends down
-        said = refutation(replace(made, start=TARGET - 0.1), TARGET + 0.1)
-    else:
-        said = refutation(made, W)
+    near = name == "convex"  # seen between two points where it bends down
+    said = refutation(replace(made, start=TARGET - 0.1) if near else made, TARGET + 0.1 if near else W)
     assert SAID.get(name, name).split()[0] in said, said
 
 
@@ -201,9 +199,9 @@ def test_a_wrong_part_is_named(name):
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_part_is_never_refuted(name, scale):
     term, parts = RIGHT[name]
-    for point in (W, scale * normal(3).abs(), START.abs()):
-        point = parts["constraint"].project(point) if "constraint" in parts else point
-        assert refutation(problem(term, parts), point) == ""
+    for w in (W, scale * normal(3).abs(), START.abs()):
+        inside = parts["constraint"].project(w) if "constraint" in parts else w
+        assert refutation(problem(term, parts), inside) == ""
 
 
 def test_what_the_library_defines_is_held_against_its_laws_elsewhere_and_costs_nothing_here():
