@@ -6,7 +6,6 @@ import inspect
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
 from optwise.core.showing import brief, one_line
 from optwise.core.smooth import Smooth
+from optwise.problems.numbers import is_sparse
 
 FROM_MODULE = "ow.problems.from_module({}, loss, train=(x, y))"
 NAMED = "make one, as in ow.problems.lasso(X, y, weight=0.1), or name one, as in 'digits-mlp'"
@@ -100,7 +100,7 @@ _GIVEN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEY
 
 
 def _is_data(asked: Any) -> bool:
-    return isinstance(asked, np.ndarray | Tensor | Data | Split) or scipy.sparse.issparse(asked) or _is_table(asked)
+    return isinstance(asked, np.ndarray | Tensor | Data | Split) or is_sparse(asked) or _is_table(asked)
 
 
 def _is_table(asked: Any) -> bool:
@@ -109,6 +109,6 @@ def _is_table(asked: Any) -> bool:
 
 def _shown(asked: Any) -> str:
     bare = f" at 0x{id(asked):x}" in brief(asked)  # nothing but an address
-    if bare or isinstance(asked, nn.Module) or scipy.sparse.issparse(asked) or _is_table(asked):
+    if bare or isinstance(asked, nn.Module) or is_sparse(asked) or _is_table(asked):
         return f"{type(asked).__name__}(...)"
     return one_line(getattr(asked, "__name__", "")) or brief(asked)

@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 ASYMMETRY = 1e-3
 """Share of the norm up to which <u, A v> and <A u, v> may differ: what float32 and difference quotients leave."""
 
+DENSE = 48
+"""Order up to which a tridiagonal matrix is written out: scipy, which knows better, takes longer to load than that."""
+
 
 @dataclass
 class Block:
@@ -130,9 +133,7 @@ class Process:
 
     def ritz_values(self) -> list[Floats]:
         """Eigenvalues of the tridiagonal matrix of each block, increasing."""
-        from scipy.linalg import eigvalsh_tridiagonal  # it takes longer to load than most solves
-
-        values = [np.asarray(eigvalsh_tridiagonal(block.alphas, block.betas[:-1])) for block in self.blocks]
+        values = [_eigenvalues(block.alphas, block.betas[:-1]) for block in self.blocks]
         self.norm = max(self.norm, *(float(np.abs(some).max()) for some in values))  # none of them passes |A|
         return values
 
@@ -144,3 +145,13 @@ class Process:
             along = V @ vector
             vector, total = vector - V.T @ along, total + along
         return vector, total
+
+
+def _eigenvalues(diagonal: list[float], beside: list[float]) -> Floats:
+    """Of a symmetric tridiagonal matrix, increasing."""
+    if len(diagonal) <= DENSE:
+        found: Floats = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+        return found
+    from scipy.linalg import eigvalsh_tridiagonal
+
+    return np.asarray(eigvalsh_tridiagonal(diagonal, beside))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.sparse
 import torch
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from optwise.core.errors import BadProblem
 from optwise.core.operator import LinearOperator
 from optwise.core.showing import brief
 from optwise.numerics.rng import torch_generator
-from optwise.problems.numbers import one_number, plain, real_tensor, refuse_not_finite
+from optwise.problems.numbers import is_sparse, one_number, plain, real_tensor, refuse_not_finite
 from optwise.problems.terms.operators import MatrixOperator, SparseOperator
 
 Matrix: TypeAlias = Any
@@ -106,7 +105,7 @@ def read_design(X: Matrix, name: str = "X", *, like: Tensor | None = None) -> De
         floating = like is not None and like.is_floating_point()
         origin = torch.zeros((), dtype=torch.float64) if like is None or not floating else like.new_zeros(())
         design = Design(X, None, origin)
-    elif scipy.sparse.issparse(X) or (isinstance(X, Tensor) and X.layout is not torch.strided):
+    elif is_sparse(X) or (isinstance(X, Tensor) and X.layout is not torch.strided):
         operator = _from_sparse(X, name)
         design = Design(operator, None, operator.rows.values().new_zeros(()))
     else:
