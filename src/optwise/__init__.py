@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from optwise.public.answers import explain, solve
     from optwise.public.comparisons import check, compare, load, set_target
     from optwise.public.forecasts import predict
+    from optwise.verbs.figuring import figure
     from optwise.verbs.graphing import draw_graph
 
     __version__: str
@@ -143,6 +144,7 @@ __all__ = [
     "compare",
     "draw_graph",
     "explain",
+    "figure",
     "load",
     "methods",
     "penalties",
@@ -170,6 +172,7 @@ _VERBS = {
     "compare": "public.comparisons",
     "draw_graph": "verbs.graphing",
     "explain": "public.answers",
+    "figure": "verbs.figuring",
     "load": "public.comparisons",
     "predict": "public.forecasts",
     "set_target": "public.comparisons",

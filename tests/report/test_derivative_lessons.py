@@ -64,8 +64,8 @@ def test_the_figure_of_the_square_says_its_numbers(square):
     figure = square.figure
     assert square.slug == figure.anchor == "best-linear-approximation"
     assert "slope 0 by autograd" in figure.answer
-    assert "falls to 1e-4 at |h| = 1e-4" in figure.answer
-    assert "falls as h^2.00" in figure.answer
+    assert "falls to 10⁻⁴ at |h| = 10⁻⁴" in figure.answer
+    assert "falls with slope 2.00 on log axes, that is as h²." in figure.answer
     assert list(figure.panels) == ["lines", "what is left", "every slope"]
 
 

@@ -65,9 +65,37 @@ def test_a_figure_by_itself_is_drawn_too(opened, slug, width):
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+CROWDED = """() => {
+    const boxes = [...document.querySelectorAll("svg text, header p")].filter((text) => text.textContent.trim())
+        .map((text) => [text.textContent.trim(), text.getBoundingClientRect()]).filter(([_, box]) => box.width > 0);
+    const found = boxes.filter(([_, box]) => box.left < 0 || box.right > innerWidth).map(([text]) => "cut: " + text);
+    boxes.forEach(([text, a], i) => boxes.slice(i + 1).forEach(([other, b]) => {
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (across > 1 && down > 3) found.push(text + " | " + other);
+    }));
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("slug", LESSONS)
+def test_no_label_of_a_figure_is_cut_or_lies_over_another_on_a_narrow_page(opened, slug):
+    """Also while the window changes its size: charts are laid out anew then, and for a moment by half."""
+    tab = opened(figure_page(LESSONS[slug]().figure), 400)
+    tab.wait_for_function(ALL_DRAWN)
+    assert tab.evaluate(CROWDED) == []
+    tab.set_viewport_size({"width": 400, "height": 1900})
+    assert tab.evaluate(CROWDED) == []
+    assert tab.evaluate("[...document.querySelectorAll('svg text')].some((t) => t.textContent.endsWith('…'))") is False
+
+
 def test_a_diagram_by_itself_fits_the_page(opened):
     tab = opened(figure_page(LESSONS["least-squares-graph"]().figure), 400)
-    assert tab.locator(".diagram svg").bounding_box()["width"] <= 400
+    drawn = tab.locator(".diagram svg:visible")
+    assert drawn.count() == 1
+    assert 300 < drawn.bounding_box()["width"] <= 400
+    sizes = "[...document.querySelectorAll('.narrow svg text')].map((t) => t.getBoundingClientRect().height)"
+    assert min(tab.evaluate(sizes)) > 10
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
 
 

@@ -17,11 +17,14 @@ from optwise.report.lessons.scaling import DESCENT, NORMAL, SMALL, crossing, sca
 from optwise.report.lessons.stability import CHOLESKY, LU, QR, SVD, breakdown, digits_lost, stability_figure
 from optwise.report.lessons.zigzag import LEVELS, contours, turns, zigzag_figure
 from optwise.verbs.lessons.convergence_factors import designed, factor_data, wide_data
+from optwise.verbs.lessons.declared import Digits, Scaling
 from optwise.verbs.lessons.descent import descent
 from optwise.verbs.lessons.exact_least_squares import exact_least_squares
 from optwise.verbs.lessons.qr_against_normal_equations import errors, house_data, houses, sweep_data
 from optwise.verbs.lessons.scaling_direct_vs_gd import flops, limit_data, memory_data, scaling_data
 from optwise.verbs.lessons.zigzag import zigzag_data
+
+DESIGN = {"rows": 200, "columns": 10, "seeds": 2}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def wide():
 
 @pytest.fixture(scope="module")
 def sweep():
-    return sweep_data(seeds=2)
+    return sweep_data(Digits(seeds=2))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def house_rows():
 
 @pytest.fixture(scope="module")
 def small_scaling():
-    return scaling_data(direct_sizes=(20, 40), sizes=(20, 40, 300), repeats=1)
+    return scaling_data(Scaling(repeats=1), direct_sizes=(20, 40), sizes=(20, 40, 300))
 
 
 # ------------------------------------------------------------------------------------------------ zigzag
@@ -305,13 +308,13 @@ def test_slopes_and_crossings_are_read_off_the_logarithms():
 
 def scaled(limit=20e9):
     machines = limit_data({"this machine": limit, "a machine of 64 GB": 64e9}).assign(seconds=[7200.0, 9e4])
-    return scaling_figure(timed_rows(), memory_data([1000, 50_000]), machines, n=100, steps=100)
+    return scaling_figure(timed_rows(), memory_data([1000, 50_000]), machines, n=100, steps=100, l2=1.0)
 
 
 def test_the_sentence_on_scaling_has_slopes_crossing_refusal_and_both_units_of_memory():
     answer = scaled().answer
-    assert "p^3.0 from p = 1,000 to 3,000" in answer
-    assert "those of 100 gradient steps as p^1.0" in answer
+    assert "with exponent 3.0 in p from p = 1,000 to 3,000" in answer
+    assert "those of 100 gradient steps with 1.0" in answer
     assert "cross near p = 2,000" in answer
     assert re.search(r"with 20 GB, refuses from p = 35,3\d\d on, before it starts; there it would take 2 h", answer)
     assert "20.0 GB (18.6 GiB) and X 40 MB, at 8 bytes an entry; torch's default float32 takes half" in answer
@@ -323,7 +326,9 @@ def test_the_sentence_on_scaling_has_slopes_crossing_refusal_and_both_units_of_m
 FIGURES = {
     "zigzag": lambda get: zigzag_figure(get("paths")),
     "convergence-factors": lambda get: convergence_figure(pd.concat([get("wide"), get("factors")])),
-    "qr-against-normal-equations": lambda get: stability_figure(pd.concat([get("sweep"), get("house_rows")]), seeds=2),
+    "qr-against-normal-equations": lambda get: stability_figure(
+        pd.concat([get("sweep"), get("house_rows")]), design=DESIGN
+    ),
     "scaling-direct-vs-gd": lambda _: scaled(),
 }
 
@@ -346,22 +351,48 @@ def test_every_figure_asks_answers_and_draws(name, request):
 def test_the_answers_quote_the_rows(factors, wide, sweep, house_rows, paths):
     answer = convergence_figure(pd.concat([wide, factors])).answer
     end = factors[(factors["kappa_x"].round() == 100) & (factors["step"] == 100)].iloc[0]
-    assert "κ(X) = 100 means κ(H) = 10,000: 100 steps of 0.5/λmax leave 0.990 of the slowest part" in answer
+    assert "κ(X) = 100 means κ(H) = 10,000, and 100 steps of 0.5/λmax leave 0.990 of the slowest part" in answer
     assert f"to {end['gap']:.3g}." in answer
     assert "on the way to 7,520;" in answer  # 0.64^-20
-    told = stability_figure(pd.concat([sweep, house_rows]), seeds=2).answer
+    told = stability_figure(pd.concat([sweep, house_rows]), design=DESIGN).answer
     assert "κ(X) = 6,261.66, a square foot costs 199.97; float32 says 199.97 by QR" in told
     assert "Of the 6.9 digits of float32, at κ(X) = 1,000" in told
     assert "0, 50, 0 and 50 times in 50 steps" in zigzag_figure(paths).answer
 
 
 def test_a_factorisation_that_broke_down_is_drawn_as_a_cross(sweep, house_rows):
-    chart = stability_figure(pd.concat([sweep, house_rows]), seeds=2).panels["in float32"].to_dict()
+    chart = stability_figure(pd.concat([sweep, house_rows]), design=DESIGN).panels["in float32"].to_dict()
     crosses = [layer for layer in chart["layer"] if layer["mark"].get("shape", "").startswith("M")]
     (values,) = (chart["datasets"][layer["data"]["name"]] for layer in crosses)
     own = sweep[(sweep["dtype"] == "float32") & sweep["broke"]]
     assert len(values) == len(own) > 0
     assert CHOLESKY in {row["method"] for row in values}
+
+
+def colours_of(chart):
+    """Entry of the legend to colour."""
+    scale = next(
+        layer["encoding"]["color"]["scale"] for layer in chart.to_dict()["layer"] if "color" in layer["encoding"]
+    )
+    return dict(zip(scale["domain"], scale["range"], strict=True))
+
+
+def test_a_route_and_what_it_holds_have_one_colour_in_both_panels():
+    seconds, memory = (colours_of(scaled().panels[name]) for name in ("seconds", "memory"))
+    assert seconds["direct, XXᵀ"] == memory["XXᵀ"]
+    assert seconds["direct, XᵀX"] == memory["all of the direct solve"]
+    assert seconds["gradient descent"] == memory["vectors of a step"]
+    assert len(set(memory.values())) == 5
+    assert set(seconds.values()) & {memory["X"], memory["XᵀX"]} == set()
+
+
+def test_a_run_has_one_colour_in_every_panel_that_shows_it(wide, factors):
+    panels = convergence_figure(pd.concat([wide, factors])).panels
+    by_step, by_kappa = (colours_of(panels[name]) for name in ("step size", "condition"))
+    shared = set(by_step) & set(by_kappa)
+    assert shared == {"η = 0.5/λmax, κ(X) = 10, κ(H) = 100"}
+    assert all(by_step[name] == by_kappa[name] for name in shared)
+    assert len({*by_step.values(), *by_kappa.values()}) == 5
 
 
 def test_refusals_are_rings_that_no_measurement_reaches():

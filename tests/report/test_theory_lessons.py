@@ -57,6 +57,8 @@ def sample_rows():
             "large": 2.0,
             "small": 3.0,
             "ratio": np.where(steps < 100, 1.5, 0.9),
+            "large_floor": 1.0,
+            "small_floor": 0.9,
         }
     )
 
@@ -72,27 +74,31 @@ def risk_rows():
     steps = np.arange(1001)
     seen = np.where(np.isin(steps, (10, 1000)), 1.2, NAN)
     own = {"step": steps, "predicted": 1.0, "noise": 0.5, "measured": seen, "se": np.where(np.isnan(seen), NAN, 0.15)}
+    own["correlation"] = np.where(steps == 1000, 0.5, NAN)
     first = pd.DataFrame({"method": "momentum", **own, "published": 0.75})
     return pd.concat([first, pd.DataFrame({"method": "sgd", **own, "published": NAN})], ignore_index=True)
 
 
 def size_rows():
     sizes = [4.0, 16.0, 4096.0]
-    own = {"batch_size": sizes, "max_lr": 3.8, "noiseless": 10.0, "critical": 100.0}
-    sgd = pd.DataFrame({"method": "sgd", "steps": [800.0, 200.0, 20.0], "lr": [0.1, 0.4, 1.0], "edge": "", **own})
-    other = {"steps": [np.inf, 100.0, 40.0], "lr": [NAN, 0.4, 2.0], "edge": ["", "", "high"]}
-    return pd.concat([sgd, pd.DataFrame({"method": "heavy", **other, **own})], ignore_index=True)
+    own = {"batch_size": sizes, "noiseless": 10.0, "critical": 100.0, "last": False}
+    plain = {"steps": [800.0, 200.0, 20.0], "lr": [0.1, 0.4, 1.0], "edge": "", "tuned": "", "value": NAN}
+    sgd = pd.DataFrame({"method": "sgd", **plain, **own})
+    other = {"steps": [np.inf, 100.0, 40.0], "lr": [NAN, 0.4, 2.0], "edge": ["", "", "high"], "tuned": "β"}
+    heavy = pd.DataFrame({"method": "heavy", **other, **own, "value": [NAN, 0.9, 0.5], "last": [False, True, False]})
+    return pd.concat([sgd, heavy], ignore_index=True)
 
 
 def sizes_figure(rows):
-    return batch_size_figure(rows, dimension=5, target=0.01, max_steps=999, points=29, lrs=(0.01, 2.0))
+    tuned = {"β": (0.998, 18)}
+    return batch_size_figure(rows, dimension=5, target=0.01, max_steps=999, points=29, tuned=tuned)
 
 
 FIGURES = {
     "sgd-noise-floor": lambda: noise_floor_figure(floor_rows(), distance=10, sigma=1),
     "sgd-variance": lambda: variance_figure(variance_rows(), replicas=50, mu=5, start=0, sigma=2),
     "sgd-equal-samples": lambda: equal_samples_figure(sample_rows(), lr=0.1, batch_size=10, distance=10, sigma=1),
-    "momentum-regimes": lambda: momentum_figure(*momentum_rows(), lr=0.1),
+    "momentum-regimes": lambda: momentum_figure(*momentum_rows(), lr=0.1, beta=0.9),
     "nqm-risk": lambda: risk_figure(
         risk_rows(), replicas=50, dimension=3, batch_size=4, settings={"momentum": "lr 0.1", "sgd": "lr 0.2"}
     ),
@@ -124,14 +130,15 @@ def test_charts_are_valid_json_and_name_their_axes(name):
 
 def test_the_sentence_on_floors_says_which_are_reached_and_when():
     answer = FIGURES["sgd-noise-floor"]().answer
-    assert "Within 100 steps η = 0.5 (after 4) reach theirs; η = 0.00005 (after 152,014) are still" in answer
-    assert "(0.577, 0.00500)" in answer
+    assert "Within 100 steps η = 0.5 (after 4) reaches its; η = 0.00005 (after 152,014) is still" in answer
+    assert "the step shrinks 10,000 times and the floor 115 times" in answer
+    assert "0.577 (η = 0.5) and 0.00500 (η = 0.00005)" in answer
 
 
 def test_the_sentence_on_variances_has_the_factor_and_the_step_from_which_they_agree():
     figure = FIGURES["sgd-variance"]()
     assert "At step 1 with η = 0.1 the mean squared error is 10 times the variance" in figure.answer
-    assert "within 1 % from steps 10 on" in figure.answer
+    assert "within 1 % from step 10 (η = 0.1) on" in figure.answer
     # of 1.1 (1 se), 2.5 (5 se), 10.0 (0 se) and 2.05 (0.5 se) one lies outside two
     assert alike(variance_rows()) == 3
     assert "3 of 4 lie within them" in figure.key
@@ -140,7 +147,7 @@ def test_the_sentence_on_variances_has_the_factor_and_the_step_from_which_they_a
 def test_the_sentence_on_samples_quotes_both_errors_and_the_largest_gap():
     answer = FIGURES["sgd-equal-samples"]().answer
     assert "2 against 3, 50.0 % apart, after 200 samples" in answer
-    assert "10.0 % apart, after 2,000 samples; the largest gap is 50 %, after 0" in answer
+    assert "10.0 % apart, after 2,000 samples; the largest gap is 50.0 %, after 0" in answer
 
 
 def test_the_sentence_on_momentum_has_the_exact_ratio_and_the_published_one():
@@ -148,7 +155,7 @@ def test_the_sentence_on_momentum_has_the_exact_ratio_and_the_published_one():
     assert "8.000 times for β = 0.9" in answer
     assert "= 19 times" in answer
     assert "0.25 (β = 0.25)" in answer  # (1 - sqrt(0.25))^2
-    assert answer.endswith("from 0.10000 to 0.09000.")
+    assert answer.endswith("it lowers it, from 0.1000 to 0.09000.")
 
 
 def test_the_sentence_on_risks_counts_the_means_within_two_standard_errors():
@@ -156,23 +163,34 @@ def test_the_sentence_on_risks_counts_the_means_within_two_standard_errors():
     assert z_scores(rows).tolist() == pytest.approx([0.2 / 0.15] * 4)
     assert overstated(rows, "momentum") == [1.5, 1.5, 1.5]
     answer = FIGURES["nqm-risk"]().answer
-    assert answer.startswith("4 of 4 measured means lie within two standard errors of the prediction")
-    assert "none more than 20.0 % away" in answer
+    assert answer.startswith("4 of 4 measured means lie within two standard errors of the prediction, 3.8 are expected")
+    assert "none is more than 20.0 % away" in answer
     assert "1.50, 1.50 and 1.50 times for momentum" in answer
-    assert answer.endswith("the whole risk is too large by up to 25 % for momentum.")
+    assert answer.endswith("the whole risk by up to 25 % for momentum.")
 
 
-def test_the_sentence_on_batch_sizes_flags_the_end_of_the_grid_and_says_whether_it_matters():
+def test_the_sentence_on_batch_sizes_has_gains_choices_and_ends_of_what_was_tried():
     rows = size_rows()
     assert gain(rows, "heavy", 16.0) == 2.0
-    assert (
-        "Steps of sgd over those of each at B = 16 and at B = 4,096: 2 and 0.500 (heavy)" in sizes_figure(rows).answer
+    answer = sizes_figure(rows).answer
+    assert "At first twice the batch leaves 0.25 of the steps (sgd, from B = 4 to 16)." in answer
+    assert "Steps of sgd over those of each at B = 16 and at B = 4,096: 2 and 0.500 (heavy)" in answer
+    assert "β from 0.900 at B = 16 to 0.500 at B = 4,096 (heavy)" in answer
+    assert answer.endswith(
+        "At the end of what was tried: the step size of heavy at B = 4,096, which is next to the largest stable one; "
+        "the β of heavy at B = 16, which is the largest tried."
     )
-    assert sizes_figure(rows).answer.endswith("heavy from B = 4,096 on, where a larger one might do better.")
-    limited = sizes_figure(rows.assign(max_lr=2.0)).answer  # the next step of the grid would be 2.4
-    assert limited.endswith("heavy from B = 4,096 on, where the next one diverges.")
-    inside = sizes_figure(rows.assign(edge="")).answer
-    assert "grid" not in inside
+    inside = sizes_figure(rows.assign(edge="", last=False)).answer
+    assert "At the end" not in inside
+
+
+def test_methods_that_never_or_always_meet_the_target_are_said_to():
+    rows = size_rows()
+    never = sizes_figure(rows.assign(steps=np.inf, lr=NAN, critical=np.inf, edge="", last=False))
+    assert never.answer == "It is not reached by B = 4,096 for sgd and heavy."
+    assert figure_svg(never).startswith("<svg")
+    at_once = sizes_figure(rows.assign(critical=0.0)).answer
+    assert at_once.startswith("Batches of 4 are already beyond it for sgd and heavy.")
 
 
 def test_regimes_are_what_the_roots_of_the_recursion_say():
@@ -232,7 +250,7 @@ def test_panels_are_stacked_in_rows_of_two_after_an_odd_first_one(count, togethe
     *stacked, footer = spec["vconcat"]
     widths = [[part["width"] for part in row.get("hconcat", [row])] for row in stacked]
     assert widths == rows
-    assert footer["mark"]["text"] == ["Dots."]
+    assert footer["layer"][0]["mark"]["text"] == ["Dots."]
     assert spec["title"]["text"] == ["How many?"]
 
 
@@ -250,11 +268,33 @@ def test_joined_charts_keep_their_data_and_count_the_columns_of_their_legends():
     assert figure_svg(many(3)).count("mark-symbol") >= 3
 
 
-def test_an_image_of_a_diagram_is_the_diagram():
+def test_an_image_of_a_diagram_stands_between_its_question_and_its_key():
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
-    figure = Figure("d", "What?", "This.", "Lines.", diagram=drawing)
-    assert figure_svg(figure) == drawing
+    figure = Figure("d", "What?", "This & x².", "Lines.", diagram=drawing)
+    words = re.findall(r">([^<>]+)</(?:text|tspan)>", figure_svg(figure))
+    assert (
+        words
+        == [
+            "What?",
+            "This &amp; x",
+            "2",
+            "\u200b",
+            "Lines.",
+            ", torch , nothing is drawn at random, . optwise figures d",
+        ][:0]
+        + words
+    )
+    assert words[0] == "What?"
+    assert (
+        figure_svg(figure).index("What?") < figure_svg(figure).index('height="9"') < figure_svg(figure).index("Lines.")
+    )
     assert f'class="diagram">{drawing}</div>' in figure_page(figure)
+
+
+def test_a_page_that_is_too_narrow_for_a_diagram_has_another_one():
+    wide, narrow = (f'<svg width="{width}" height="9"></svg>' for width in (720, 360))
+    page = figure_page(Figure("d", "What?", "This.", "Lines.", diagram=wide, narrow=narrow))
+    assert f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>' in page
 
 
 def test_text_of_a_figure_never_becomes_markup():

@@ -2,6 +2,9 @@
 
 import json
 import re
+import unicodedata
+from dataclasses import replace
+from importlib.metadata import version
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
@@ -12,16 +15,19 @@ import torch
 
 from optwise.core.errors import BadFolder, UnknownName
 from optwise.core.run import TrialName
+from optwise.core.space import LogUniform
 from optwise.engine.chunks import Chunk, Trial
 from optwise.engine.loop import run_chunk
 from optwise.methods import EMA, SGD, Momentum
 from optwise.problems import nqm
 from optwise.report.lessons.risk import overstated, z_scores
-from optwise.verbs.figuring import write_figures
+from optwise.theory import forecast, max_lr, survey
+from optwise.verbs.figuring import origin_of, write_figures
 from optwise.verbs.lessons import gallery
+from optwise.verbs.lessons.declared import BatchSizes, Risk
 from optwise.verbs.lessons.measuring import points
 from optwise.verbs.lessons.momentum_regimes import floor_data, limit_data, rate_data
-from optwise.verbs.lessons.nqm_batch_size import batch_size_data
+from optwise.verbs.lessons.nqm_batch_size import LEAST, NEAR, batch_size_data, families, limit_of, surveyed
 from optwise.verbs.lessons.nqm_risk import METHODS, risk_data
 from optwise.verbs.lessons.sgd_equal_samples import equal_samples_data
 from optwise.verbs.lessons.sgd_noise_floor import noise_floor_data
@@ -197,7 +203,7 @@ def test_the_published_noise_is_that_of_lecture_7_and_too_large_by_known_factors
 
 
 def test_other_methods_and_numbers_of_runs_can_be_asked_for():
-    rows = risk_data({"ema": EMA(SGD(lr=0.5), decay=0.5)}, replicas=50)
+    rows = risk_data(Risk(replicas=50), {"ema": EMA(SGD(lr=0.5), decay=0.5)})
     assert rows["published"].isna().all()
     assert rows["measured"].notna().sum() == 10
     assert set(METHODS) >= {"sgd", "polyak-sgd", "schedule-free-sgd"}
@@ -211,15 +217,26 @@ PRINTED = {
     "ema 0.9": (None, 7530, 1660, 270, 100, 90, 80, 80),
 }
 PRINTED_SIZES = (1, 4, 16, 64, 256, 1024, 4096, 65536)
+PRINTED_GRID = LogUniform(10**-3.2, 10**0.3)
+PRINTED_RULES = {
+    "sgd": SGD(lr=PRINTED_GRID),
+    "momentum 0.9": Momentum(lr=PRINTED_GRID, momentum=0.9),
+    "momentum 0.99": Momentum(lr=PRINTED_GRID, momentum=0.99),
+    "ema 0.9": EMA(SGD(lr=PRINTED_GRID), decay=0.9),
+}
+
+
+def on_the_printed_grid(method):
+    """Least steps at the printed batch sizes over the 29 step sizes that the table was made with, which end at 2."""
+    return survey(nqm(d=100), PRINTED_RULES[method], 0.01, PRINTED_SIZES, points=29).least()
 
 
 @pytest.mark.parametrize("method", PRINTED)
 def test_the_printed_table_of_steps_is_met_within_its_resolution(sizes, method):
-    own = sizes[sizes["method"] == method].set_index("batch_size")["steps"]
+    found = on_the_printed_grid(method)
     # where the risk swings, the first hit may lie between two looks that both miss
     slack = 12 if method == "momentum 0.99" else 9
-    for size, printed in zip(PRINTED_SIZES, PRINTED[method], strict=True):
-        exact = own[float(size)]
+    for exact, printed in zip(found, PRINTED[method], strict=True):
         if printed is None:
             assert exact == np.inf
         elif printed <= 50:
@@ -228,17 +245,67 @@ def test_the_printed_table_of_steps_is_met_within_its_resolution(sizes, method):
             assert exact <= printed <= exact + slack
 
 
+@pytest.mark.parametrize("method", PRINTED)
+def test_a_grid_up_to_the_stability_limit_needs_no_more_steps_than_the_printed_one(sizes, method):
+    """Between neighbours of a grid of 30 step sizes the best is missed by a few percent, never by more."""
+    own = sizes[sizes["method"] == method].set_index("batch_size")["steps"].loc[[float(b) for b in PRINTED_SIZES]]
+    before = on_the_printed_grid(method)
+    seen = np.isfinite(before)
+    assert (own[seen] <= 1.15 * before[seen]).all()
+    if method in ("sgd", "momentum 0.9"):  # without noise the best step lies beyond the printed end, or next to it
+        assert own.iloc[-1] < before[-1]
+
+
+def test_the_largest_stable_step_of_each_method_is_that_of_the_whole_problem():
+    """2 / h for gradient descent and its average, 2 (1 + beta) / h for heavy ball, largest h = 1."""
+    for family in families(0.5).values():
+        for value in family.values[:: max(1, len(family.values) // 2)]:
+            limit = limit_of(family, value)
+            assert limit == pytest.approx(max_lr(nqm(d=20), family.make(1.0, value)), rel=1e-6)
+            assert limit == pytest.approx(2 * (1 + value * family.summed), rel=1e-6)
+
+
+def test_the_grid_of_each_method_ends_just_below_its_limit_and_momentum_uses_what_lies_beyond_2(sizes):
+    assert sizes["share"].max() <= NEAR[-1] < 1
+    assert sizes["share"].min() >= LEAST * 0.002 / 1.001  # of heavy ball: its pace is lr / (1 - beta)
+    tuned = sizes[sizes["method"] == "momentum tuned"].set_index("batch_size")
+    assert tuned["lr"].loc[65536.0] > 2
+    assert tuned["lr"].loc[65536.0] < 2 * (1 + tuned["value"].loc[65536.0])
+
+
+def test_what_is_tuned_too_is_no_worse_than_what_is_fixed(sizes):
+    table = sizes.pivot_table(index="batch_size", columns="method", values="steps")
+    for fixed, tuned in (("momentum 0.9", "momentum tuned"), ("sgd", "momentum tuned"), ("ema 0.9", "ema tuned")):
+        both = table[[fixed, tuned]].dropna()
+        # neither grid holds the other's values: neighbours of one miss the other's best by a few percent
+        assert (both[tuned] <= 1.06 * both[fixed]).all(), tuned
+    assert 4 < table["sgd"].loc[4096.0] / table["momentum tuned"].loc[4096.0] < 5
+    assert 3.5 < table["sgd"].loc[16.0] / table["ema tuned"].loc[16.0] < 4.5
+    averages = sizes[sizes["method"] == "ema tuned"].set_index("batch_size")["value"]
+    assert averages.is_monotonic_decreasing  # averaging is for noise: the larger the batch the less of it
+    assert averages.iloc[-1] == 0
+
+
+def test_no_hit_of_the_figure_is_claimed_that_the_forecast_does_not_make(sizes):
+    """An independent route to the same number: the whole recursion of the winning setting, step by step."""
+    for name, family in families(0.5).items():
+        row = sizes[(sizes["method"] == name) & (sizes["batch_size"] == 1024.0)].iloc[0]
+        value = row["value"] if family.tuned else family.values[0]
+        risk = forecast(nqm(d=100), family.make(row["lr"], value), int(row["steps"]), 1024).risk
+        assert risk[-1] <= 0.01 * (1 + 1e-12)
+        assert (risk[:-1] > 0.01).all()
+
+
 def test_the_lectures_claims_on_batch_sizes_hold_without_noise(sizes):
     table = sizes.pivot_table(index="batch_size", columns="method", values="steps")
     sgd = table["sgd"]
-    assert sgd[4.0] / sgd[64.0] == pytest.approx(15, abs=0.5)  # 16 times the batch
-    assert sgd[1024.0] / sgd[65536.0] < 1.12
+    assert sgd[4.0] / sgd[64.0] == pytest.approx(16, abs=0.7)  # 16 times the batch
     gain = {method: sgd / table[method] for method in table}
-    assert gain["momentum 0.9"][[4.0, 16.0]].max() <= 1.05
-    assert gain["momentum 0.9"][[4096.0, 65536.0]].to_numpy() == pytest.approx(2.0, abs=0.1)
+    assert gain["momentum 0.9"][[4.0, 16.0]].max() <= 1.08
+    assert gain["momentum 0.9"][[4096.0, 65536.0]].to_numpy() == pytest.approx(1.6, abs=0.1)
     assert gain["ema 0.9"][[16.0, 64.0]].tolist() == pytest.approx([1.3, 2.0], abs=0.1)
-    assert 1.1 < gain["ema 0.9"][4096.0] < 1.25
-    assert 1 / gain["momentum 0.99"][65536.0] == pytest.approx(5, abs=0.1)
+    assert 0.9 < gain["ema 0.9"][4096.0] < 1
+    assert 1 / gain["momentum 0.99"][65536.0] > 5
     assert gain["preconditioned 0.5"].min() > 2  # also where noise rules: tuned, it helps at every size
 
 
@@ -249,18 +316,19 @@ def test_the_critical_batch_size_is_where_twice_the_noiseless_steps_are_needed(s
         below = rows["batch_size"] < critical[method]
         assert (rows.loc[below, "steps"] > limit).all()
         assert (rows.loc[~below, "steps"] <= limit).all()
-    order = ["momentum 0.99", "ema 0.9", "sgd", "momentum 0.9", "preconditioned 0.5"]
+    order = ["momentum 0.99", "ema tuned", "ema 0.9", "momentum 0.9", "sgd", "preconditioned 0.5", "momentum tuned"]
     assert sorted(critical, key=critical.get) == order
 
 
-def test_a_best_step_size_at_the_end_of_the_grid_is_flagged(sizes):
-    flagged = sizes[sizes["edge"] == "high"]
-    assert flagged["lr"].to_numpy() == pytest.approx(10**0.3, rel=1e-12)
-    assert flagged.groupby("method")["batch_size"].min().to_dict() == {"ema 0.9": 256, "momentum 0.9": 16384}
-    assert not (sizes["edge"] == "low").any()
-    # 2 / h for gradient descent and its average, 2 (1 + beta) / h for heavy ball, largest h = 1
-    limits = {"sgd": 2.0, "ema 0.9": 2.0, "preconditioned 0.5": 2.0, "momentum 0.9": 3.8, "momentum 0.99": 3.98}
-    assert sizes.groupby("method")["max_lr"].first().to_dict() == pytest.approx(limits, rel=1e-9)
+def test_a_best_value_at_the_end_of_what_was_tried_is_flagged():
+    hard = BatchSizes(dimension=1000, points=10, max_steps=1000)
+    rows = surveyed(hard, "ema", replace(families(0.5)["ema tuned"], values=(0.0, 0.9)))
+    hits = rows[np.isfinite(rows["steps"])]
+    assert len(hits) > 4
+    at_end = np.isclose(hits["share"], NEAR[-1])
+    assert at_end.any()
+    assert (hits["edge"] == np.where(at_end, "high", "")).all()
+    assert (hits["last"] == (hits["value"] == 0.9)).all()
 
 
 @pytest.fixture(scope="module")
@@ -281,17 +349,26 @@ def test_a_figure_becomes_a_page_two_images_and_a_table(written):
 
 def test_the_table_holds_what_was_computed(written):
     read, rows = pd.read_csv(written[0][CHEAP]["csv"]), equal_samples_data()
-    assert list(read) == list(rows)
-    assert read.to_numpy() == pytest.approx(rows.to_numpy(), rel=1e-9)  # ten digits are written
+    assert list(read) == [*rows, "parameters"]
+    assert read[list(rows)].to_numpy() == pytest.approx(rows.to_numpy(), rel=1e-9)  # ten digits are written
+    assert set(read["parameters"]) == {"lr=0.05 batch-size=1000 steps=300 distance=10 sigma=1"}
 
 
-def test_the_image_carries_question_answer_and_key(written):
-    words = " ".join(ET.parse(written[0][CHEAP]["svg"]).getroot().itertext())
-    figure = gallery.LESSONS[CHEAP]().figure
-    for text in (figure.question, figure.answer, figure.key):
-        assert set(text.split()) <= set(words.split())
-    assert figure.question.endswith("?")
-    assert "5.3 %" in figure.answer
+def plain(text):
+    """Letters of a text, those that an image raises or lowers as plain ones."""
+    return "".join(unicodedata.normalize("NFKC", text).replace("\u200b", "").split())
+
+
+@pytest.mark.parametrize("slug", [CHEAP, DIAGRAM])
+def test_the_image_carries_question_answer_key_and_origin(written, slug):
+    words = plain("".join(ET.parse(written[0][slug]["svg"]).getroot().itertext()))
+    drawn = gallery.LESSONS[slug]()
+    origin = origin_of(slug, drawn.parameters)
+    for text in (drawn.figure.question, drawn.figure.answer, drawn.figure.key, origin.line):
+        assert plain(text) in words
+    assert drawn.figure.question.endswith("?")
+    assert f"optwise {version('optwise')}, torch {version('torch')}" in origin.line
+    assert origin.line.endswith(f"optwise figures {slug}")
 
 
 @pytest.mark.parametrize("slug", [CHEAP, DIAGRAM])
@@ -308,14 +385,17 @@ def test_the_page_of_a_figure_asks_for_nothing(written, slug):
     assert f"optwise figures {slug}" in markup
 
 
-def test_the_same_figure_gives_the_same_bytes(written, tmp_path):
-    again = write_figures([CHEAP], tmp_path)
+def test_the_same_figure_gives_the_same_bytes_on_the_same_day(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    (tmp_path / "one").mkdir()
+    first, again = (write_figures([CHEAP], tmp_path / name) for name in ("one", "two"))
     for suffix, path in again[CHEAP].items():
-        assert path.read_bytes() == written[0][CHEAP][suffix].read_bytes(), suffix
+        assert path.read_bytes() == first[CHEAP][suffix].read_bytes(), suffix
+    assert "2023-11-14" in again[CHEAP]["svg"].read_text(encoding="utf-8")
 
 
 def test_a_name_of_no_figure_is_refused_before_any_work(monkeypatch, tmp_path):
-    monkeypatch.setattr(gallery, "LESSONS", {CHEAP: lambda: pytest.fail("it was drawn")})
+    monkeypatch.setattr(gallery, "LESSONS", {CHEAP: lambda _: pytest.fail("it was drawn")})
     with pytest.raises(UnknownName, match=f"Unknown figure 'sgd-equal-sample'. Did you mean '{CHEAP}'"):
         write_figures([CHEAP, "sgd-equal-sample"], tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
@@ -334,11 +414,11 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_progress_names_each_figure_before_it_is_drawn(monkeypatch, tmp_path):
-    figure, told = gallery.LESSONS[CHEAP]().figure, []
+    drawn, told = gallery.LESSONS[CHEAP]().figure, []
 
-    def make():
+    def make(parameters):
         assert told == [CHEAP]
-        return SimpleNamespace(figure=figure, data=pd.DataFrame({"x": [1.0]}))
+        return SimpleNamespace(figure=drawn, data=pd.DataFrame({"x": [1.0]}))
 
     monkeypatch.setattr("optwise.verbs.figuring.LESSONS", {CHEAP: make})
     write_figures([CHEAP], tmp_path, progress=told.append)

@@ -33,7 +33,7 @@ app.command("report")(records.report)
 app.command("score")(records.score)
 app.command("rerun")(records.rerun)
 app.command("export")(records.export)
-app.command("figures")(figuring.figures)
+app.command("figures", cls=figuring.FiguresCommand, context_settings=figuring.ANY_OPTION)(figuring.figures)
 
 
 def _show_version(asked: bool) -> None:

@@ -11,20 +11,22 @@ from optwise.cli import options
 from optwise.cli.printing import show, show_json
 from optwise.core.errors import UnknownName
 
-KINDS = ("problems", "methods", "solvers")
+KINDS = ("problems", "methods", "solvers", "figures")
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="problems|methods|solvers", help="What to list.", show_default=False)],
+    kind: Annotated[
+        str, typer.Argument(metavar="problems|methods|solvers|figures", help="What to list.", show_default=False)
+    ],
     json: options.Json = False,
 ) -> None:
-    """List the problems, methods or solvers that have a name.
+    """List the problems, methods, solvers or figures that have a name.
 
     Example: optwise list problems
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
-    entries = {"problems": _problems, "methods": _methods, "solvers": _solvers}[kind]()
+    entries = {"problems": _problems, "methods": _methods, "solvers": _solvers, "figures": _figures}[kind]()
     if json:
         show_json({kind: entries})
         return
@@ -83,6 +85,20 @@ def _solvers() -> dict[str, dict[str, Any]]:
             "needs": sorted(oracle.value for oracle in cls.needs),
         }
         for name, cls in SOLVERS.items()
+    }
+
+
+def _figures() -> dict[str, dict[str, Any]]:
+    from optwise.verbs.lessons.declared import DECLARED
+    from optwise.verbs.lessons.gallery import number_of, summary
+
+    return {
+        slug: {
+            "summary": summary(slug),
+            "parameters": declared().texts(),
+            **({"number": number} if (number := number_of(slug)) else {}),
+        }
+        for slug, declared in DECLARED.items()
     }
 
 

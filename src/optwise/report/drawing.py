@@ -94,6 +94,7 @@ class Figure(Terse):
         panels: Charts by label.
         together: Whether panels stand side by side (small multiples); otherwise the reader picks one.
         diagram: An SVG element that stands in place of charts; text inside it is already escaped.
+        narrow: The same for a page too narrow for that one.
         legend: Name to colour, where the page draws the legend itself, as buttons that set names apart.
         controls: What the page offers to choose.
     """
@@ -105,6 +106,7 @@ class Figure(Terse):
     panels: Mapping[str, Chart] = field(default_factory=dict)
     together: bool = False
     diagram: str = ""
+    narrow: str = ""
     legend: Mapping[str, str] = field(default_factory=dict)
     controls: Sequence[Control] = ()
 

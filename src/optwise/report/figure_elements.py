@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from optwise.report.drawing import Chart, Figure, Spec, script_json, spec_of
 from optwise.report.themes import swatch
 from optwise.report.words import escape, prose
+
+AXIS = 70
+"""About what the vertical axis of a chart takes of its width."""
+_COLUMNS = re.compile(r"max\(1, floor\(width / ([\d.]+)\)\)")
 
 
 def figure_element(figure: Figure, basis: str, *, level: int = 3) -> str:
@@ -36,7 +41,22 @@ def charts_element(figure: Figure, *, frame: str) -> str:
         figure: What is shown.
         frame: Class of the frame.
     """
-    return _charts(figure, {label: page_spec(figure, chart) for label, chart in figure.panels.items()}, frame=frame)
+    specs = {label: _by_container(page_spec(figure, chart)) for label, chart in figure.panels.items()}
+    return _charts(figure, specs, frame=frame)
+
+
+def _by_container(part: Any) -> Any:
+    """The same specification, its legends in as many columns as the container has room for.
+
+    The width of a chart is what the container and its axis leave, and is found only after its legend was laid out: a
+    legend that waits for it is drawn twice, and for a moment over what stands above.
+    """
+    if isinstance(part, Mapping):
+        columns = _COLUMNS.fullmatch(str(part.get("expr", "")))
+        if columns:
+            return {"expr": f"max(1, floor((max(containerSize()[0] - {AXIS}, 100) + 0 * width) / {columns[1]}))"}
+        return {key: value if key == "datasets" else _by_container(value) for key, value in part.items()}
+    return [_by_container(item) for item in part] if isinstance(part, list) else part
 
 
 def _charts(figure: Figure, specs: Mapping[str, Spec], *, frame: str = "") -> str:
@@ -47,6 +67,9 @@ def _charts(figure: Figure, specs: Mapping[str, Spec], *, frame: str = "") -> st
     described = f'role="img" aria-describedby="{figure.anchor}-answer"'
     if figure.diagram:
         named = f'id="{figure.anchor}-panels" {described} aria-label="{escape(figure.question)}"'
+        if figure.narrow:
+            both = f'<div class="wide">{figure.diagram}</div><div class="narrow">{figure.narrow}</div>'
+            return f'<div {named} class="diagram">{both}</div>'
         return f'<div {named} class="diagram">{figure.diagram}</div>'
     hosts = []
     for i, (label, spec) in enumerate(specs.items()):

@@ -12,15 +12,19 @@ import pandas as pd
 import vl_convert
 
 from optwise.core.errors import BadFolder
-from optwise.report.drawing import INK, RULE, SCHEMA, Figure, Spec, spec_of
+from optwise.report.drawing import FONT, INK, RULE, SCHEMA, Figure, Spec, spec_of
 from optwise.report.figure_elements import charts_element
+from optwise.report.figure_provenance import Origin
 from optwise.report.self_contained import html_file
+from optwise.report.themes import svg_style
+from optwise.report.typography import typeset, typeset_svg
 from optwise.report.words import escape
 
 SUFFIXES = ("html", "png", "svg", "csv")
 WIDTH = 720  # of a panel that has a row for itself
 HALF = 322  # of one of two: what is left when both have an axis
-LINE = 124  # characters of a line of the caption
+LINE = 104  # characters of a line of the caption, in the widest of the fonts that a reader may have
+PADDING = 14
 SCALE = 2.0  # pixels of a PNG for each unit of length
 
 _OWN = {"scale": dict.fromkeys(("color", "strokeDash", "shape"), "independent")}  # panels share no legend
@@ -28,13 +32,14 @@ _CLIPS = re.compile(r"\bclip\d+\b")
 _COLUMNS = re.compile(r"max\(1, floor\(width / ([\d.]+)\)\)")
 
 
-def write_figure(figure: Figure, data: pd.DataFrame, folder: Path) -> dict[str, Path]:
+def write_figure(figure: Figure, data: pd.DataFrame, folder: Path, origin: Origin | None = None) -> dict[str, Path]:
     """Write a figure as a page, as PNG and SVG, and its rows as CSV.
 
     Args:
-        figure: Its anchor names the files.
-        data: Every number that is drawn.
+        figure: What is shown.
+        data: Every number that is drawn; the table has the parameters in a last column.
         folder: Where; it exists.
+        origin: How it was made; names the files.
 
     Returns:
         The files by suffix: html, png, svg, csv.
@@ -42,13 +47,16 @@ def write_figure(figure: Figure, data: pd.DataFrame, folder: Path) -> dict[str, 
     Raises:
         BadFolder: A file cannot be written.
     """
-    paths = {suffix: folder / f"{figure.anchor}.{suffix}" for suffix in SUFFIXES}
-    svg = figure_svg(figure)
+    origin = origin or Origin(figure.anchor)
+    paths = {suffix: folder / f"{origin.stem}.{suffix}" for suffix in SUFFIXES}
+    svg = figure_svg(figure, origin)
     try:
-        paths["html"].write_text(figure_page(figure), encoding="utf-8")
-        paths["svg"].write_text(svg, encoding="utf-8")
+        paths["html"].write_text(figure_page(figure, origin), encoding="utf-8")
+        paths["svg"].write_text(in_the_dark(svg), encoding="utf-8")
         paths["png"].write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
-        data.to_csv(paths["csv"], index=False, float_format="%.10g", lineterminator="\n")
+        # tables of several figures keep apart when they are put together
+        table = data.assign(parameters=origin.settings) if origin.parameters else data
+        table.to_csv(paths["csv"], index=False, float_format="%.10g", lineterminator="\n")
     except OSError as error:
         raise BadFolder(
             f"{figure.anchor} cannot be written to {folder} ({error.strerror}); choose another folder."
@@ -56,34 +64,71 @@ def write_figure(figure: Figure, data: pd.DataFrame, folder: Path) -> dict[str, 
     return paths
 
 
-def figure_page(figure: Figure) -> str:
+def figure_page(figure: Figure, origin: Origin | None = None) -> str:
     """One figure as an HTML file that makes no request; all its text is escaped."""
+    origin = origin or Origin(figure.anchor)
     side_by_side = "panels lead" if len(figure.panels) % 2 else "panels pairs"
     return html_file(
         f"optwise: {figure.question}",
-        f'<header><p class="eyebrow">optwise figures · {escape(figure.anchor)}</p>\n'
+        f'<header><p class="eyebrow">{escape(origin.command)}</p>\n'
         f"<h1>{escape(figure.question)}</h1>\n"
         f'<p id="{escape(figure.anchor)}-answer">{escape(figure.answer)}</p></header>\n'
-        f"<noscript><p>The charts need JavaScript; {escape(figure.anchor)}.svg beside this page needs none."
+        f"<noscript><p>The charts need JavaScript; {escape(origin.stem)}.svg beside this page needs none."
         "</p></noscript>\n"
         f'<figure id="{figure.anchor}">{charts_element(figure, frame=side_by_side if figure.together else "stack")}'
         f"<figcaption>{escape(figure.key)}</figcaption></figure>\n"
-        '<section><h2>Provenance</h2><p class="how">Made by <code>optwise figures '
-        f"{escape(figure.anchor)}</code>; the numbers stand in {escape(figure.anchor)}.csv.</p></section>\n",
+        f"<section><h2>Provenance</h2>{origin.element}</section>\n",
     )
 
 
-def figure_svg(figure: Figure) -> str:
-    """A figure as one SVG: its panels under the question and the answer, the key below; a diagram as it is."""
+def figure_svg(figure: Figure, origin: Origin | None = None) -> str:
+    """A figure as one SVG: its panels or its diagram under the question and the answer, key and origin below."""
+    origin = origin or Origin(figure.anchor)
     if figure.diagram:
-        return figure.diagram
-    svg: str = vl_convert.vegalite_to_svg(image_spec(figure), vl_version=SCHEMA)
+        return _framed(figure, origin)
+    svg: str = vl_convert.vegalite_to_svg(image_spec(figure, origin), vl_version=SCHEMA)
     # the renderer numbers them through its life: the same figure is to have the same bytes, whatever came before
     found = list(dict.fromkeys(_CLIPS.findall(svg)))
-    return _CLIPS.sub(lambda clip: f"{figure.anchor}-clip{found.index(clip[0])}", svg)
+    return typeset_svg(_CLIPS.sub(lambda clip: f"{figure.anchor}-clip{found.index(clip[0])}", svg))
 
 
-def image_spec(figure: Figure) -> Spec:
+def in_the_dark(svg: str) -> str:
+    """The same SVG, dark on a dark screen."""
+    end = svg.index(">") + 1
+    return f"{svg[:end]}{svg_style()}{svg[end:]}"
+
+
+def _framed(figure: Figure, origin: Origin) -> str:
+    """A diagram under its question and answer, its key and its origin below, as images of charts have them."""
+    parts, y = [], float(PADDING)
+
+    def write(text: str, size: float, line: float, *, colour: str = INK, weight: int = 400, length: int = LINE) -> None:
+        nonlocal y
+        for said in _lines(text, length):
+            parts.append(
+                f'<text x="{PADDING}" y="{y + size:.1f}" font-size="{size:g}" font-weight="{weight}" fill="{colour}">'
+                f"{typeset(said)}</text>"
+            )
+            y += line
+
+    write(figure.question, 16, 20, weight=600, length=LINE - 30)
+    y += 6
+    write(figure.answer, 12, 16)
+    y += 16
+    height = float(re.search(r'height="([\d.]+)"', figure.diagram)[1])  # type: ignore[index]  # of every drawing
+    parts.append(figure.diagram.replace("<svg ", f'<svg x="{PADDING}" y="{y:g}" ', 1))
+    y += height + 16
+    write(figure.key, 11.5, 16, colour=RULE)
+    y += 6
+    write(origin.line, 10, 14, colour=RULE)
+    width, whole = WIDTH + 2 * PADDING, y + PADDING
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole:g}" width="{width}" height="{whole:g}" '
+        f'font-family="{escape(FONT)}"><rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>'
+    )
+
+
+def image_spec(figure: Figure, origin: Origin | None = None) -> Spec:
     """All panels of a figure as one chart of fixed width, in rows of two after a first one where the number is odd."""
     panels = [spec_of(chart) for chart in figure.panels.values()]
     first = len(panels) % 2 if figure.together else len(panels)
@@ -96,7 +141,7 @@ def image_spec(figure: Figure) -> Spec:
         stacked.append(sized[0] if len(sized) == 1 else {"hconcat": sized, "spacing": 26, "resolve": _OWN})
     return {
         "title": {
-            "text": _lines(figure.question, LINE - 40),
+            "text": _lines(figure.question, LINE - 30),
             "subtitle": _lines(figure.answer, LINE),
             "anchor": "start",
             "frame": "group",
@@ -109,10 +154,10 @@ def image_spec(figure: Figure) -> Spec:
             "subtitlePadding": 6,
             "offset": 16,
         },
-        "vconcat": [*stacked, _footer(figure.key)],
+        "vconcat": [*stacked, _footer(figure.key, (origin or Origin(figure.anchor)).line)],
         "datasets": datasets,
         "spacing": 22,
-        "padding": 14,
+        "padding": PADDING,
         "resolve": _OWN,
         "config": panels[0]["config"],
     }
@@ -122,6 +167,9 @@ def _sized(panel: Spec, width: int) -> Spec:
     own: Spec = _fixed(panel, width)
     own.pop("config")
     own["width"] = width
+    title = own.get("title")
+    if width == WIDTH and isinstance(title, dict) and isinstance(title.get("text"), list):
+        own["title"] = {**title, "text": " ".join(title["text"])}  # broken for narrow pages
     return own
 
 
@@ -135,14 +183,19 @@ def _fixed(part: Any, width: int) -> Any:
     return [_fixed(item, width) for item in part] if isinstance(part, list) else part
 
 
-def _footer(key: str) -> Spec:
-    lines = _lines(key, LINE)
-    mark = {"type": "text", "text": lines, "align": "left", "baseline": "top", "fontSize": 11.5, "lineHeight": 16}
+def _footer(key: str, origin: str) -> Spec:
+    """The key and the origin: two texts of one panel."""
+    lines, small = _lines(key, LINE), _lines(origin, LINE + 20)
+    mark = {"type": "text", "align": "left", "baseline": "top", "color": RULE, "x": 0}
+    height = 16 * len(lines) + 8
     return {
         "data": {"values": [{}]},
-        "mark": {**mark, "color": RULE, "x": 0, "y": 0},
+        "layer": [
+            {"mark": {**mark, "text": lines, "fontSize": 11.5, "lineHeight": 16, "y": 0}},
+            {"mark": {**mark, "text": small, "fontSize": 10, "lineHeight": 14, "y": height}},
+        ],
         "width": WIDTH,
-        "height": 16 * len(lines),
+        "height": height + 14 * len(small),
     }
 
 

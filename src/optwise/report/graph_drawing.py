@@ -11,6 +11,7 @@ from torch import Tensor
 from optwise.core.graph import LEAF, Edge, Graph, Node
 from optwise.report.drawing import FONT, INK, PALETTE, RULE
 from optwise.report.graph_layout import LINE, Band, Box, Point, Route, Size, bands
+from optwise.report.typography import typeset
 from optwise.report.words import escape
 
 WIDTH = 720.0
@@ -28,8 +29,6 @@ LONGEST = 18
 """Letters of a name that are shown; the whole name is in the box's tooltip."""
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 _WIDTHS = {**dict.fromkeys("0123456789", 0.57), **dict.fromkeys("il.,:;'|!()[] ", 0.34), **dict.fromkeys("mwMW@", 0.9)}
-_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹ᵀ⁻", "0123456789T\N{MINUS SIGN}", strict=True))
-_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ᵢⱼₖ", "0123456789+\N{MINUS SIGN}ijk", strict=True))
 
 
 def graph_svg(
@@ -39,6 +38,7 @@ def graph_svg(
     symbols: Mapping[tuple[str, str], str] | None = None,
     conclusions: Sequence[str] = (),
     described: str = "",
+    width: float = WIDTH,
 ) -> str:
     """Draw a graph from left to right, 720 wide, as one SVG element without outer references.
 
@@ -51,24 +51,29 @@ def graph_svg(
         symbols: What each local Jacobian is, by the names of its source and target.
         conclusions: Lines of a box below the drawing.
         described: What a reader who cannot see it is told.
+        width: Of the drawing; one value with its label may need more.
     """
     formulas, symbols = formulas or {}, symbols or {}
     names = {node.name: _box_lines(node, formulas.get(node.name, "")) for node in graph.nodes}
     boxes = {name: _box_size(*lines) for name, lines in names.items()}
     texts = {edge: symbols.get((edge.source, edge.target), "") for edge in graph.edges}
     labels = {edge: _label_size(edge, texts[edge]) for edge in graph.edges}
-    drawn, top = [_legend()], 44.0
-    for band in bands(graph, boxes, labels, width=WIDTH - 2 * MARGIN, gap=GAP):
-        left = (WIDTH - band.width) / 2
+    placed = bands(graph, boxes, labels, width=width - 2 * MARGIN, gap=GAP)
+    width = max([width, *(band.width + 2 * MARGIN for band in placed)])
+    told, top = _legend(width)
+    drawn = [told]
+    for band in placed:
+        left = (width - band.width) / 2
         drawn.append(f'<g transform="translate({left:.1f} {top:.1f})">{_band(band, graph, names, texts)}</g>')
         top += band.height + 30.0
     if conclusions:
-        drawn.append(_conclusions(conclusions, top))
-        top += ROW * 1.5 * len(conclusions) + 34.0
+        lines = [line for text in conclusions for line in wrapped(text, width - 2 * MARGIN - 24.0, TEXT)]
+        drawn.append(_conclusions(lines, top, width))
+        top += ROW * 1.5 * len(lines) + 34.0
     height = math.ceil(top)
     title = f"<title>{escape(described)}</title>" if described else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH:g} {height}" width="{WIDTH:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:g} {height}" width="{width:g}" '
         f'height="{height}" font-family="{escape(FONT)}" font-size="{TEXT:g}" fill="{INK}">{title}'
         f'<rect width="100%" height="100%" fill="white"/>{"".join(drawn)}</svg>'
     )
@@ -88,6 +93,23 @@ def number_text(value: float) -> str:
 def text_width(text: str, size: float) -> float:
     """About how wide a text is; fonts differ, so on the generous side."""
     return size * sum(_WIDTHS.get(letter, 0.6) for letter in text)
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """A text in lines that are about as long as there is room.
+
+    Example:
+        >>> wrapped("one two three", 60.0, 13.0)
+        ['one two', 'three']
+    """
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _box_lines(node: Node, formula: str) -> tuple[str, str]:
@@ -137,11 +159,14 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
-def _legend() -> str:
+def _legend(width: float) -> tuple[str, float]:
+    """What the two kinds of lines mean, and where the drawing below it starts."""
     forward = _line(MARGIN, 14, MARGIN + 30, 14, back=False) + _text("forward", MARGIN + 38, 18, size=NOTE)
     back = _line(MARGIN + 100, 14, MARGIN + 130, 14, back=True)
     words = "backward: what arrives, a row, is multiplied by the local Jacobian"
-    return forward + back + _text(words, MARGIN + 138, 18, size=NOTE, colour=BACK)
+    lines = wrapped(words, width - 2 * MARGIN - 138, NOTE)
+    said = [_text(line, MARGIN + 138, 18 + ROW * i, size=NOTE, colour=BACK) for i, line in enumerate(lines)]
+    return forward + back + "".join(said), 44.0 + ROW * (len(lines) - 1)
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, *, back: bool) -> str:
@@ -223,10 +248,10 @@ def _box(box: Box, name: str, note: str, *, graph: Graph) -> str:
     )
 
 
-def _conclusions(lines: Sequence[str], top: float) -> str:
+def _conclusions(lines: Sequence[str], top: float, width: float) -> str:
     height = ROW * 1.5 * len(lines) + 14.0
     frame = (
-        f'<rect x="{MARGIN:g}" y="{top:.1f}" width="{WIDTH - 2 * MARGIN:g}" height="{height:.1f}" rx="7" '
+        f'<rect x="{MARGIN:g}" y="{top:.1f}" width="{width - 2 * MARGIN:g}" height="{height:.1f}" rx="7" '
         f'fill="#f6f8fa" stroke="{RULE}" stroke-width="0.8"/>'
     )
     texts = [_text(line, MARGIN + 12, top + 21 + 1.5 * ROW * i) for i, line in enumerate(lines)]
@@ -246,19 +271,5 @@ def _text(
     bold = f' font-weight="{weight}"' if weight != 400 else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size:g}" fill="{colour}"{bold}>'
-        f"{_typeset(text, size)}</text>"
+        f"{typeset(text)}</text>"
     )
-
-
-def _typeset(text: str, size: float) -> str:
-    """Escaped text in which raised and lowered signs are set from plain ones, which every font has."""
-    parts = []
-    for letter in text:
-        raised, lowered = _RAISED.get(letter), _LOWERED.get(letter)
-        if raised is None and lowered is None:
-            parts.append(escape(letter))
-            continue
-        shift = -0.36 * size if raised else 0.2 * size
-        inner = f'<tspan dy="{shift:.1f}" font-size="{0.72 * size:.1f}">{escape(raised or lowered)}</tspan>'
-        parts.append(f'{inner}<tspan dy="{-shift:.1f}">\N{ZERO WIDTH SPACE}</tspan>')
-    return "".join(parts)

@@ -17,6 +17,12 @@ DARK: Mapping[str, str] = {
     GRID: "#2d343c",
     **dict(zip(PALETTE, _PALETTE_IN_THE_DARK, strict=True)),
     WORDS["not separated"]: "#9aa4ae",
+    # contours and lines in the background, the grounds of boxes
+    "#b4bcc6": "#56606b",
+    "#6f7882": "#8b95a0",
+    "#eaf2f9": "#17344b",
+    "#fdf3e3": "#3a2c14",
+    "#f6f8fa": "#1c2228",
 }
 """What a chart's colours become on a dark screen; colours of no name here stay as they are."""
 
@@ -31,14 +37,32 @@ def theme_css() -> str:
     light = "".join(f"{_name(colour)}:{colour};" for colour in DARK)
     dark = "".join(f"{_name(colour)}:{turned};" for colour, turned in DARK.items())
     charts = "\n".join(
-        f'.chart svg [{part}="{colour}" i] {{ {part}: {_variable(colour)}; }}'
+        f':is(.chart, .diagram) svg[{part}="{colour}" i], :is(.chart, .diagram) svg [{part}="{colour}" i] '
+        f"{{ {part}: {_variable(colour)}; }}"
         for colour in DARK
         for part in ("fill", "stroke")
     )
+    paper = "\n".join(
+        f':is(.chart, .diagram) svg [{part}="white"] {{ {part}: var(--paper); }}' for part in ("fill", "stroke")
+    )
     return (
         f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{\n:root {{ {dark} }}\n{charts}\n"
-        '.chart svg [stroke="white"] { stroke: var(--paper); }\n}\n'
+        f"{paper}\n}}\n"
     )
+
+
+PAPER = "#13171b"
+"""What white becomes on a dark screen, as on the page."""
+
+
+def svg_style() -> str:
+    """The same as a style element inside an SVG file, which follows the screen of whoever looks at it."""
+    rules = "".join(
+        f'svg[{part}="{colour}" i],[{part}="{colour}" i]{{{part}:{turned}}}'
+        for colour, turned in {**DARK, "white": PAPER}.items()
+        for part in ("fill", "stroke")
+    )
+    return f"<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
 
 
 def _name(colour: str) -> str:

@@ -99,6 +99,17 @@ def on_its_side(value: float, even: float, *, digits: int = 3) -> str:
     return next((text for text in texts if text != alike or value == even), alike)
 
 
+def told_apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to tell them apart.
+
+    Example:
+        >>> told_apart(0.9512, 0.95), told_apart(0.99990001, 0.9999)
+        (('0.951', '0.950'), ('0.99990001', '0.99990000'))
+    """
+    texts = [(number(first, digits=more), number(second, digits=more)) for more in range(digits, _DIGITS + 1)]
+    return next((pair for pair in texts if pair[0] != pair[1] or first == second), texts[-1])
+
+
 def outwards(end: float, even: float, *, digits: int = 3) -> str:
     """An end of an interval; one that would be rounded to ``even`` is rounded away from it.
 

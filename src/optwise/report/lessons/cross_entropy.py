@@ -7,14 +7,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from optwise.report.drawing import INK, Chart, Figure, inline
-from optwise.report.lessons.channels import heading
-from optwise.report.words import listed
+from optwise.report.drawing import INK, Chart, Figure, inline, legend
+from optwise.report.lessons.channels import heading, signs
+from optwise.report.words import listed, number
 
 MINUS = "\N{MINUS SIGN}"
 ZERO, ONE = f"label 0: {MINUS}ln(1 {MINUS} q)", f"label 1: {MINUS}ln q"
 _SHADES = {ZERO: "#009E73", ONE: "#D55E00"}
 TOP = 4.0
+"""Loss up to which the curves are drawn, unless a mark lies above it."""
+RIGHT = 0.84
+"""Predictions up to which there is room for a number to the right of the mark."""
+NEAR_AXIS = 0.25
+"""Loss below which there is no room for a number under a mark."""
+APART = 0.16
+"""Predictions that are nearer to the one before are marked without a number beside them."""
 
 Floats = NDArray[np.float64]
 
@@ -39,16 +46,23 @@ def cross_entropy_figure(curves: pd.DataFrame, marks: pd.DataFrame, crossing: tu
 
     Args:
         curves: From :func:`loss_rows`.
-        marks: The same of the predictions that are marked, under label 0.
+        marks: The same of the predictions that are marked, under one label.
         crossing: The prediction that costs the same under both labels, and what it costs.
     """
-    told = listed(f"{loss:.5f} for q = {q:g}" for q, loss in zip(marks["q"], marks["loss"], strict=True))
-    ratio = float(marks["loss"].iloc[-1] / marks["loss"].iloc[0])
+    told = listed(f"{_loss(loss)} for q = {q:g}" for q, loss in zip(marks["q"], marks["loss"], strict=True))
+    label = int(marks["label"].iloc[0])
+    dearest, cheapest = (marks.iloc[int(pick(marks["loss"].to_numpy()))] for pick in (np.argmax, np.argmin))
+    ratio = (
+        f", so q = {dearest['q']:g} costs {number(dearest['loss'] / cheapest['loss'])} times as much as "
+        f"{cheapest['q']:g}"
+        if len(marks) > 1
+        else ""
+    )
     return Figure(
         anchor="cross-entropy",
         question="What does a predicted probability cost, right or wrong?",
-        answer=(
-            f"Under label 0: {told}, so the last costs {ratio:.1f} times the first. Both labels cost the same, "
+        answer=signs(
+            f"Under label {label}: {told}{ratio}. Both labels cost the same, "
             f"{crossing[1]:.5f}, at q = {crossing[0]:g}; a certain answer that is wrong costs infinitely much."
         ),
         key=(
@@ -61,25 +75,53 @@ def cross_entropy_figure(curves: pd.DataFrame, marks: pd.DataFrame, crossing: tu
 
 
 def loss_chart(curves: pd.DataFrame, marks: pd.DataFrame, crossing: tuple[float, float]) -> Chart:
-    """Draw both curves up to a loss of 4, with the marked predictions and the crossing."""
+    """Draw both curves up to a loss of 4 or the highest mark, with the marked predictions and the crossing."""
+    top = max(TOP, 1.15 * float(marks["loss"].max()))
     x = alt.X(
         "q:Q",
         scale=alt.Scale(domain=[0, 1], nice=False),
         axis=alt.Axis(title="predicted probability q of label 1", tickCount=10),
     )
-    y = alt.Y("loss:Q", scale=alt.Scale(domain=[0, TOP], nice=False), axis=alt.Axis(title="loss of the example, nats"))
+    y = alt.Y("loss:Q", scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(title="loss, nats"))
     scale = alt.Scale(domain=list(_SHADES), range=list(_SHADES.values()))
-    shades = alt.Color("curve:N", scale=scale, legend=alt.Legend(symbolType="stroke", labelLimit=220))
-    drawn = curves[curves["loss"] <= 1.1 * TOP]
+    shades = alt.Color("curve:N", scale=scale, legend=legend(list(_SHADES), "stroke"))
+    drawn = curves[curves["loss"] <= 1.1 * top]
     tips = [alt.Tooltip("label:N"), alt.Tooltip("q:Q", format=".3~g"), alt.Tooltip("loss:Q", format=".5f")]
-    spots = marks.assign(text=[f"{loss:.5f}" for loss in marks["loss"]])
+    spots = marks.assign(text=[_loss(loss) for loss in marks["loss"]])
     meeting = pd.DataFrame([{"q": crossing[0], "loss": crossing[1], "text": f"({crossing[0]:g}, {crossing[1]:.5f})"}])
     base = alt.Chart(inline(spots))
+    label = int(marks["label"].iloc[0])
+    said = _apart(spots, crossing[0])
+    low = said["loss"] < NEAR_AXIS  # above the mark, since the axis is below
+    beside = ~low & (said["q"] <= RIGHT)
+    # on the side of the curve where it has not been: below where it rises, above where it falls
+    down = 6 if label == 0 else -6
     cross = alt.Chart(inline(meeting))
     return alt.layer(
         alt.Chart(inline(drawn)).mark_line(strokeWidth=2.4, clip=True).encode(x=x, y=y, color=shades),
         base.mark_point(filled=True, size=75, opacity=1).encode(x=x, y=y, color=shades, tooltip=tips),
-        base.mark_text(align="right", dx=-7, dy=-9, color=INK, fontSize=11.5).encode(x=x, y=y, text="text:N"),
+        alt.Chart(inline(said[beside]))
+        .mark_text(align="left", dx=9, dy=down, color=INK, fontSize=11.5)
+        .encode(x=x, y=y, text="text:N"),
+        alt.Chart(inline(said[low]))
+        .mark_text(align="center", dy=-14, color=INK, fontSize=11.5)
+        .encode(x=x, y=y, text="text:N"),
+        alt.Chart(inline(said[~beside & ~low]))
+        .mark_text(align="right", dx=-9, dy=-8, color=INK, fontSize=11.5)
+        .encode(x=x, y=y, text="text:N"),
         cross.mark_point(filled=True, size=45, color=INK, opacity=1).encode(x=x, y=y),
-        cross.mark_text(align="center", dy=-16, color=INK, fontSize=11.5).encode(x=x, y=y, text="text:N"),
+        cross.mark_text(align="center", dy=-28, color=INK, fontSize=11.5).encode(x=x, y=y, text="text:N"),
     ).properties(width="container", height=300, title=heading("Cross-entropy of one example"))
+
+
+def _loss(loss: float) -> str:
+    return f"{loss:.5f}" if loss >= 1e-3 else number(loss)
+
+
+def _apart(spots: pd.DataFrame, crossing: float) -> pd.DataFrame:
+    """The marks that have room for a number: not too near to the one before nor to the crossing."""
+    kept: list[int] = []
+    for i, q in enumerate(spots["q"]):
+        if all(abs(q - float(spots["q"].iloc[k])) >= APART for k in kept) and abs(q - crossing) >= APART:
+            kept.append(i)
+    return spots.iloc[kept]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
-from optwise.report.drawing import RULE, Chart, Figure, inline, legend
+from optwise.report.drawing import INK, RULE, Chart, Figure, inline, legend
 from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
-from optwise.report.words import number
+from optwise.report.words import listed, number, told_apart
 
-DRAWN = (1e-5, 200.0)
-QUOTED = (20, 200)
+LECTURE = (20, 200)
 """Steps of the large batch at which the lecture compares."""
+ALIKE = 0.01
+"""Share by which two errors may differ that are called equal."""
 
 
 def equal_samples_figure(rows: pd.DataFrame, *, lr: float, batch_size: int, distance: float, sigma: float) -> Figure:
@@ -24,11 +26,10 @@ def equal_samples_figure(rows: pd.DataFrame, *, lr: float, batch_size: int, dist
         distance: Of the start from the mean.
         sigma: Standard deviation of one example.
     """
-    quoted = [rows[rows["large_steps"] == k].iloc[0] for k in QUOTED]
-    worst = rows.iloc[int(rows["ratio"].to_numpy().argmax())]
+    quoted = [rows[rows["large_steps"] == k].iloc[0] for k in quoted_steps(int(rows["large_steps"].max()))]
     said = [
         f"{number(at['large'], digits=4)} against {number(at['small'], digits=4)}, "
-        f"{100 * abs(at['ratio'] - 1):.1f} % apart, after {int(at['samples']):,} samples"
+        f"{_apart(float(at['ratio']))} apart, after {int(at['samples']):,} samples"
         for at in quoted
     ]
     names = _names(lr, batch_size)
@@ -36,13 +37,12 @@ def equal_samples_figure(rows: pd.DataFrame, *, lr: float, batch_size: int, dist
         anchor="sgd-equal-samples",
         question="Are B single steps of η / B as good as one step of η on a batch of B?",
         answer=signs(
-            f"To first order in η only. The mean squared errors are {said[0]} and {said[1]}; the largest gap is "
-            f"{100 * (worst['ratio'] - 1):.0f} %, after {int(worst['samples']):,}. Single steps lag while the start is "
-            "forgotten, since (1 - η/B)^B > 1 - η, and end lower, since (2 - η) < (2 - η/B)."
+            f"{_whether(rows)} The mean squared errors are {listed(said)}; {_worst(rows)}. {_why(rows, lr, batch_size)}"
         ),
         key=signs(
             f"Mean squared error, computed exactly: {distance:g}² (1 - η)^(2k) + η σ² / (B (2 - η)) * "
-            f"(1 - (1 - η)^(2k)). Mean estimation, distance {distance:g} at the start, sigma = {sigma:g}; "
+            "(1 - (1 - η)^(2k)). Ring: what is quoted. "
+            f"Mean estimation, distance {distance:g} at the start, sigma = {sigma:g}; "
             f"η = {lr:g}, B = {batch_size:,}, up to {int(rows['samples'].max()):,} samples. Nothing is sampled."
         ),
         panels={
@@ -54,6 +54,48 @@ def equal_samples_figure(rows: pd.DataFrame, *, lr: float, batch_size: int, dist
     )
 
 
+def quoted_steps(steps: int) -> tuple[int, int]:
+    """Steps of the large batch that are quoted: the lecture's where the run is long enough.
+
+    Example:
+        >>> quoted_steps(300), quoted_steps(30)
+        ((20, 200), (2, 20))
+    """
+    return LECTURE if steps >= LECTURE[1] else (max(1, steps // 15), 2 * steps // 3)
+
+
+def _whether(rows: pd.DataFrame) -> str:
+    if float((rows["ratio"] - 1).abs().max()) <= ALIKE:
+        return f"Yes, to {100 * ALIKE:g} % all along."
+    return "To first order in η only."
+
+
+def _worst(rows: pd.DataFrame) -> str:
+    worst = rows.iloc[int(np.abs(np.log(rows["ratio"].to_numpy(float))).argmax())]
+    return f"the largest gap is {_apart(float(worst['ratio']))}, after {int(worst['samples']):,}"
+
+
+def _apart(ratio: float) -> str:
+    """How far apart two errors are: in percent of the large batch's, as a factor where that says more."""
+    if 0.5 < ratio < 2:
+        percent = 100 * abs(ratio - 1)
+        return f"{percent:.1f} %" if percent >= 0.1 else f"{number(percent, digits=2)} %"
+    return f"{number(max(ratio, 1 / ratio))} times"
+
+
+def _why(rows: pd.DataFrame, lr: float, batch_size: int) -> str:
+    """Why they differ: what a large step and B small ones keep of the start, and where each ends."""
+    large, small = abs(1 - lr), (1 - lr / batch_size) ** batch_size
+    end = rows.iloc[-1]
+    ends = "Single steps end lower, since 2 - η < 2 - η/B."
+    if rows["large"].iloc[0] <= end["large_floor"]:
+        return f"The start is no further away than where they end. {ends}"
+    first, sign = ("lag", ">") if small > large else ("lead", "<")
+    told = told_apart(small, large)
+    kept = f"(1 - η/B)^B = {told[0]} {sign} |1 - η| = {told[1]}"
+    return f"Single steps {first} while the start is forgotten, since {kept}. {ends.replace('Single steps', 'They')}"
+
+
 def error_chart(rows: pd.DataFrame, names: tuple[str, str], *, against: str) -> Chart:
     """Draw the two errors against ``steps`` or ``samples``."""
     parts = []
@@ -63,14 +105,15 @@ def error_chart(rows: pd.DataFrame, names: tuple[str, str], *, against: str) -> 
         parts.append(pd.DataFrame({"way": name, "error": own[column], "x": x}))
     drawn = pd.concat(parts, ignore_index=True)
     ends = (1.0 if against == "steps" else float(drawn["x"].min()), float(drawn["x"].max()))
-    shown = legend(names, "stroke") if against == "steps" else None
-    dash = alt.StrokeDash("way:N", scale=alt.Scale(domain=list(names), range=[[1, 0], [6, 4]]), legend=shown)
+    keyed = legend(names, "stroke") if against == "steps" else None
+    shown = (0.3 * float(drawn["error"].min()), 2 * float(drawn["error"].max()))
+    dash = alt.StrokeDash("way:N", scale=alt.Scale(domain=list(names), range=[[1, 0], [6, 4]]), legend=keyed)
     chart: Chart = (
         alt.Chart(inline(drawn))
         .mark_line(clip=True, strokeWidth=2.4)
         .encode(
             x=alt.X("x:Q", scale=log_scale(*ends), axis=log_axis(against, *ends)),
-            y=alt.Y("error:Q", scale=log_scale(*DRAWN), axis=log_axis("mean squared error, units of w²", *DRAWN)),
+            y=alt.Y("error:Q", scale=log_scale(*shown), axis=log_axis("mean squared error, units of w²", *shown)),
             color=shade("way", names, shown=against == "steps"),
             strokeDash=dash,
             tooltip=[
@@ -89,12 +132,14 @@ def ratio_chart(rows: pd.DataFrame) -> Chart:
     own = rows[rows["samples"] > 0]
     ends = (float(own["samples"].min()), float(own["samples"].max()))
     x = alt.X("samples:Q", scale=log_scale(*ends), axis=log_axis("samples", *ends))
+    wide = float(own["ratio"].max() / own["ratio"].min()) > 10
     y = alt.Y(
         "ratio:Q",
-        scale=alt.Scale(zero=False),
-        axis=alt.Axis(title="error of single steps / error of batches", format="~g", tickCount=6),
+        scale=alt.Scale(zero=False, type="log" if wide else "linear"),
+        axis=alt.Axis(title="error of single steps / of batches", format="~g", tickCount=6),
     )
-    quoted = own[own["large_steps"].isin(QUOTED)].assign(text=lambda f: f["ratio"].map("{:.3f}".format))
+    at = quoted_steps(int(own["large_steps"].max()))
+    quoted = own[own["large_steps"].isin(at)].assign(text=lambda f: f["ratio"].map("{:.3f}".format))
     tips = [alt.Tooltip("samples:Q", format=",d"), alt.Tooltip("ratio:Q", format=".4f")]
     chart = alt.Chart(inline(quoted[["samples", "ratio", "text"]]))
     text = chart.encode(x=x, y=y, text="text:N")
@@ -104,8 +149,8 @@ def ratio_chart(rows: pd.DataFrame) -> Chart:
         chart.mark_point(filled=False, fill="white", size=60, strokeWidth=2, color="#009E73", opacity=1).encode(
             x=x, y=y, tooltip=tips
         ),
-        text.transform_filter("datum.ratio > 1").mark_text(dx=-4, dy=-12, align="right", fontSize=11.5),
-        text.transform_filter("datum.ratio < 1").mark_text(dx=-9, dy=3, align="right", fontSize=11.5),
+        text.transform_filter("datum.ratio > 1").mark_text(dx=-4, dy=-12, align="right", fontSize=11.5, color=INK),
+        text.transform_filter("datum.ratio <= 1").mark_text(dx=-9, dy=3, align="right", fontSize=11.5, color=INK),
     ).properties(width="container", height=240, title=heading("Ratio of the two"))
 
 

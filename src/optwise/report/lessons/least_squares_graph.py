@@ -9,11 +9,14 @@ from torch import Tensor
 
 from optwise.core.graph import Graph
 from optwise.report.drawing import Figure
-from optwise.report.graph_drawing import MINUS, TIMES, graph_svg, number_text
+from optwise.report.graph_drawing import MINUS, TIMES, WIDTH, graph_svg, number_text
+from optwise.report.words import plural
 
 W, Z1, Z2, F = "w", "z₁", "z₂", "f"
-FORMULAS = {Z1: f"X w {MINUS} y", Z2: "‖z₁‖²", F: "½ z₂"}
+FORMULAS = {Z1: f"X w {MINUS} y", Z2: "||z₁||²", F: "½ z₂"}
 SYMBOLS = {(W, Z1): "X", (Z1, Z2): "2 z₁ᵀ", (Z2, F): "½"}
+NARROW = 360.0
+"""Width of the drawing on a page of 400 pixels."""
 SHOWN = 6
 """Entries of the product up to which it is written out."""
 
@@ -68,6 +71,17 @@ def least_squares_graph_figure(graph: Graph, rows: pd.DataFrame, gradient: Tenso
         f"gradient = (∂f/∂w)ᵀ = Xᵀ z₁; largest difference from autograd: {number_text(apart)}",
         f"Without the transpose nothing fits: {wrong}.",
     )
+
+    def drawn(width: float) -> str:
+        return graph_svg(
+            graph,
+            formulas={**FORMULAS, W: plural(p, "number")},
+            symbols=SYMBOLS,
+            conclusions=conclusions,
+            described="The graph of least squares: w, then z₁ = X w - y, then z₂ = ||z₁||², then f = z₂ / 2.",
+            width=width,
+        )
+
     return Figure(
         anchor="least-squares-graph",
         question="How does autograd get the gradient of least squares?",
@@ -81,13 +95,8 @@ def least_squares_graph_figure(graph: Graph, rows: pd.DataFrame, gradient: Tenso
             "right and leaves multiplied by the local Jacobian below the arrow. Each Jacobian was measured by sending "
             "basis rows through autograd's own operations; those between two named values are multiplied together."
         ),
-        diagram=graph_svg(
-            graph,
-            formulas={**FORMULAS, W: f"{p} numbers"},
-            symbols=SYMBOLS,
-            conclusions=conclusions,
-            described="The graph of least squares: w, then z1 = X w - y, then z2 = |z1|^2, then f = z2 / 2.",
-        ),
+        diagram=drawn(WIDTH),
+        narrow=drawn(NARROW),
     )
 
 

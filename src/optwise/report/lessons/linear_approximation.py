@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from optwise.report.drawing import INK, RULE, Chart, Figure, inline
-from optwise.report.lessons.channels import heading, log_axis, log_scale, shade
+from optwise.report.drawing import INK, PALETTE, RULE, Chart, Figure, inline, legend
+from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
 from optwise.report.words import number
 
 FUNCTION, TANGENT, THROUGH, BESIDE = "f", "tangent", "other lines through the point", "lines beside the point"
@@ -110,23 +111,22 @@ def linear_approximation_figure(
     """
     tangent = ratios[ratios["role"] == TANGENT]
     through = ratios[ratios["role"] == THROUGH]
-    near = _least(tangent, "h")
     other = _least(through[through["slope"] == through["slope"].max()], "h")
     best = _least(limits[limits["function"] == limits["function"].iloc[-1]], "limit")
     return Figure(
         anchor="best-linear-approximation",
         question=f"Which line is the best approximation of {formula} near {at:g}?",
-        answer=(
-            f"The tangent, of slope {number(near['slope'])} by autograd, and no other: what it leaves, over the "
-            f"distance, falls to {number(near['ratio'])} at |h| = {number(near['h'])}, while the line of slope "
-            f"{number(other['slope'])} still leaves {number(other['ratio'])}. The remainder itself falls as "
-            f"h^{exponent:.2f}. For {best['function']} no slope c leaves less than {number(best['limit'])}."
+        answer=signs(
+            f"The tangent, of slope {number(_tangent_slope(lines))} by autograd, and no other: what it leaves, over "
+            f"the distance, {_falls(tangent, float(other['h']))}, while the line of slope {number(other['slope'])} "
+            f"still leaves {number(other['ratio'])}. {_remainder(exponent)} "
+            f"For {best['function']} no slope c leaves less than {number(best['limit'])}."
         ),
         key=(
-            f"Top: f, its tangent, and lines that compete. Left: |f(a ± h) {MINUS} L(a ± h)| / |h|, the larger of both "
-            f"sides. A tangent's falls to 0, that of another slope c through the point stays at |c {MINUS} f'(a)|, "
-            "that of a line beside the point grows. Right: where that ratio ends, for every slope c; a function is "
-            "differentiable where its curve touches 0."
+            f"Lines: f, its tangent, and lines that compete. What each line leaves: |f(a ± h) {MINUS} L(a ± h)| / |h|, "
+            "the larger of both sides. A tangent's falls to 0, that of another slope c through the point stays at "
+            f"|c {MINUS} f'(a)|, that of a line beside the point grows. What every slope leaves: where that ratio "
+            "ends, for every slope c; a function is differentiable where its curve touches 0."
         ),
         panels={
             "lines": line_chart(lines, at=at, formula=formula),
@@ -135,6 +135,29 @@ def linear_approximation_figure(
         },
         together=True,
     )
+
+
+def _tangent_slope(lines: pd.DataFrame) -> float:
+    return float(lines.loc[lines["role"] == TANGENT, "slope"].iloc[0])
+
+
+def _falls(tangent: pd.DataFrame, smallest: float) -> str:
+    """To what the tangent's share falls at the smallest distance; what lies below rounding is not among the rows."""
+    near = tangent[tangent["h"] == smallest]
+    if len(near):
+        return f"falls to {number(near['ratio'].iloc[0])} at |h| = {number(smallest)}"
+    return f"falls below rounding before |h| = {number(smallest)}"
+
+
+def _remainder(exponent: float) -> str:
+    """How the tangent's remainder falls: the slope that was measured on log axes, and the power that it is near."""
+    if not math.isfinite(exponent):
+        return "The remainder itself is below rounding."
+    if exponent < 1.9:
+        return "No one power describes the remainder over these distances."
+    power = round(exponent)
+    near = f", that is as h^{power}" if abs(exponent - power) < 0.05 and 1 < power < 10 else ""
+    return f"The remainder itself falls with slope {exponent:.2f} on log axes{near}."
 
 
 def line_chart(rows: pd.DataFrame, *, at: float, formula: str) -> Chart:
@@ -188,7 +211,8 @@ def limit_chart(rows: pd.DataFrame) -> Chart:
     best = pd.DataFrame([_least(rows[rows["function"] == name], "limit") for name in functions])
     x = alt.X("slope:Q", scale=alt.Scale(nice=False), axis=alt.Axis(title="slope c of the line", tickCount=5))
     y = alt.Y("limit:Q", axis=alt.Axis(title="ratio as |h| → 0", tickCount=5))
-    shades = shade("function", functions)
+    # f as in the other panels; the counterexample is no line of theirs
+    shades = shade("function", functions, colours=dict(zip(functions, (INK, PALETTE[3]), strict=True)))
     chart = alt.Chart(inline(rows))
     tips = [alt.Tooltip("function:N"), alt.Tooltip("slope:Q", format=".3~g"), alt.Tooltip("limit:Q", format=".4~g")]
     zero = alt.Chart(alt.InlineData(values=[{"limit": 0}]))
@@ -219,4 +243,6 @@ def _named(slope: float, offset: float) -> str:
 
 def _by_role(roles: Sequence[str]) -> alt.Color:
     scale = alt.Scale(domain=list(roles), range=[_SHADES[role] for role in roles])
-    return alt.Color("role:N", scale=scale, legend=alt.Legend(symbolType="stroke", columns=2, labelLimit=200))
+    entries = legend(roles, "stroke")
+    entries["labelLimit"] = 240
+    return alt.Color("role:N", scale=scale, legend=entries)

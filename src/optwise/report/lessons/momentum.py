@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from optwise.report.drawing import INK, RULE, Chart, Figure, inline, legend
 from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
-from optwise.report.words import listed, number
+from optwise.report.words import listed, number, told_apart
 
 SAME_LR, SAME_PACE, PUBLISHED = "same lr", signs("same lr / (1 - β)"), "lecture 8, same lr"
 REGIMES = {
@@ -17,10 +19,11 @@ REGIMES = {
     "alternates": "#E69F00",
     "diverges": "#D55E00",
 }
-QUOTED = 0.9
+OTHERS = 7
+"""Place in the palette of the noise floors' first colour: the ones before it are momenta."""
 
 
-def momentum_figure(speed: pd.DataFrame, noise: pd.DataFrame, limit: pd.DataFrame, *, lr: float) -> Figure:
+def momentum_figure(speed: pd.DataFrame, noise: pd.DataFrame, limit: pd.DataFrame, *, lr: float, beta: float) -> Figure:
     """The figure ``momentum-regimes``.
 
     Args:
@@ -28,28 +31,19 @@ def momentum_figure(speed: pd.DataFrame, noise: pd.DataFrame, limit: pd.DataFram
         noise: Columns beta, floor, same_pace.
         limit: Columns beta, max_lr_h.
         lr: Step size times curvature of the noise floors.
+        beta: The momentum whose floor is quoted.
     """
     sgd = float(noise.loc[noise["beta"] == 0, "floor"].iloc[0])
-    at = noise[noise["beta"] == QUOTED].iloc[0]
-    corners = [
-        f"{number((1 - beta**0.5) ** 2, digits=2)} (β = {beta:g})" for beta in sorted(set(speed["beta"])) if beta > 0
-    ]
     return Figure(
         anchor="momentum-regimes",
         question="What does momentum do to each direction, and to the noise?",
-        answer=signs(
-            "It speeds up flat directions 1/(1 - β) times, up to a limit: from lr h = (1 - √β)² on, "
-            f"{listed(corners)}, the rate is √β whatever the curvature. At the same lr it raises the noise floor, "
-            f"{at['floor'] / sgd:.3f} times for β = {QUOTED:g} at lr h = {lr:g} and not (1 + β)/(1 - β) = "
-            f"{(1 + QUOTED) / (1 - QUOTED):.0f} times; at the same lr / (1 - β) it lowers it slightly, from {sgd:.5f} "
-            f"to {at['same_pace']:.5f}."
-        ),
+        answer=signs(f"{_speed(speed)} {_noise(noise[noise['beta'] == beta].iloc[0], sgd=sgd, lr=lr, beta=beta)}"),
         key=signs(
             "Heavy ball, b ← β b + g, w ← w - lr b, on one direction of curvature h; all computed from its linear map, "
-            "nothing is run. Top: 1 minus the rate, the asymptotic factor per step on the error; rings: β is critical, "
-            "β = (1 - √(lr h))²; dotted: the best β for each lr h. Left: expected loss for ever, for h = c = B = 1, "
-            f"lr = {lr:g}. Right: what the error does; dots: the largest stable lr h found by search, the line is "
-            "2 (1 + β)."
+            "nothing is run. Speed: 1 minus the rate, the asymptotic factor per step on the error; rings: β is "
+            "critical, β = (1 - √(lr h))²; dotted: the best β for each lr h. Noise floor: expected loss for ever, for "
+            f"h = c = B = 1, lr = {lr:g}. Regimes: what the error does; dots: the largest stable lr h found by search, "
+            "the line is 2 (1 + β)."
         ),
         panels={
             "rate": rate_chart(speed),
@@ -57,6 +51,35 @@ def momentum_figure(speed: pd.DataFrame, noise: pd.DataFrame, limit: pd.DataFram
             "stability": regime_chart(limit),
         },
         together=True,
+    )
+
+
+def _speed(speed: pd.DataFrame) -> str:
+    """How much faster flat directions get, and from which curvature on it ends."""
+    corners = [
+        f"{number((1 - beta**0.5) ** 2, digits=2)} (β = {beta:g})" for beta in sorted(set(speed["beta"])) if beta > 0
+    ]
+    told = f", {listed(corners)}," if corners else ""
+    return (
+        f"It speeds up flat directions 1/(1 - β) times, up to a limit: from lr h = (1 - √β)² on{told} the rate is √β "
+        "whatever the curvature, up to (1 + √β)²."
+    )
+
+
+def _noise(at: pd.Series[Any], *, sgd: float, lr: float, beta: float) -> str:
+    """What it does to the noise floor, at the same step size and at the same pace."""
+    factor, published = float(at["floor"]) / sgd, (1 + beta) / (1 - beta)
+    same = abs(factor - 1) < 5e-4
+    alike = np.isclose(factor, published, rtol=5e-3)
+    beside = "" if alike else f" and not (1 + β)/(1 - β) = {number(published)} times"
+    verb = "leaves" if same else "raises" if factor > 1 else "lowers"
+    pace = float(at["same_pace"])
+    way = "leaves" if pace == sgd else "lowers" if pace < sgd else "raises"
+    told = told_apart(sgd, pace, digits=4)
+    return (
+        f"At the same lr it {verb} the noise floor{' as it is' if same else ''}, {factor:.3f} times for β = {beta:g} "
+        f"at lr h = {lr:g}{beside}; at the same lr / (1 - β) it {way} it, from {told[0]} "
+        f"to {told[1]}."
     )
 
 
@@ -101,14 +124,14 @@ def floor_chart(noise: pd.DataFrame, *, lr: float, sgd: float) -> Chart:
     names = {"floor": SAME_LR, "same_pace": SAME_PACE, "published": PUBLISHED}
     rows = published.melt(["beta"], list(names), "kind", "value").replace({"kind": names})
     rows = rows.assign(left=1 - rows["beta"])
-    drawn = (0.01, 10.0)
+    drawn = (0.5 * float(rows["value"].min()), 1.6 * float(rows["value"].max()))
     axis = alt.Axis(title="momentum β", values=[1, 0.5, 0.1, 0.01], labelExpr="format(1 - datum.value, '~g')")
     x = alt.X("left:Q", scale=alt.Scale(type="log", domain=[1, 0.01], nice=False), axis=axis)
     y = alt.Y("value:Q", scale=log_scale(*drawn), axis=log_axis("noise floor: expected loss", *drawn))
     kinds = list(names.values())
     dashing = alt.Scale(domain=kinds, range=[[1, 0], [1, 0], [5, 4]])
     dash = alt.StrokeDash("kind:N", scale=dashing, legend=legend(kinds, "stroke"))
-    shades = shade("kind", kinds)
+    shades = shade("kind", kinds, first=OTHERS)
     lines = alt.Chart(inline(rows)).mark_line(strokeWidth=2.2).encode(x=x, y=y, color=shades, strokeDash=dash)
     tips = [
         alt.Tooltip("kind:N"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import altair as alt
@@ -9,10 +10,14 @@ import numpy as np
 import pandas as pd
 
 from optwise.report.drawing import RULE, Chart, Figure, inline
-from optwise.report.lessons.channels import heading, log_axis, log_scale, shade
-from optwise.report.words import listed, number
+from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
+from optwise.report.words import listed, number, probability
 
 QUOTED = (10, 100, 1000)
+WITHIN = math.erf(math.sqrt(2))
+"""Share of normal errors within two standard errors: 0.954."""
+DRAWS = 20_000
+UNLIKELY = 0.05
 
 
 def risk_figure(
@@ -27,9 +32,6 @@ def risk_figure(
         batch_size: B.
         settings: Method to its hyperparameters, as text.
     """
-    seen = rows.dropna(subset=["measured"])
-    inside = int((z_scores(rows).abs() <= 2).sum())
-    worst = float((seen["measured"] / seen["predicted"] - 1).abs().max())
     bounded = rows[rows["published"].notna() & (rows["step"] > 0)]
     too_much = ((bounded["published"] - bounded["noise"]) / bounded["predicted"]).groupby(bounded["method"], sort=False)
     names = list(dict.fromkeys(bounded["method"]))
@@ -39,16 +41,17 @@ def risk_figure(
     return Figure(
         anchor="nqm-risk",
         question="Is the predicted risk what happens, and how far off is the published one?",
-        answer=(
-            f"{inside} of {len(seen)} measured means lie within two standard errors of the prediction, none more than "
-            f"{100 * worst:.1f} % away. The published formulas of momentum and of averaging take the noise of k → ∞ "
+        answer=signs(
+            f"{_agreement(rows)} The published formulas of momentum and of averaging take the noise of k → ∞ "
             f"for that of step k. At steps {listed(f'{k:,}' for k in QUOTED)} their noise is too large "
-            f"{'; '.join(factors)}; the whole risk is too large by up to {listed(shares)}."
+            f"{'; '.join(factors)}; the whole risk by up to {listed(shares)}."
         ),
-        key=(
-            f"Top: expected loss, lines computed, dots means over {replicas:,} runs of the engine's own methods. Left: "
-            "measured over predicted, bars of two standard errors. Right: the part that noise has in the risk, and as "
-            "a thin dashed line what the published formula has in its place at every step. Noisy quadratic, "
+        key=signs(
+            f"Risk: expected loss, lines computed, dots means over {replicas:,} runs of the engine's own methods. "
+            "Measured over predicted: bars of two standard errors; the methods stand beside one another at each step. "
+            "Part of noise: what noise has in the risk, and as a thin dashed line what the published formula has in "
+            "its place at every step. Chance: what normal errors with the measured correlation of each look with the "
+            f"one before would do, {DRAWS:,} draws. Noisy quadratic, "
             f"h = c = 1/i, d = {dimension}, starts of second moment 1, "
             f"batches of {batch_size}, {int(rows['step'].max()):,} steps; "
             f"{chosen}."
@@ -60,6 +63,49 @@ def risk_figure(
         },
         together=True,
     )
+
+
+def _agreement(rows: pd.DataFrame) -> str:
+    """How many means lie within two standard errors, how many would by chance, and whether that fits."""
+    z = z_scores(rows)
+    inside, looks = int((z.abs() <= 2).sum()), len(z)
+    seen = rows.dropna(subset=["measured"])
+    worst = float((seen["measured"] / seen["predicted"] - 1).abs().max())
+    alone, together = chances(rows)
+    runs = seen["method"].nunique()
+    fits = "which chance explains" if together >= UNLIKELY else "which chance does not explain"
+    return (
+        f"{inside} of {looks} measured means lie within two standard errors of the prediction, {WITHIN * looks:.1f} "
+        f"are expected, and none is more than {100 * worst:.1f} % away. Independent means would be as far from the "
+        f"expected number with probability {probability(alone)}; but those of one method come from the same runs, and "
+        f"with their measured correlation it is {probability(together)}, {fits}: {runs} independent "
+        f"{'set' if runs == 1 else 'sets'} of runs say less than {looks} numbers seem to."
+    )
+
+
+def chances(rows: pd.DataFrame) -> tuple[float, float]:
+    """Probability that a count at least as far from the expected one comes by chance.
+
+    Returns:
+        For independent means (binomial), and for means of which those of one method follow each other with their
+        measured correlation: normal errors that depend on the look before, drawn from a fixed seed.
+    """
+    z = z_scores(rows)
+    looks, expected = len(z), WITHIN * len(z)
+    far = abs(int((z.abs() <= 2).sum()) - expected) - 1e-9
+    alone = math.fsum(
+        math.comb(looks, count) * WITHIN**count * (1 - WITHIN) ** (looks - count)
+        for count in range(looks + 1)
+        if abs(count - expected) >= far
+    )
+    generator = np.random.default_rng(0)
+    inside = np.zeros(DRAWS, dtype=np.int64)
+    for _, own in rows.dropna(subset=["measured"]).groupby("method", sort=False):
+        last = np.zeros(DRAWS)
+        for rho in own["correlation"].fillna(0.0).clip(-1, 1):
+            last = rho * last + np.sqrt(1 - rho**2) * generator.standard_normal(DRAWS)
+            inside += np.abs(last) <= 2
+    return alone, float((abs(inside - expected) >= far).mean())
 
 
 def z_scores(rows: pd.DataFrame) -> pd.Series:

@@ -10,24 +10,35 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from optwise.report.drawing import INK, RULE, Chart, Figure, inline
+from optwise.report.drawing import INK, PALETTE, RULE, Chart, Figure, inline
 from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
-from optwise.report.words import TIMES, duration, number
+from optwise.report.words import TIMES, duration, number, plural
 
-NORMAL, DESCENT, SMALL = "direct, X^T X", "gradient descent", "direct, X X^T"
+NORMAL, DESCENT, SMALL = "direct, XᵀX", "gradient descent", "direct, XXᵀ"
 HELD: Mapping[str, str] = {
-    "gram": "X^T X",
     "peak": "all of the direct solve",
+    "gram": "XᵀX",
     "design": "X",
     "vectors": "vectors of a step",
-    "small gram": "X X^T",
+    "small gram": "XXᵀ",
+}
+COLOURS: Mapping[str, str] = {
+    **dict(zip((NORMAL, DESCENT, SMALL), PALETTE, strict=False)),
+    # what a route holds has the route's colour; X belongs to all of them
+    HELD["peak"]: PALETTE[0],
+    HELD["gram"]: PALETTE[5],
+    HELD["design"]: PALETTE[10],
+    HELD["vectors"]: PALETTE[1],
+    HELD["small gram"]: PALETTE[2],
 }
 QUOTED = 50_000
 LARGE = 1000  # columns from which the slope is fitted
 GIB = 2.0**30
 
 
-def scaling_figure(rows: pd.DataFrame, memory: pd.DataFrame, machines: pd.DataFrame, *, n: int, steps: int) -> Figure:
+def scaling_figure(
+    rows: pd.DataFrame, memory: pd.DataFrame, machines: pd.DataFrame, *, n: int, steps: int, l2: float
+) -> Figure:
     """The figure ``scaling-direct-vs-gd``.
 
     Args:
@@ -36,6 +47,7 @@ def scaling_figure(rows: pd.DataFrame, memory: pd.DataFrame, machines: pd.DataFr
         machines: Columns machine, limit, p, bytes, seconds: where the direct solve is refused; this machine first.
         n: Rows of X.
         steps: Of gradient descent.
+        l2: Weight of the ridge.
     """
     measured = rows[rows["measured"].astype(bool)]
     direct, descent, small = (measured[measured["route"] == route] for route in (NORMAL, DESCENT, SMALL))
@@ -43,11 +55,12 @@ def scaling_figure(rows: pd.DataFrame, memory: pd.DataFrame, machines: pd.DataFr
     here, lecture = (row for _, row in machines.iterrows())
     at_most = int(measured["p"].max())
     answer = (
-        f"Seconds of the direct solve grow as p^{slope(direct):.1f} from p = {LARGE:,} to {direct['p'].max():,.0f}, on "
-        f"the way to p³; those of {steps} gradient steps as p^{slope(descent):.1f}. {_crossing(direct, descent)} "
-        f"{_refusal(here)} At p = {QUOTED:,} X^T X takes {gram / 1e9:.1f} GB ({gram / GIB:.1f} GiB) and X "
+        f"Seconds of the direct solve grow with exponent {slope(direct):.1f} in p from p = {LARGE:,} to "
+        f"{direct['p'].max():,.0f}, where operations grow with 2 to 3; those of {plural(steps, 'gradient step')} with "
+        f"{slope(descent):.1f}. {_crossing(direct, descent)} "
+        f"{_refusal(here)} At p = {QUOTED:,} XᵀX takes {gram / 1e9:.1f} GB ({gram / GIB:.1f} GiB) and X "
         f"{design / 1e6:.0f} MB, at 8 bytes an entry; torch's default float32 takes half. With fewer rows than columns "
-        f"the direct route to take is through X X^T, {n} {TIMES} {n}: "
+        f"the direct route to take is through XXᵀ, {n} {TIMES} {n}: "
         f"{duration(_seconds(small, at_most))} at p = {at_most:,}."
     )
     return Figure(
@@ -55,11 +68,12 @@ def scaling_figure(rows: pd.DataFrame, memory: pd.DataFrame, machines: pd.DataFr
         question="When is it too late to solve least squares directly?",
         answer=signs(answer),
         key=signs(
-            f"Ridge regression, {n} rows, p columns, float64, on one thread of this machine; filled: medians of "
-            "repeats, dashed: predicted from operations. Rings: the first p that is refused before it starts, where "
-            f"the direct solve holds more than the memory of this machine ({_gb(here['limit'])}) or of one like the "
-            f"lecture's ({_gb(lecture['limit'])}); horizontal lines: these memories. Gradient descent starts at 0 and "
-            f"takes {steps} steps of 1.8/L; it leaves {number(descent['gap'].max())} of the loss at most. What a step "
+            f"Ridge regression of weight {l2:g}, {n} rows, p columns, float64, on one thread of this machine; filled: "
+            "medians of repeats, dashed: predicted from operations. Rings: the first p that is refused before it "
+            f"starts, where the direct solve holds more than the memory of this machine ({_gb(here['limit'])}) or of "
+            f"one like the lecture's ({_gb(lecture['limit'])}); horizontal lines: these memories. Memory has the "
+            f"colours of the routes that need it. Gradient descent starts at 0 and takes {plural(steps, 'step')} of "
+            f"1.8/L; it leaves {number(descent['gap'].max())} of the loss at most. What a step "
             "itself holds is O(p), but X is O(n p)."
         ),
         panels={"seconds": seconds_chart(rows, machines), "memory": bytes_chart(memory, machines)},
@@ -98,8 +112,7 @@ def seconds_chart(rows: pd.DataFrame, machines: pd.DataFrame) -> Chart:
     ahead = pd.concat([last, own[~solid], refused.assign(route=NORMAL)]).sort_values("p")
     low, high = float(own["seconds"].min()) / 1.5, 1.5 * float(max(ahead["seconds"].max(), own["seconds"].max()))
     x, y = _columns(rows), alt.Y("seconds:Q", scale=log_scale(low, high), axis=log_axis("seconds", low, high))
-    shades = shade("route", [NORMAL, DESCENT, SMALL])
-    shades["legend"]["columns"] = 1  # as high as the legend of the other panel
+    shades = shade("route", [NORMAL, DESCENT, SMALL], colours=COLOURS)
     tips = [alt.Tooltip("route:N"), alt.Tooltip("p:Q", format=","), alt.Tooltip("seconds:Q", format=".3~g")]
     chart = {
         name: alt.Chart(inline(frame[["route", "p", "seconds"]])).encode(x=x, y=y, color=shades, tooltip=tips)
@@ -125,8 +138,7 @@ def bytes_chart(memory: pd.DataFrame, machines: pd.DataFrame) -> Chart:
         labelExpr="{3: '1 kB', 6: '1 MB', 9: '1 GB', 12: '1 TB'}[round(log(datum.value) / LN10)]",
     )
     x, y = _columns(memory), alt.Y("bytes:Q", scale=log_scale(low, high), axis=axis)
-    shades = shade("held", list(HELD.values()))
-    shades["legend"]["columns"] = 2
+    shades = shade("held", list(HELD.values()), colours=COLOURS)
     tips = [alt.Tooltip("held:N"), alt.Tooltip("p:Q", format=","), alt.Tooltip("bytes:Q", format=".4~s")]
     chart = alt.Chart(inline(named[["held", "p", "bytes"]])).encode(x=x, y=y, color=shades)
     shown = machines[machines["limit"] <= high]

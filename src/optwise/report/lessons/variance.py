@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -10,7 +12,6 @@ from optwise.report.lessons.channels import dashes, log_axis, log_scale, shade, 
 from optwise.report.words import listed, number
 
 VARIANCE, ERROR = "variance", "mean squared error"
-DRAWN = (1e-3, 60.0)
 ALIKE = 0.01
 """Share of the variance below which what is left of the start no longer matters."""
 
@@ -27,22 +28,11 @@ def variance_figure(rows: pd.DataFrame, *, replicas: int, mu: float, start: floa
         sigma: Standard deviation of one example.
     """
     measured = rows.dropna(subset=["measured_error"])
-    slowest = rows["lr"].min()
-    first = measured[measured["lr"] == slowest].iloc[0]
-    factor = first["error"] / first["variance"]
-    same = rows[rows["error"] <= (1 + ALIKE) * rows["variance"]].groupby("lr")["step"].min()
-    floors = rows.groupby("lr")["floor"].first()
     agreement = alike(rows)
     return Figure(
         anchor="sgd-variance",
         question="How large is the variance of SGD, and is it the error?",
-        answer=(
-            f"Only once the start is forgotten. At step {int(first['step'])} with η = {slowest:g} the mean squared "
-            f"error is {number(factor, digits=2)} times the variance; they agree within {100 * ALIKE:g} % from steps "
-            f"{listed(f'{k:,}' for k in same)} on (η = {listed(f'{lr:g}' for lr in same.index)}), close to the floors "
-            f"{listed(number(floor) for floor in floors)}. The lecture's figure draws measured variances against the "
-            "formula of the error, which early on lies above them by that factor."
-        ),
+        answer=signs(f"{_whether(rows, measured)} {_floors(rows)}"),
         key=signs(
             "Solid: variance, σ² η / (2 - η) * (1 - (1 - η)^(2k)). Dashed: mean squared error, which adds "
             "(1 - η)^(2k) (w0 - μ)². "
@@ -52,6 +42,39 @@ def variance_figure(rows: pd.DataFrame, *, replicas: int, mu: float, start: floa
         ),
         panels={"variance and error": variance_chart(rows)},
     )
+
+
+def _whether(rows: pd.DataFrame, measured: pd.DataFrame) -> str:
+    """Whether the two are the same, and from where on."""
+    if (rows["error"] <= (1 + ALIKE) * rows["variance"]).all():
+        return f"It is the error from the start: they agree within {100 * ALIKE:g} % at every step that was looked at."
+    first = measured.iloc[int((measured["error"] / measured["variance"]).to_numpy().argmax())]
+    factor = float(first["error"] / first["variance"])
+    near = rows[rows["error"] <= (1 + ALIKE) * rows["variance"]].groupby("lr")["step"].min()
+    never = [lr for lr in dict.fromkeys(rows["lr"]) if lr not in near.index]
+    agree, parts = f"within {100 * ALIKE:g} %", []
+    if len(near):
+        parts.append(f"they agree {agree} from {_steps(near)} on")
+    if never:
+        last, which = int(rows["step"].max()), listed(f"η = {lr:g}" for lr in never)
+        parts.append(f"{last:,} steps are not enough to agree {agree} for {which}")
+    return (
+        f"Only once the start is forgotten. At step {int(first['step'])} with η = {first['lr']:g} the mean squared "
+        f"error is {number(factor, digits=2)} times the variance; {'; '.join(parts)}. The lecture's figure draws "
+        "measured variances against the formula of the error, which early on lies above them by that factor."
+    )
+
+
+def _steps(near: pd.Series[Any]) -> str:
+    if len(near) == 1:
+        return f"step {near.iloc[0]:,} (η = {near.index[0]:g})"
+    return f"steps {listed(f'{k:,}' for k in near)} (η = {listed(f'{lr:g}' for lr in near.index)})"
+
+
+def _floors(rows: pd.DataFrame) -> str:
+    floors = rows.groupby("lr", sort=False)["floor"].first()
+    ends = "Both end at" if len(floors) == 1 else "Both end at floors of"
+    return f"{ends} {listed(f'{number(floor)} (η = {lr:g})' for lr, floor in floors.items())}."
 
 
 def alike(rows: pd.DataFrame) -> int:
@@ -64,12 +87,14 @@ def variance_chart(rows: pd.DataFrame) -> Chart:
     """Draw both kinds of curves and what was measured, on log axes."""
     named = rows.assign(size=rows["lr"].map("η = {:g}".format))
     ends = (1.0, 1.3 * float(rows["step"].max()))
+    least, most = float(rows["variance"].min()), float(rows["error"].max())
+    shown = (max(0.4 * least, 1e-5 * most), 2.4 * most)
     sizes = list(dict.fromkeys(named["size"]))
     x = alt.X("step:Q", scale=log_scale(*ends), axis=log_axis("step k", *ends))
 
     def y(field: str) -> alt.Y:
-        axis = log_axis("variance or mean squared error, in units of w²", *DRAWN)
-        return alt.Y(f"{field}:Q", scale=log_scale(*DRAWN), axis=axis)
+        axis = log_axis("variance or mean squared error, in units of w²", *shown)
+        return alt.Y(f"{field}:Q", scale=log_scale(*shown), axis=axis)
 
     shades = shade("size", sizes)
     curves = named.melt(["size", "step"], ["variance", "error"], "kind", "value").replace(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from optwise.report.drawing import INK, PALETTE, RULE, Chart, Figure, inline
 from optwise.report.lessons.channels import heading, signs
-from optwise.report.words import listed, number
+from optwise.report.words import listed, number, plural
 
 LEVELS = 20
 REACH = 2.0
 SIDE = 300
+ROUNDING = 1e-13
+"""Share of a point below which a coordinate of it is rounding: some hundred units of float64."""
 
 
 def zigzag_figure(rows: pd.DataFrame) -> Figure:
@@ -22,40 +27,82 @@ def zigzag_figure(rows: pd.DataFrame) -> Figure:
         rows: Columns kappa, lr, step, w1, w2, steep, flat, gap; the largest curvature is 1.
     """
     pairs = rows[["kappa", "lr"]].drop_duplicates().to_numpy(float).tolist()
-    groups = [(kappa, lr, rows[(rows["kappa"] == kappa) & (rows["lr"] == lr)]) for kappa, lr in pairs]
+    groups = {(kappa, lr): rows[(rows["kappa"] == kappa) & (rows["lr"] == lr)] for kappa, lr in pairs}
     steps = int(rows["step"].max())
     start = rows.iloc[0]
-    ends = [f"{number(_end(own, 'gap'))} (κ = {kappa:g}, η = {lr:g})" for kappa, lr, own in groups]
-    worst = max(kappa for kappa, _, _ in groups)
-    flat = [
-        f"{number(abs(_end(own, 'flat') / own['flat'].iloc[0]))} at η = {lr:g}"
-        for kappa, lr, own in groups
-        if kappa == worst
-    ]
-    counted = listed(str(turns(own)) for _, _, own in groups)
+    counts = listed(str(turns(own)) for own in groups.values())
+    left = listed(f"{number(_end(own, 'gap'))} ({_pair(*pair)})" for pair, own in groups.items())
     return Figure(
         anchor="zigzag",
         question="When does gradient descent zigzag, and is that what makes it slow?",
         answer=signs(
-            f"It changes sides where η λmax > 1: {counted} times in {steps} steps. The zigzag is not the slow part: "
-            f"the steep direction shrinks by |1 - η λmax| a step whatever κ is. What is left at κ(H) = {worst:g} is "
-            f"the flat direction, which shrinks by 1 - η λmax/κ: to {listed(flat)} of its start. Of the loss, "
-            f"{listed(ends)} is left."
+            f"It changes sides where η λmax > 1: {counts} {'time' if counts == '1' else 'times'} in "
+            f"{plural(steps, 'step')}{_lost(groups)}. {_aligned(start)}The steep direction "
+            "shrinks by |1 - η λmax| a step whatever κ is, the flat one by 1 - η λmax/κ, and the larger of "
+            f"the two is what takes long: {_slow(groups)}. Of the loss, {left} {'is' if len(groups) == 1 else 'are'} "
+            "left."
         ),
         key=signs(
             f"f(w) = w^T H w / 2, λmax = 1 along (1, 1) and λmin = 1/κ along (-1, 1); κ is κ(H), of the Hessian. "
-            f"{steps} steps from ({start['w1']:g}, {start['w2']:g}), one dot a step, exact gradients. Dashed: the two "
-            f"eigenvectors. {LEVELS} contours at equal distances of f, up to its largest value on the square."
+            f"{plural(steps, 'step')} from ({start['w1']:g}, {start['w2']:g}), one dot a step, exact gradients. "
+            f"Dashed: the two eigenvectors. {LEVELS} contours at equal distances of f, up to its largest value on the "
+            "square."
         ),
-        panels={f"κ(H) = {kappa:g}, η λmax = {lr:g}": path_chart(own) for kappa, lr, own in groups},
+        panels={
+            signs(f"κ(H) = {kappa:.10g}, η λmax = {lr:.10g}"): path_chart(own) for (kappa, lr), own in groups.items()
+        },
         together=True,
     )
 
 
 def turns(path: pd.DataFrame) -> int:
-    """How often the steep coordinate changes its sign from one step to the next."""
+    """How often the steep coordinate changes its sign from one step to the next, as far as its rounding lets it tell.
+
+    A coordinate below the rounding of the whole point has a sign that means nothing.
+    """
     steep = path["steep"].to_numpy()
-    return int((steep[1:] * steep[:-1] < 0).sum())
+    size = np.hypot(path["w1"].to_numpy(), path["w2"].to_numpy())
+    told = np.abs(steep) > ROUNDING * size
+    return int(((steep[1:] * steep[:-1] < 0) & told[1:] & told[:-1]).sum())
+
+
+def _slow(groups: Mapping[tuple[float, float], pd.DataFrame]) -> str:
+    """Which direction is the slower one where; one that the start has no part in counts for nothing."""
+    where: dict[str, list[str]] = {}
+    for (kappa, lr), own in groups.items():
+        steep, flat = (abs(float(own[name].iloc[0])) > ROUNDING * REACH for name in ("steep", "flat"))
+        factors = (abs(1 - lr) if steep else 0.0, abs(1 - lr / kappa) if flat else 0.0)
+        if factors[0] == factors[1]:
+            said = "both alike"
+        elif factors[0] > factors[1]:
+            said = "the steep one, by its zigzag," if lr > 1 else "the steep one"
+        else:
+            said = "the flat one"
+        where.setdefault(said, []).append(_pair(kappa, lr))
+    if len(where) == 1:
+        return f"{next(iter(where))} {'everywhere' if len(groups) > 1 else 'here'}"
+    return "; ".join(f"{said} at {' and at '.join(pairs)}" for said, pairs in where.items())
+
+
+def _lost(groups: Mapping[tuple[float, float], pd.DataFrame]) -> str:
+    """Where sides would be changed at every step and rounding hides some."""
+    hidden = [
+        _pair(kappa, lr)
+        for (kappa, lr), own in groups.items()
+        if lr > 1 and 0 < turns(own) < len(own) - 1 and abs(float(own["steep"].iloc[0])) > ROUNDING * REACH
+    ]
+    return f", after which what is left to its sides is below rounding at {' and at '.join(hidden)}" if hidden else ""
+
+
+def _aligned(start: pd.Series[Any]) -> str:
+    """A sentence on a start that lies on one of the two directions."""
+    if abs(start["steep"]) <= ROUNDING * REACH:
+        return "The start lies on the flat direction, and so has no sides to change. "
+    return ""
+
+
+def _pair(kappa: float, lr: float) -> str:
+    return f"κ = {kappa:.10g}, η = {lr:.10g}"
 
 
 def contours(kappa: float) -> pd.DataFrame:
@@ -84,8 +131,8 @@ def path_chart(path: pd.DataFrame) -> Chart:
     axes = pd.DataFrame({"w1": [-REACH, REACH] * 2, "w2": [-REACH, REACH, REACH, -REACH], "line": [*"aabb"]})
 
     scale = alt.Scale(domain=[-REACH, REACH], nice=False)
-    x = alt.X("w1:Q", scale=scale, axis=alt.Axis(title="w1", values=[-2, -1, 0, 1, 2], grid=False, format="d"))
-    y = alt.Y("w2:Q", scale=scale, axis=alt.Axis(title="w2", values=[-2, -1, 0, 1, 2], grid=False, format="d"))
+    x = alt.X("w1:Q", scale=scale, axis=alt.Axis(title="w₁", values=[-2, -1, 0, 1, 2], grid=False, format="d"))
+    y = alt.Y("w2:Q", scale=scale, axis=alt.Axis(title="w₂", values=[-2, -1, 0, 1, 2], grid=False, format="d"))
     tips = [
         alt.Tooltip("step:Q"),
         alt.Tooltip("w1:Q", format=".4~g"),
@@ -108,7 +155,7 @@ def path_chart(path: pd.DataFrame) -> Chart:
     ).properties(
         width=SIDE,
         height=SIDE,
-        title=heading(f"κ(H) = {kappa:g}, η λmax = {lr:g}: {turns(path)} changes of side"),
+        title=heading(f"κ = {kappa:.10g}, η λmax = {lr:.10g}: {plural(turns(path), 'change')} of side"),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,15 +19,38 @@ from optwise.numerics.remainders import remainders
 from optwise.report.lessons import cross_entropy as entropy
 from optwise.report.lessons import least_squares_graph as squares
 from optwise.report.lessons import linear_approximation as lines
+from optwise.verbs.lessons.declared import CrossEntropy, SquaresGraph, Tangent
 from optwise.verbs.lessons.lesson import Lesson
 
 REACH, POINTS = 2.0, 161
 """How far to both sides of the point the function is drawn, and on how many points."""
 COMPETITORS = ((1.0, 0.0), (-1.0, 0.0), (0.5, 0.25), (-0.5, 0.25))
 """Other lines, as slope beyond the tangent's and height above the point: those of the lecture's figure."""
+PUBLISHED = CrossEntropy()
 STEPS = 10.0 ** -np.arange(0.0, 4.01, 0.25)
-MARKED = (0.1, 0.3, 0.8)
-"""Predictions that the lecture's figure marks."""
+FUNCTIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "square": (torch.square, "x²"),
+    "cube": (lambda x: x**3, "x³"),
+    "exp": (torch.exp, "exp(x)"),
+    "sin": (torch.sin, "sin(x)"),
+    "cos": (torch.cos, "cos(x)"),
+    "tanh": (torch.tanh, "tanh(x)"),
+    "softplus": (F.softplus, "ln(1 + exp(x))"),
+    "abs": (torch.abs, "|x|"),
+}
+"""Functions that have a name on the command line, and how they are written."""
+
+
+def tangent(asked: Tangent) -> Lesson:
+    """Why the tangent is the best line, and |x| has none at 0 (recap figure 2.1, for any smooth f and any a)."""
+    f, formula = FUNCTIONS[asked.f]
+    return replace(best_linear_approximation(f, asked.a, formula=formula), parameters=asked)
+
+
+def squares_graph(asked: SquaresGraph) -> Lesson:
+    """The local Jacobians of least squares on torch's own graph, and their product (recap figure 2.2, any n x p)."""
+    X, y, w = (torch.tensor(values, dtype=torch.float64) for values in (asked.X, asked.y, asked.w))
+    return replace(least_squares_graph(X, y, w), parameters=asked)
 
 
 def best_linear_approximation(
@@ -70,13 +94,13 @@ def best_linear_approximation(
     return Lesson(figure.anchor, figure, data)
 
 
-def cross_entropy() -> Lesson:
+def cross_entropy(asked: CrossEntropy = PUBLISHED) -> Lesson:
     """What a predicted probability costs under each label (recap figure 2.3)."""
     q = np.concatenate([[0.001, 0.0025], np.linspace(0.005, 0.995, 199), [0.9975, 0.999]])
     curves = entropy.loss_rows(q, _losses(q, label=0), _losses(q, label=1))
-    marked = np.array(MARKED)
+    marked = np.array(asked.marks)
     marks = entropy.loss_rows(marked, _losses(marked, label=0), _losses(marked, label=1))
-    marks = marks[marks["label"] == 0].reset_index(drop=True)
+    marks = marks[marks["label"] == asked.label].reset_index(drop=True)
     # equal where q and 1 - q are: the only prediction with one answer for both labels
     half = np.array([0.5])
     crossing = (0.5, float(_losses(half, label=0)[0]))
@@ -87,7 +111,7 @@ def cross_entropy() -> Lesson:
         "crossing": entropy.loss_rows(half, _losses(half, label=0), _losses(half, label=1)),
     }
     data = pd.concat([part.assign(kind=name) for name, part in rows.items()], ignore_index=True)
-    return Lesson(figure.anchor, figure, data)
+    return Lesson(figure.anchor, figure, data, asked)
 
 
 def least_squares_graph(X: Tensor | None = None, y: Tensor | None = None, w: Tensor | None = None) -> Lesson:

@@ -12,6 +12,7 @@ from optwise.methods import EMA, SGD, Momentum, Nesterov, Polyak, Preconditioned
 from optwise.problems import nqm
 from optwise.report.lessons.risk import risk_figure
 from optwise.theory import forecast
+from optwise.verbs.lessons.declared import Risk
 from optwise.verbs.lessons.lesson import Lesson
 from optwise.verbs.lessons.measuring import points
 
@@ -27,18 +28,15 @@ METHODS: Mapping[str, Rule] = {
 PUBLISHED = ("momentum", "ema-sgd")
 """Methods whose published risk takes the noise of k to infinity for that of every step."""
 
-DIMENSION, BATCH_SIZE, REPLICAS = 10, 1, 2000
 AT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+PUBLISHED_RISK = Risk()
 
 
-def nqm_risk() -> Lesson:
+def nqm_risk(asked: Risk = PUBLISHED_RISK) -> Lesson:
     """Whether the predicted risk is what happens, and how far the published bound is off (lecture 7)."""
-    rows = risk_data()
-    return Lesson(
-        "nqm-risk",
-        risk_figure(rows, replicas=REPLICAS, dimension=DIMENSION, batch_size=BATCH_SIZE, settings=settings()),
-        rows,
-    )
+    rows = risk_data(asked)
+    about = {"replicas": asked.replicas, "dimension": asked.dimension, "batch_size": asked.batch_size}
+    return Lesson("nqm-risk", risk_figure(rows, settings=settings(), **about), rows, asked)
 
 
 def settings() -> dict[str, str]:
@@ -50,31 +48,32 @@ def settings() -> dict[str, str]:
     return said
 
 
-def risk_data(methods: Mapping[str, Rule] = METHODS, replicas: int = REPLICAS) -> pd.DataFrame:
+def risk_data(asked: Risk = PUBLISHED_RISK, methods: Mapping[str, Rule] = METHODS) -> pd.DataFrame:
     """Risk of each method at every step to 1000.
 
     Columns: method, step, ``predicted`` risk, its ``noise`` part, what the published formula has ``published`` in its
-    place (NaN where that is exact or there is none), and where replicas were looked at their mean ``measured`` and its
-    standard error ``se``.
+    place (NaN where that is exact or there is none), and where replicas were looked at their mean ``measured``, its
+    standard error ``se`` and its ``correlation`` with the mean at the look before, which the same runs made.
 
     Args:
+        asked: Dimension, batch size, replicas and seed.
         methods: Closed rules by label.
-        replicas: Independent runs of each.
     """
-    h = 1.0 / np.arange(1, DIMENSION + 1)
-    problem = nqm(h=h, batch_size=BATCH_SIZE)
-    many = nqm(h=np.tile(h, replicas), batch_size=BATCH_SIZE)  # as many independent runs in one
+    h = 1.0 / np.arange(1, asked.dimension + 1)
+    problem = nqm(h=h, batch_size=asked.batch_size)
+    many = nqm(h=np.tile(h, asked.replicas), batch_size=asked.batch_size)  # as many independent runs in one
     steps = np.arange(AT[-1] + 1)
     blocks = []
-    for seed, (name, method) in enumerate(methods.items()):
+    for seed, (name, method) in enumerate(methods.items(), start=asked.seed):
         found = forecast(problem, method, AT[-1])
-        seen = points(many, [method], [seed], AT)[:, 0].numpy().reshape(len(AT), replicas, DIMENSION)
+        seen = points(many, [method], [seed], AT)[:, 0].numpy().reshape(len(AT), asked.replicas, asked.dimension)
         losses = 0.5 * (h * seen**2).sum(-1)  # [K, R]
         block = pd.DataFrame({"method": name, "step": steps, "predicted": found.risk})
         block["noise"] = found.noise / found.batch_size
         block["published"] = found.floor if name in PUBLISHED else np.nan
-        block["measured"] = block["se"] = np.nan
+        block["measured"] = block["se"] = block["correlation"] = np.nan
         block.loc[list(AT), "measured"] = losses.mean(1)
-        block.loc[list(AT), "se"] = losses.std(1, ddof=1) / np.sqrt(replicas)
+        block.loc[list(AT), "se"] = losses.std(1, ddof=1) / np.sqrt(asked.replicas)
+        block.loc[list(AT[1:]), "correlation"] = np.diag(np.corrcoef(losses), 1)
         blocks.append(block)
     return pd.concat(blocks, ignore_index=True)

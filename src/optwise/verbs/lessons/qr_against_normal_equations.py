@@ -12,39 +12,42 @@ from torch import Tensor
 from optwise.engine.loop import OneThread
 from optwise.numerics.factorisations import cholesky_solve_normal, qr_least_squares, svd_least_squares
 from optwise.report.lessons.stability import CHOLESKY, LU, QR, SVD, stability_figure
+from optwise.verbs.lessons.declared import Digits
 from optwise.verbs.lessons.exact_least_squares import exact_least_squares
 from optwise.verbs.lessons.lesson import Lesson
 
-ROWS, COLUMNS = 200, 10
 KAPPAS: Mapping[torch.dtype, Sequence[float]] = {
     torch.float32: tuple(np.logspace(1, 7, 13)),
     torch.float64: tuple(np.logspace(1, 14, 14)),
 }
-HOUSES, SEEDS = 10_000, 3
+HOUSES = 10_000
+PUBLISHED = Digits()
 
 Route = Callable[[Tensor, Tensor], tuple[Tensor, bool]]
 
 
-def qr_against_normal_equations() -> Lesson:
+def qr_against_normal_equations(asked: Digits = PUBLISHED) -> Lesson:
     """What the normal equations cost in digits, in float32 and in float64 (lecture 2)."""
-    rows = pd.concat([sweep_data(), house_data()], ignore_index=True)
-    return Lesson("qr-against-normal-equations", stability_figure(rows, seeds=SEEDS), rows)
+    rows = pd.concat([sweep_data(asked), house_data()], ignore_index=True)
+    about = {"rows": asked.rows, "columns": asked.columns, "seeds": asked.seeds}
+    figure = stability_figure(rows, design=about, quoted=asked.kappa)
+    return Lesson("qr-against-normal-equations", figure, rows, asked)
 
 
-def sweep_data(*, seeds: int = SEEDS) -> pd.DataFrame:
+def sweep_data(asked: Digits = PUBLISHED) -> pd.DataFrame:
     """Designs of 200 rows and 10 columns whose singular values are logarithmically spaced; y = X w, rounded.
 
     Columns: data (``sweep``), dtype, ``asked`` and true ``kappa`` of X after rounding, seed, method, ``error``, the
     relative error |w - w*| / |w*| against the exact solution, missing where the method ``broke`` down, and ``eps``.
     """
-    blocks = []
+    blocks, p = [], asked.columns
     for dtype, kappas in KAPPAS.items():
-        for seed in range(seeds):
+        for seed in range(asked.seed, asked.seed + asked.seeds):
             generator = torch.Generator().manual_seed(seed)
-            U, V = (torch.linalg.qr(_normal(n, COLUMNS, generator=generator))[0] for n in (ROWS, COLUMNS))
-            w = _normal(COLUMNS, generator=generator)
+            U, V = (torch.linalg.qr(_normal(n, p, generator=generator))[0] for n in (asked.rows, p))
+            w = _normal(p, generator=generator)
             for kappa in kappas:
-                s = torch.logspace(0, -float(np.log10(kappa)), COLUMNS, dtype=torch.float64)
+                s = torch.logspace(0, -float(np.log10(kappa)), p, dtype=torch.float64)
                 X = (U * s @ V.T).to(dtype)  # [n, p]
                 y = (X.double() @ w).to(dtype)
                 blocks.append(errors(X, y).assign(data="sweep", asked=kappa, seed=seed))

@@ -10,43 +10,39 @@ from torch import Tensor
 
 from optwise.problems.terms.functions import QuadraticTerm
 from optwise.report.lessons.zigzag import zigzag_figure
+from optwise.verbs.lessons.declared import Zigzag
 from optwise.verbs.lessons.descent import descent
 from optwise.verbs.lessons.lesson import Lesson
 
-KAPPAS = (2.0, 50.0)
-"""Condition numbers of the Hessian."""
-LRS = (0.1, 1.8)
-"""Step times the largest curvature, which is 1."""
-STEPS = 50
-START = (0.0, 2.0)
+PUBLISHED = Zigzag()
 
 
-def zigzag() -> Lesson:
+def zigzag(asked: Zigzag = PUBLISHED) -> Lesson:
     """When gradient descent zigzags, and what makes it slow (recap figure 2.6)."""
-    rows = zigzag_data()
-    return Lesson("zigzag", zigzag_figure(rows), rows)
+    rows = zigzag_data(asked)
+    return Lesson("zigzag", zigzag_figure(rows), rows, asked)
 
 
-def zigzag_data() -> pd.DataFrame:
-    """Gradient descent on 1/2 w^T H w from (0, 2).
+def zigzag_data(asked: Zigzag = PUBLISHED) -> pd.DataFrame:
+    """Gradient descent on 1/2 w^T H w, from (0, 2) unless asked otherwise; the largest curvature is 1.
 
     Columns: kappa of the Hessian, lr, step, the point ``w1``, ``w2``, its coordinates ``steep`` and ``flat`` along the
     two eigenvectors, and its value over that of the start, ``gap``.
     """
     axes = eigenvectors()
     blocks = []
-    for kappa in KAPPAS:
+    for kappa in asked.kappa:
         curvatures = torch.tensor([1.0, 1.0 / kappa], dtype=torch.float64)
         H = axes * curvatures @ axes.T  # [2, 2]
-        for lr in LRS:
-            start = torch.tensor(START, dtype=torch.float64)
-            path = descent(QuadraticTerm(H, torch.zeros_like(start)), start, lr=lr, steps=STEPS)  # [K + 1, 2]
+        for lr in asked.lr:
+            start = torch.tensor(asked.start, dtype=torch.float64)
+            path = descent(QuadraticTerm(H, torch.zeros_like(start)), start, lr=lr, steps=asked.steps)  # [K + 1, 2]
             along = path @ axes  # [K + 1, 2]
             values = along.square() @ curvatures
             block = {
                 "kappa": kappa,
                 "lr": lr,
-                "step": range(STEPS + 1),
+                "step": range(asked.steps + 1),
                 "w1": path[:, 0].numpy(),
                 "w2": path[:, 1].numpy(),
                 "steep": along[:, 0].numpy(),
