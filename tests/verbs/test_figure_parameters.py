@@ -126,7 +126,7 @@ def test_the_page_says_versions_date_seed_parameters_and_the_command(tmp_path, m
     assert "<dt>lr</dt><dd><code>0.1</code> (changed)</dd>" in text
     assert "<dt>batch-size</dt><dd><code>1000</code></dd>" in text
     seeded = Origin("s", parameters={"seed": "7"}, version="1", torch="2", date="today")
-    assert seeded.line == "optwise 1, torch 2, seed 7, today. optwise figures s"
+    assert seeded.lines == ("optwise 1, torch 2, seed 7, today.", "optwise figures s")
 
 
 def test_file_names_hold_no_sign_that_a_file_system_minds_and_never_collide():

@@ -364,11 +364,11 @@ def test_the_image_carries_question_answer_key_and_origin(written, slug):
     words = plain("".join(ET.parse(written[0][slug]["svg"]).getroot().itertext()))
     drawn = gallery.LESSONS[slug]()
     origin = origin_of(slug, drawn.parameters)
-    for text in (drawn.figure.question, drawn.figure.answer, drawn.figure.key, origin.line):
+    for text in (drawn.figure.question, drawn.figure.answer, drawn.figure.key, *origin.lines):
         assert plain(text) in words
     assert drawn.figure.question.endswith("?")
-    assert f"optwise {version('optwise')}, torch {version('torch')}" in origin.line
-    assert origin.line.endswith(f"optwise figures {slug}")
+    assert f"optwise {version('optwise')}, torch {version('torch')}" in origin.lines[0]
+    assert origin.lines[1] == f"optwise figures {slug}"
 
 
 @pytest.mark.parametrize("slug", [CHEAP, DIAGRAM])

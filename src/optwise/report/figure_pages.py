@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,8 @@ def _framed(figure: Figure, origin: Origin) -> str:
     y += height + 16
     write(figure.key, 11.5, 16, colour=RULE)
     y += 6
-    write(origin.line, 10, 14, colour=RULE)
+    for said in origin.lines:
+        write(said, 10, 14, colour=RULE, length=LINE + 20)
     width, whole = WIDTH + 2 * PADDING, y + PADDING
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole:g}" width="{width}" height="{whole:g}" '
@@ -154,7 +155,7 @@ def image_spec(figure: Figure, origin: Origin | None = None) -> Spec:
             "subtitlePadding": 6,
             "offset": 16,
         },
-        "vconcat": [*stacked, _footer(figure.key, (origin or Origin(figure.anchor)).line)],
+        "vconcat": [*stacked, _footer(figure.key, (origin or Origin(figure.anchor)).lines)],
         "datasets": datasets,
         "spacing": 22,
         "padding": PADDING,
@@ -183,9 +184,9 @@ def _fixed(part: Any, width: int) -> Any:
     return [_fixed(item, width) for item in part] if isinstance(part, list) else part
 
 
-def _footer(key: str, origin: str) -> Spec:
+def _footer(key: str, origin: Sequence[str]) -> Spec:
     """The key and the origin: two texts of one panel."""
-    lines, small = _lines(key, LINE), _lines(origin, LINE + 20)
+    lines, small = _lines(key, LINE), [line for said in origin for line in _lines(said, LINE + 20)]
     mark = {"type": "text", "align": "left", "baseline": "top", "color": RULE, "x": 0}
     height = 16 * len(lines) + 8
     return {

@@ -69,10 +69,10 @@ class Origin:
         return " ".join(f"{name}={text}" for name, text in self.parameters.items())
 
     @property
-    def line(self) -> str:
-        """What stands below an image: versions, seed, date and the command."""
+    def lines(self) -> tuple[str, str]:
+        """What stands below an image: versions, seed and date, and the command."""
         seed = f"seed {self.parameters['seed']}" if "seed" in self.parameters else "nothing is drawn at random"
-        return f"{self._versions}, {seed}, {self.date}. {self.command}"
+        return f"{self._versions}, {seed}, {self.date}.", self.command
 
     @property
     def element(self) -> str:
