@@ -69,7 +69,7 @@ def figures(
 ) -> None:
     """Compute the figures of the lessons and write each as SLUG.html, .png, .svg and .csv.
 
-    Everything they say is computed on the spot; all of them take about half a minute. A figure with other parameters
+    Everything they say is computed on the spot; all of them take about a minute. A figure with other parameters
     than the published ones has them in the names of its files, as in zigzag--kappa-20.svg.
 
     Example: optwise figures zigzag --kappa 20 --out figures
