@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ("pandas", "altair", "vl_convert", "pyarrow", "sklearn", "scipy.stats", "typer", "rich", "sqlite3", "optwise.report")
+HEAVY = ("pandas", "altair", "vl_convert", "pyarrow", "sklearn", "scipy.stats", "typer", "rich", "optwise.report")
 
 SCRIPT = """
 import json, sys
