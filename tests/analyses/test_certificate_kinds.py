@@ -393,3 +393,46 @@ def test_a_ray_that_leaves_the_set_proves_nothing():
     assert ray_certificate(Composite(f, constraint=box), zeros(2), down) is None
     assert ray_certificate(Composite(f), zeros(2), zeros(2)) is None
     assert ray_certificate(Composite(Zero(2)), zeros(2), math.nan * down) is None
+
+
+class Once(torch.autograd.Function):
+    """A sum of fourth powers whose backward has no derivative of its own."""
+
+    @staticmethod
+    def forward(ctx, w):
+        ctx.save_for_backward(w)
+        return (w**4).sum()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return 4 * g * ctx.saved_tensors[0] ** 3
+
+
+def test_a_function_that_can_be_differentiated_only_once_is_certified_by_differences_of_gradients():
+    def smooth(w):
+        return 1 + Once.apply(w) + ((w - 1) ** 2).sum()
+
+    plain = FunctionTerm(lambda w: 1 + (w**4).sum() + ((w - 1) ** 2).sum(), 3)
+    w = torch.full((3,), 0.5, dtype=torch.float64)
+    for _ in range(30):
+        w = w - (4 * w**3 + 2 * (w - 1)) / (12 * w**2 + 2)
+    for point, meets in ((w, True), (w * 1.01, False)):
+        found, exact = (certify(Composite(f), point) for f in (FunctionTerm(smooth, 3), plain))
+        assert (found.name, found.meets(1e-6), exact.meets(1e-6)) == ("Newton decrement", meets, meets)
+
+
+def test_a_saddle_among_many_coordinates_is_found_where_the_slope_is_blind_to_it():
+    """Eighty coordinates, more than are formed at once; the slope at the saddle is exactly 0 along the way down."""
+
+    def f(w):
+        return 2 + (w[1:] ** 2 * torch.linspace(1, 3, 79, dtype=torch.float64)).sum() - w[0] ** 2 + w[0] ** 4
+
+    w = zeros(80)
+    w[1:] = 1e-9
+    proof = certify(Composite(FunctionTerm(f, 80)), w)
+    assert proof.meets(1e-6)
+    assert proof.saddle
+    assert int(proof.leaving.abs().argmax()) == 0
+    w[0] = 0.5**0.5
+    assert not certify(Composite(FunctionTerm(f, 80)), w).saddle

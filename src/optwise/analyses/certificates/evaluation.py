@@ -115,10 +115,51 @@ class Evaluation:
             return 1 / curvature
         return length / slope if slope > 0 else 1.0
 
+    def bend(self, v: Tensor) -> Tensor:
+        """Hessian of f times ``v`` [p]; one graph of the gradient serves all products at the point."""
+        self.problem.count("hvps")
+        if "hvp" in self.problem.smooth.stated:
+            return self.problem.smooth.hvp(self.w, v)
+        if self._graph is not None:
+            point, gradient = self._graph
+            try:
+                (found,) = torch.autograd.grad(
+                    gradient, point, v, retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+            except RuntimeError:  # a backward that has no derivative of its own
+                return self._difference(v)
+            product: Tensor = found
+            return product
+        return self._difference(v)
+
+    @cached_property
+    def _graph(self) -> tuple[Tensor, Tensor] | None:
+        """The point and the gradient of f with its graph; ``None`` where autograd sees none of it."""
+        with torch.enable_grad():
+            point = self.w.detach().requires_grad_()
+            value = self.problem.smooth.value(point)
+            try:
+                (gradient,) = torch.autograd.grad(
+                    value, point, create_graph=True, allow_unused=True, materialize_grads=True
+                )
+            except RuntimeError:
+                return None
+        return (point, gradient) if gradient.requires_grad else None
+
+    def _difference(self, v: Tensor) -> Tensor:
+        """The same from gradients on either side, where their own graph is not to be had; 0 of an affine f."""
+        length, size = float(v.norm()), max(float(self.w.norm()), 1.0)
+        if not 0 < length < math.inf:
+            return torch.zeros_like(v)
+        h: float = torch.finfo(v.dtype).eps ** (1 / 3) * size / length
+        ahead, behind = (self.problem.smooth.value_and_gradient(self.w + t * v)[1] for t in (h, -h))
+        quotient: Tensor = (ahead - behind) / (2 * h)
+        return quotient
+
     def _curvature(self) -> float:
         found = largest_eigenvalue(self._squared_curvature, self.w.numel(), dtype=self.w.dtype, most=PRODUCTS)
         return math.sqrt(max(found.estimate, 0.0))
 
     def _squared_curvature(self, v: Tensor) -> Tensor:
         """The Hessian twice: its eigenvalues are the squares, so that negative curvature counts too."""
-        return self.problem.hvp(self.w, self.problem.hvp(self.w, v))
+        return self.bend(self.bend(v))

@@ -22,8 +22,10 @@ from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.numerics.equilibration import symmetric_scales
 from optwise.numerics.lanczos_process import Block, Operator, Process
 
-DENSE = 256
-"""Coordinates up to which the whole Hessian is formed."""
+SMALL, DENSE = 64, 256
+"""Coordinates up to which the whole Hessian is formed, at once or where Krylov spaces do not settle."""
+LOOKS = 24
+"""Products spent on curvature that the slope does not see."""
 FEW = 4
 """Products spent on a point that may be far from stationary."""
 SOFT, SOFTEST = 1e-6, 3
@@ -32,6 +34,8 @@ KRYLOV = 120
 """Products spent at most where the Hessian is not formed."""
 SETTLED = 0.1
 """Part by which the last half of the products may still raise the decrease."""
+EACH = 5
+"""Products between looks at the decrease."""
 PROBES = 8
 """Sign patterns that estimate the diagonal of a Hessian that is not formed."""
 
@@ -75,20 +79,31 @@ def newton_promise(
     def product(v: Tensor) -> Tensor:
         whole = torch.zeros_like(at.w)
         whole[index] = v
-        image = at.problem.hvp(at.w, whole)[index]
+        image = at.bend(whole)[index]
         return image if extra is None else image + extra * v
 
     if bool(g.any()):
         first = _along_krylov(product, g, torch.ones_like(g), FEW, enough=enough)
         if first.decrease > enough:
             return first
-    found = _formed(at, index, extra, g) if len(index) <= DENSE else _estimated(product, g, enough=enough)
+    found = Promise(math.inf) if len(index) <= SMALL else _estimated(product, g, enough=enough)
+    if found.decrease == math.inf and len(index) <= DENSE:
+        found = _formed(at, index, extra, g)
+    elif found.decrease <= enough and found.bent is None and not at.convex:
+        found = Promise(found.decrease, _bent_anywhere(product, g))
     soft = None
     if found.soft is not None:
         soft = at.w.new_zeros(len(found.soft), len(at.w)).index_copy(1, index, found.soft)
     return Promise(
         found.decrease, _spread(at, index, found.bent, 0.0), _spread(at, index, found.curvatures, math.nan), soft
     )
+
+
+def _bent_anywhere(product: Operator, like: Tensor) -> Tensor | None:
+    """A direction of negative curvature, looked for from a random one; the slope may have nothing along it."""
+    signs = torch.Generator().manual_seed(0)
+    start = torch.randn(like.shape, generator=signs, dtype=torch.float64).to(like)
+    return _along_krylov(product, start, torch.ones_like(like), LOOKS, enough=math.inf).bent
 
 
 def _spread(at: Evaluation, index: Tensor, part: Tensor | None, rest: float) -> Tensor | None:
@@ -125,27 +140,11 @@ def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> P
 
 def formed_hessian(at: Evaluation, index: Tensor) -> Tensor:
     """The rows and columns ``index`` of the Hessian of f [k, k], by one pass for each."""
-    smooth, hessian = at.problem.smooth, torch.empty(len(index), len(index), dtype=at.w.dtype)
-    at.problem.count("hvps", len(index))
-    if "hvp" in smooth.stated:
-        unit = torch.zeros_like(at.w)
-        for n, j in enumerate(index.tolist()):
-            unit[j] = 1.0
-            hessian[n] = smooth.hvp(at.w, unit)[index]
-            unit[j] = 0.0
-        return 0.5 * (hessian + hessian.mT)
-    with torch.enable_grad():
-        point = at.w.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(
-            smooth.value(point), point, create_graph=True, allow_unused=True, materialize_grads=True
-        )
-        if not gradient.requires_grad:
-            return hessian.zero_()
-        for n, j in enumerate(index.tolist()):
-            (row,) = torch.autograd.grad(
-                gradient[j], point, retain_graph=True, allow_unused=True, materialize_grads=True
-            )
-            hessian[n] = row[index]
+    hessian, unit = torch.empty(len(index), len(index), dtype=at.w.dtype), torch.zeros_like(at.w)
+    for n, j in enumerate(index.tolist()):
+        unit[j] = 1.0
+        hessian[n] = at.bend(unit)[index]
+        unit[j] = 0.0
     return 0.5 * (hessian + hessian.mT)
 
 
@@ -177,12 +176,14 @@ def _along_krylov(product: Operator, g: Tensor, scale: Tensor, most: int, *, eno
     process.begin(start)
     decreases: list[float] = []
     bent: Tensor | None = None
-    while len(decreases) < most:
+    for k in range(1, most + 1):
         try:
             if not process.advance():
                 return Promise(math.inf)
         except ValueError:  # no symmetric Hessian
             return Promise(math.inf)
+        if k > FEW and k % EACH and k < most and not process.exhausted:
+            continue
         block = process.blocks[0]
         values, vectors = _tridiagonal(block)
         floor = float(np.abs(values).max()) * torch.finfo(g.dtype).eps * len(values)
@@ -191,10 +192,10 @@ def _along_krylov(product: Operator, g: Tensor, scale: Tensor, most: int, *, eno
         if values[0] < -floor * len(values):
             row = torch.from_numpy(vectors[:, 0]).to(g)
             bent = (process.basis[: process.count].mT @ row) / scale
-        settled = decreases[-1] - decreases[len(decreases) // 2] <= SETTLED * decreases[-1] and len(decreases) > FEW
+        settled = decreases[-1] - decreases[len(decreases) // 2] <= SETTLED * decreases[-1]
         if decreases[-1] > enough or process.exhausted:
             return Promise(decreases[-1], bent)
-        if settled and len(decreases) >= most // 4:
+        if settled and k >= most // 4 and most > FEW:
             return Promise(decreases[-1], bent)
     known = most <= FEW or decreases[-1] <= 1e-3 * enough
     return Promise(decreases[-1] if known else math.inf, bent)

@@ -101,6 +101,8 @@ def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
     for n in (0, 1):
         d = _direction(w, other, seed=n)
         told = float(slope @ d)
+        if _between(smooth, w, d, float(value), told):
+            return ""
         low, high = _slopes(smooth, w, d, float(value))
         if low <= told <= high or abs(told - 0.5 * (low + high)) <= AGREEMENT * max(abs(told), abs(low), abs(high)):
             return ""
@@ -123,6 +125,14 @@ def _by_autograd(smooth: Smooth, w: Tensor) -> Tensor | None:
     except RuntimeError:
         return None
     return slope if seen else None
+
+
+def _between(smooth: Smooth, w: Tensor, d: Tensor, here: float, told: float) -> bool:
+    """Whether a slope lies between the one-sided ones over a short way, as at a point where f bends up it does."""
+    with torch.no_grad():
+        ahead, behind = (float(smooth.value(w + t * d)) for t in (STRIDE, -STRIDE))
+    low, high = sorted(((ahead - here) / STRIDE, (here - behind) / STRIDE))
+    return bool(low <= told <= high)
 
 
 def _slopes(smooth: Smooth, w: Tensor, d: Tensor, here: float) -> tuple[float, float]:

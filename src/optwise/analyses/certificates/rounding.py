@@ -115,5 +115,5 @@ def _bend(at: Evaluation) -> float:
     total = 0.0
     for _ in range(PROBES):
         moved = at.w * (2.0 * torch.randint(0, 2, at.w.shape, generator=signs).to(at.w) - 1.0)
-        total += abs(float(moved @ at.problem.hvp(at.w, moved)))
+        total += abs(float(moved @ at.bend(moved)))
     return total / PROBES

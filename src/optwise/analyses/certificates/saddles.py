@@ -37,8 +37,7 @@ def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
     Returns:
         The step [p], as long as F goes on falling; ``None`` where it does not fall.
     """
-    problem = at.problem
-    curvature = -float(bent @ problem.hvp(at.w, bent))
+    curvature = -float(bent @ at.bend(bent))
     if not 0 < curvature < math.inf:
         return None
     slope = float(at.gradient @ bent)
@@ -68,7 +67,7 @@ def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
         The step [p]; ``None`` where F does not fall by a part of :data:`LOWER`.
     """
     for d in soft:
-        bend = abs(float(d @ at.problem.hvp(at.w, d)))
+        bend = abs(float(d @ at.bend(d)))
         most = math.sqrt(2 * abs(at.value) / bend) if bend > 0 else math.inf
         t = math.sqrt(2 * LOWER * abs(at.value))  # a coordinate of curvature 1 rises by as much as counts
         for _ in range(STRETCHES):

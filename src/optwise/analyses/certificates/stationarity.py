@@ -128,7 +128,7 @@ def _promised(at: Evaluation, there: Tensor) -> float:
         return 0.0
     penalty = at.problem.penalty
     rise = 0.0 if penalty is None else float(penalty.value(there)) - at.g
-    slope, bend = float(at.gradient @ d) + rise, float(d @ at.problem.hvp(at.w, d))
+    slope, bend = float(at.gradient @ d) + rise, float(d @ at.bend(d))
     found = -(slope + 0.5 * bend)
     convex = (penalty is None or penalty.convex) and (at.problem.constraint is None or at.problem.constraint.convex)
     if convex and slope < 0 and bend > -slope:  # the penalty lies below its chord
