@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from optwise.numerics.decompositions import eigh, eigvalsh, svd, svdvals
 from optwise.numerics.proximal.conventions import indicator, per_instance, positive_step
 from optwise.numerics.proximal.l1 import soft_threshold
 from optwise.numerics.proximal.logarithmic import prox_negative_log
@@ -41,7 +42,7 @@ def prox_nuclear_norm(V: Tensor, step: Tensor | float, *, weight: Tensor | float
     References:
         Cai, Candès and Shen (2010), A singular value thresholding algorithm for matrix completion.
     """
-    U, sigma, Vh = torch.linalg.svd(V, full_matrices=False)
+    U, sigma, Vh = svd(V)
     kept = soft_threshold(sigma, _level(V, step, weight)[..., None])
     shrunk: Tensor = (U * kept[..., None, :]) @ Vh
     return shrunk
@@ -85,7 +86,7 @@ def prox_spectral_norm(V: Tensor, step: Tensor | float, *, weight: Tensor | floa
     References:
         Parikh and Boyd (2014), Proximal Algorithms, section 6.7.
     """
-    U, sigma, Vh = torch.linalg.svd(V, full_matrices=False)
+    U, sigma, Vh = svd(V)
     clipped = prox_linf_norm(sigma, _level(V, step, weight))
     shrunk: Tensor = (U * clipped[..., None, :]) @ Vh
     return shrunk
@@ -160,7 +161,7 @@ def psd_trace(X: Tensor, *, weight: Tensor | float = 1.0, slack: float = 0.0) ->
     """
     allowed = slack * _frobenius(X)
     symmetric = _frobenius(X - X.mT) <= allowed
-    inside = symmetric & (torch.linalg.eigvalsh(_symmetric_part(X)).amin(-1) >= -allowed)
+    inside = symmetric & (eigvalsh(_symmetric_part(X)).amin(-1) >= -allowed)
     trace = X.diagonal(dim1=-2, dim2=-1).sum(-1)
     return torch.where(inside, _weight(weight, X) * trace, math.inf)
 
@@ -184,7 +185,7 @@ def prox_psd_trace(V: Tensor, step: Tensor | float, *, weight: Tensor | float = 
     References:
         Parikh and Boyd (2014), Proximal Algorithms, section 6.7.
     """
-    eigenvalues, Q = torch.linalg.eigh(_symmetric_part(V))
+    eigenvalues, Q = eigh(_symmetric_part(V))
     kept = (eigenvalues - _level(V, step, weight)[..., None]).clamp(min=0)
     return _symmetric_part((Q * kept[..., None, :]) @ Q.mT)
 
@@ -197,7 +198,7 @@ def conjugate_psd_trace(U: Tensor, *, weight: Tensor | float = 1.0, slack: float
         tensor(0.)
     """
     w = _weight(weight, U)
-    return indicator(torch.linalg.eigvalsh(_symmetric_part(U)).amax(-1) <= w + slack * w.abs(), U)
+    return indicator(eigvalsh(_symmetric_part(U)).amax(-1) <= w + slack * w.abs(), U)
 
 
 def negative_log_determinant(X: Tensor, *, weight: Tensor | float = 1.0) -> Tensor:
@@ -209,7 +210,7 @@ def negative_log_determinant(X: Tensor, *, weight: Tensor | float = 1.0) -> Tens
         >>> negative_log_determinant(torch.diag(torch.tensor([1.0, 2.0])))
         tensor(-0.6931)
     """
-    eigenvalues = torch.linalg.eigvalsh(_symmetric_part(X))
+    eigenvalues = eigvalsh(_symmetric_part(X))
     inside = ((X - X.mT) == 0).flatten(-2).all(-1) & (eigenvalues.amin(-1) > 0)
     return torch.where(inside, -_weight(weight, X) * eigenvalues.log().sum(-1), math.inf)
 
@@ -234,7 +235,7 @@ def prox_negative_log_determinant(V: Tensor, step: Tensor | float, *, weight: Te
     References:
         Parikh and Boyd (2014), Proximal Algorithms, section 6.7.
     """
-    eigenvalues, Q = torch.linalg.eigh(_symmetric_part(V))
+    eigenvalues, Q = eigh(_symmetric_part(V))
     raised = prox_negative_log(eigenvalues, _level(V, step, weight))
     return _symmetric_part((Q * raised[..., None, :]) @ Q.mT)
 
@@ -248,7 +249,7 @@ def conjugate_negative_log_determinant(U: Tensor, *, weight: Tensor | float = 1.
         >>> conjugate_negative_log_determinant(-torch.eye(2))
         tensor(-2.)
     """
-    eigenvalues = torch.linalg.eigvalsh(-_symmetric_part(U))
+    eigenvalues = eigvalsh(-_symmetric_part(U))
     w = _weight(weight, U)
     value = w * (U.shape[-1] * (w.log() - 1) - eigenvalues.log().sum(-1))
     return torch.where(eigenvalues.amin(-1) > 0, value, math.inf)
@@ -268,8 +269,7 @@ def _per_matrix(value: Tensor) -> Tensor:
 
 
 def _singular_values(X: Tensor) -> Tensor:
-    values: Tensor = torch.linalg.svdvals(X)  # [..., min(m, n)]
-    return values
+    return svdvals(X)  # [..., min(m, n)]
 
 
 def _frobenius(X: Tensor) -> Tensor:

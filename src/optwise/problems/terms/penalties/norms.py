@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from optwise.core.penalty import Penalty
+from optwise.numerics.decompositions import svdvals
 from optwise.numerics.proximal.matrices import conjugate_nuclear_norm, nuclear_norm, prox_nuclear_norm
 from optwise.numerics.proximal.norms import (
     conjugate_huber_norm,
@@ -181,7 +182,7 @@ class NuclearNorm(Penalty):
         return conjugate_nuclear_norm(self._matrix(u), weight=self.weight)
 
     def dual_scale(self, u: Tensor) -> float:
-        largest = torch.linalg.matrix_norm(self._matrix(u), ord=2)
+        largest = torch.amax(svdvals(self._matrix(u)), dim=-1)
         return largest_scale(self.conjugate, u, u.new_tensor(self.weight), largest)
 
     def _matrix(self, w: Tensor) -> Tensor:
