@@ -24,6 +24,16 @@ class Bowl(Smooth):
         return 0.5 * (w @ w)
 
 
+@dataclass(frozen=True)
+class Raised(Smooth):
+    """The same, raised by 1."""
+
+    dimension = 2
+
+    def value(self, w):
+        return 1 + 0.5 * (w @ w)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Halving(Solver):
     """Halves the point at every step; ``says`` is its measure, as a function of the point."""
@@ -149,9 +159,37 @@ def test_the_last_point_of_a_solver_that_gives_up_may_still_be_certified():
 
 
 def test_time_that_is_up_ends_the_run():
-    course = run(Halving(), lambda w, d: Certificate(CertificateKind.OPTIMALITY, "never", 1.0), max_seconds=1e-9)
+    looks = []
+
+    def never(w, dual):
+        looks.append(w)
+        return Certificate(CertificateKind.OPTIMALITY, "never", 1.0)
+
+    course = run(Halving(), never, max_seconds=1e-9)
     assert course.status is Status.BUDGET_SPENT
-    assert len(course.rows) == 2
+    assert len(course.rows) == 1  # the first question was refused
+    assert len(looks) == 1  # and one certificate computed all the same
+
+
+def test_a_turn_ends_by_what_was_counted_since_its_start():
+    told = []
+
+    def over(iterations, counts):
+        told.append((iterations, counts["gradients"]))
+        return counts["gradients"] >= 3
+
+    course = run(Halving(), lambda w, d: Certificate(CertificateKind.OPTIMALITY, "never", 1.0), turn_over=over)
+    assert course.status is Status.BUDGET_SPENT
+    assert told == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def test_a_start_that_promises_nothing_is_certified_before_any_step():
+    """A problem built at its own solution is solved at once, whatever the solver would do first."""
+    w = torch.tensor([1e-9, 0.0], dtype=torch.float64)
+    more = {"certify": true_gap, "find_ray": lambda w, d: None, "tol": 1e-6, "look_first": True}
+    course = run_solver(Composite(Raised()), Script(points=(RuntimeError("not even a step"),)), w, **more)
+    assert course.status is Status.OPTIMAL
+    assert [row.iteration for row in course.rows] == [0]
 
 
 def test_a_ray_along_which_the_objective_falls_for_ever_ends_the_run():

@@ -208,12 +208,12 @@ def test_time_may_be_limited():
 
 
 def test_where_one_method_stalls_auto_goes_on_with_the_next(monkeypatch):
-    from optwise.verbs import solving
+    from optwise.verbs import automatic
 
     problem = ow.problems.ridge(*data(), 0.1)
     first = ow.explain(problem).eligible[0].method
     broken = {**SOLVERS, first: lambda: Scripted(points=(0.5,), name=first)}
-    monkeypatch.setattr(solving, "SOLVERS", broken)
+    monkeypatch.setattr(automatic, "SOLVERS", broken)
     run = ow.solve(problem)
     assert certified(run)
     assert run.method.label != first
@@ -221,14 +221,14 @@ def test_where_one_method_stalls_auto_goes_on_with_the_next(monkeypatch):
 
 
 def test_where_one_method_takes_too_long_auto_goes_on_with_the_next_from_where_it_came(monkeypatch):
-    from optwise.verbs import solving, turns
+    from optwise.verbs import automatic, turns
 
-    monkeypatch.setattr(turns, "LEAST_SECONDS", 1e-3)
+    monkeypatch.setattr(turns, "LEAST", 1e-3)
     monkeypatch.setattr(turns, "PATIENCE", 0.0)
     problem = ow.problems.ridge(*data(), 0.1)
     first, second = (choice.method for choice in ow.explain(problem).eligible[:2])
     endless = Scripted(points=tuple(1.0 + 2.0**-k for k in range(100_000)), name=first)
-    monkeypatch.setattr(solving, "SOLVERS", {**SOLVERS, first: lambda: endless})
+    monkeypatch.setattr(automatic, "SOLVERS", {**SOLVERS, first: lambda: endless})
     run = ow.solve(problem)
     assert certified(run)
     assert run.method.label == second
@@ -237,14 +237,14 @@ def test_where_one_method_takes_too_long_auto_goes_on_with_the_next_from_where_i
 
 def test_a_method_that_is_left_alone_is_given_all_the_time_there_is(monkeypatch):
     """The others stall; the one that only needed longer is asked again, and its rows follow those of all before."""
-    from optwise.verbs import solving, turns
+    from optwise.verbs import automatic, turns
 
-    monkeypatch.setattr(turns, "LEAST_SECONDS", 1e-3)
+    monkeypatch.setattr(turns, "LEAST", 1e-3)
     monkeypatch.setattr(turns, "PATIENCE", 0.0)
     problem = ow.problems.rosenbrock(30)
     first = ow.explain(problem).eligible[0].method
     others = {name: lambda: Scripted(points=(0.5,)) for name in SOLVERS if name != first}
-    monkeypatch.setattr(solving, "SOLVERS", {**others, first: SOLVERS[first]})
+    monkeypatch.setattr(automatic, "SOLVERS", {**others, first: SOLVERS[first]})
     run = ow.solve(problem)
     assert certified(run)
     assert run.method.label == first

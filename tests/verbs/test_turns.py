@@ -5,15 +5,12 @@ import pytest
 
 import optwise as ow
 from optwise.core.composite import Composite
-from optwise.verbs import explaining, turns
+from optwise.verbs import turns
 from optwise.verbs.turns import Turns
 
 
 @pytest.fixture
-def problem(monkeypatch):
-    """With a gradient that is said to take 0.1 ms, so that predictions do not depend on the machine."""
-    monkeypatch.setattr(explaining, "_gradient_seconds", lambda composite, w: 1e-4)
-    monkeypatch.setattr(explaining, "_simple_seconds", lambda composite, w: 1e-5)
+def problem():
     rng = np.random.default_rng(0)
     return ow.problems.softmax(rng.standard_normal((40, 12)), rng.integers(0, 3, 40), l1=0.02)
 
@@ -38,10 +35,10 @@ def test_the_cheapest_comes_first_and_only_so_many_are_tried(problem):
 
 
 def test_a_method_is_given_some_times_what_was_predicted(problem, monkeypatch):
-    monkeypatch.setattr(turns, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "LEAST", 0.0)
     found = turns_of(problem)
     first = found.next()
-    assert found.seconds(first) == pytest.approx(turns.PATIENCE * first.seconds)
+    assert found.given(first) == pytest.approx(turns.PATIENCE * first.seconds)
 
 
 def test_who_was_not_done_waits_until_the_others_are_expected_to_take_longer(problem):
@@ -53,7 +50,7 @@ def test_who_was_not_done_waits_until_the_others_are_expected_to_take_longer(pro
         others.append(choice.method)
         found.unfinished(choice, 2e3)
     assert len(others) == len(set(others)) >= 2
-    assert found.seconds(choice) >= turns.LONGER * 1e3  # and then for longer
+    assert found.given(choice) >= turns.LONGER * 1e3  # and then for longer
 
 
 def test_one_gradient_method_that_takes_too_long_makes_the_others_expect_the_same(problem):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optwise.analyses.fitted_costs import FITTED, FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
+from optwise.analyses.prices import Prices, products_seconds
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
 
@@ -21,6 +22,10 @@ EXACT = frozenset({"cholesky", "qr", "svd", "proximal-newton", "taut-string"})
 """Solvers that end with an exact answer or exact zeros rather than near one."""
 TIE = 0.8
 """Factor on what those are predicted to take when solvers are ranked: predictions are no closer than that."""
+KNOWN = 1 / 30
+"""The same for a damped method that knows f to be a sum of squares: the others rarely come as far, however quickly."""
+_PREFERRED: Mapping[str, float] = {**dict.fromkeys(EXACT, TIE), "levenberg-marquardt": KNOWN}
+_JACOBIANS = frozenset({"gauss-newton", "levenberg-marquardt"})
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,9 @@ def features(
     Args:
         problem: As solvers see it.
         start: Where it starts [p].
-        gradient_seconds: Measured for a function without structure; a linear model's is computed from its size.
-        simple_seconds: Measured, of one question to each of the simple parts.
+        gradient_seconds: Of a function without structure, from :func:`~optwise.analyses.prices.prices_of`; a linear
+            model's is computed from its size.
+        simple_seconds: Of one question to each of the simple parts, from there as well.
         condition: An estimate of the Hessian's condition number, where somebody has one.
     """
     smooth, model = problem.smooth, problem.smooth.model
@@ -102,7 +108,7 @@ def features(
     dense = model is not None and model.X.matrix is not None
     seconds = gradient_seconds
     if dense:
-        seconds = 2 * n * problem.dimension * NUMBER_SECONDS + 10 * OPERATION_SECONDS
+        seconds = products_seconds(n, problem.dimension)
     known = condition if condition is not None or model is None else _condition(model)
     return Features(
         examples=n,
@@ -148,13 +154,13 @@ def predicted_seconds(method: str, of: Features) -> float:
 
 
 def rank(method: str, of: Features) -> float:
-    """What solvers are ordered by: predicted seconds, a near tie going to the one whose answer is exact.
+    """What solvers are ordered by: predicted seconds, less where the answer is exact or the method knows what f is.
 
     Args:
         method: Its label.
         of: The problem's features.
     """
-    return predicted_seconds(method, of) * (TIE if method in EXACT else 1.0)
+    return predicted_seconds(method, of) * _PREFERRED.get(method, 1.0)
 
 
 def computed_seconds(method: str, of: Features) -> float:
@@ -166,6 +172,27 @@ def computed_seconds(method: str, of: Features) -> float:
     """
     cost = _COSTS.get(method)
     return math.inf if cost is None else cost(of)
+
+
+def spent_seconds(method: str, of: Features, prices: Prices, iterations: int, counts: Mapping[str, float]) -> float:
+    """What a solver has spent, in the seconds of :func:`predicted_seconds`, by counting alone.
+
+    Args:
+        method: Its label.
+        of: The problem's features.
+        prices: Of the problem's questions.
+        iterations: Done so far.
+        counts: Questions and factorisations so far, by name.
+    """
+    n, p = of.examples or of.parameters, of.parameters
+    order = min(n, p)
+    if method in _JACOBIANS:
+        factorised = 8.0 * n * p**2
+    else:
+        used = order / 5 if method == "proximal-newton" else order
+        factorised = used**3 / 3
+    own = 40 * OPERATION_SECONDS + (6 * p**2 * NUMBER_SECONDS if method == "bfgs" else 0.0)
+    return prices.asked(counts) + counts.get("factorizations", 0.0) * factorised * FLOP_SECONDS + iterations * own
 
 
 def _gradients(count: Callable[[Features], float], *, operations: float = 20.0) -> Callable[[Features], float]:

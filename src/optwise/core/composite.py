@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +21,10 @@ DOUBLE = torch.finfo(torch.float64).eps
 """The rounding unit of float64."""
 
 COUNTED = ("evaluations", "gradients", "hvps", "proxes", "projections", "products", "factorizations")
+
+
+class TimeIsUp(Exception):
+    """The caller's time has passed: raised by the first question after it, for whoever runs the solver to catch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,7 @@ class Composite(Terse):
         unit: Rounding unit of the dtype that data and answer have: no value is known better.
         tol: What a certificate must reach, so that inner iterations need not be more exact.
         counts: Questions asked so far, by name; a product is one matrix-vector product with the design or A.
+        deadline: When the caller's time is up, on the clock of ``time.perf_counter``; nothing is asked after it.
     """
 
     smooth: Smooth
@@ -52,6 +58,7 @@ class Composite(Terse):
     unit: float = DOUBLE
     tol: float = 1e-6
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
+    deadline: float = math.inf
 
     @classmethod
     def of(cls, problem: Problem, *, tol: float = 1e-6, unit: float | None = None) -> Composite:
@@ -77,7 +84,13 @@ class Composite(Terse):
         return self.smooth.dimension
 
     def count(self, name: str, amount: float = 1.0) -> None:
-        """Book work that a solver did on the parts directly."""
+        """Book a question or work on the parts.
+
+        Raises:
+            TimeIsUp: The deadline has passed, so that no run outlives it by more than one question.
+        """
+        if time.perf_counter() > self.deadline:
+            raise TimeIsUp
         self.counts[name] += amount
 
     def value(self, w: Tensor) -> float:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from optwise.core.answer import TraceRow
 from optwise.core.certificate import Certificate, CertificateKind
-from optwise.core.composite import Composite
+from optwise.core.composite import Composite, TimeIsUp
+from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
 from optwise.core.status import Status
 from optwise.engine.chunks import failure_status
@@ -31,9 +32,20 @@ FAR = 1e10
 FIRST_RAY = 32
 """Iteration at which a certificate is looked at whatever the measure, and the way gone so far is followed on, in case
 it falls for ever; then at twice that, and so on."""
+PROMISING = 1e3
+"""Times ``tol`` that a start's slope may promise of its value for its certificate to be looked at before any step."""
+SOLVERS_LIVE_IN = ("optwise.methods", "optwise.numerics", "optwise.analyses")
+"""Where a division by zero or an overflow is that of a step, not of the function that is minimised."""
+SHORT = 1e-4
+"""Length of the step by which a start is judged, in units of its largest entry or 1."""
 
 Certify = Callable[[Tensor, Tensor | None], Certificate]
 FindRay = Callable[[Tensor, Tensor], Certificate | None]
+TurnOver = Callable[[int, Mapping[str, float]], bool]
+"""Whether so many iterations and questions, counted from the start of the run, are all that it is given."""
+
+NOTHING = Certificate(CertificateKind.STATIONARITY, "none", math.inf)
+"""What proves nothing."""
 
 _ENDS = {
     CertificateKind.OPTIMALITY: Status.OPTIMAL,
@@ -101,6 +113,7 @@ class _Watch:
     seconds: float = 0.0
     looked: float = math.inf
     due: float = 1.0
+    last: Iterate | None = None
     lowest: Iterate | None = None
     measure: float = math.inf
     moved: int = 0
@@ -108,17 +121,26 @@ class _Watch:
     def look(self, found: Iterate) -> Certificate:
         """Certify a point and keep it if it is the best so far."""
         started = time.perf_counter()
-        certificate = self.certify(found.w, found.dual)
+        try:
+            certificate = self.certify(found.w, found.dual)
+        except ArithmeticError as error:
+            if not _is_ours(error):
+                raise
+            certificate = NOTHING  # of numbers near the ends of their range nothing is proved
         self.seconds += time.perf_counter() - started
         closeness = how_close(certificate, found, self.tol, constrained=self.constrained)
         if closeness < self.closeness:
             self.best, self.certificate, self.closeness = found, certificate, closeness
         return certificate
 
+    def keep(self, found: Iterate, certificate: Certificate) -> None:
+        """The point is the answer, whatever others are."""
+        self.best, self.certificate = found, certificate
+
     @property
     def proof(self) -> Certificate:
         """The certificate of the best point; one that proves nothing where none could be computed."""
-        return self.certificate or Certificate(CertificateKind.STATIONARITY, "none", math.inf)
+        return self.certificate or NOTHING
 
     def worth_a_look(self, found: Iterate, iteration: int) -> bool:
         """Whether the certificate may be met, or nobody knows and it is time to see."""
@@ -146,6 +168,24 @@ class _Watch:
         return iteration - self.moved > max(PATIENCE, iteration // 2)
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """When a run has had enough: by the caller's clock, or by what was booked since its start."""
+
+    deadline: float
+    over: TurnOver | None
+    before: Mapping[str, float]
+
+    @property
+    def late(self) -> bool:
+        return time.perf_counter() > self.deadline
+
+    def turn_is_over(self, iterations: int, counts: Mapping[str, float]) -> bool:
+        if self.over is None:
+            return False
+        return self.over(iterations, {name: amount - self.before[name] for name, amount in counts.items()})
+
+
 def run_solver(
     problem: Composite,
     solver: Solver,
@@ -155,6 +195,8 @@ def run_solver(
     find_ray: FindRay,
     tol: float,
     max_seconds: float | None = None,
+    turn_over: TurnOver | None = None,
+    look_first: bool = False,
 ) -> Course:
     """Run a solver from ``w`` [p] until its certificate is met, it can do no better, or its time is up.
 
@@ -165,65 +207,133 @@ def run_solver(
         certify: The certificate of a point and a dual point, recomputed in float64.
         find_ray: A certificate that the problem is unbounded from a point along a direction, if it is.
         tol: What the certificate must reach.
-        max_seconds: Wall-clock limit; the iteration in which it passes is finished.
+        max_seconds: Wall-clock limit; the question during which it passes is the last one.
+        turn_over: Ends the run by what was counted, after the iteration in which it says so.
+        look_first: Whether a start that promises little is looked at before any step, since it may be the answer.
     """
-    began = time.perf_counter()
+    deadline = math.inf if max_seconds is None else time.perf_counter() + max_seconds
     start = Iterate(w, problem.start_value if w is problem.start else problem.value(w))
     watch = _Watch(certify, tol, start, constrained=problem.constraint is not None)
     rows = [TraceRow(0, 0.0, start.value, math.nan, math.nan, dict(problem.counts))]
-    status, failure, clock, last = Status.STALLED, "", 0.0, start
-    iterates: Iterator[Iterate] = solver.solve(problem, w)
+    limits = _Limits(deadline, turn_over, rows[0].counts)
+    limited, failure = replace(problem, deadline=deadline), ""
     try:
-        while True:
-            started = time.perf_counter()
-            found = next(iterates, None)
-            clock += time.perf_counter() - started
-            if found is None:
-                break
-            k = len(rows)
-            if not _finite(found):
-                status = Status.NOT_FINITE
-                break
-            last, shown, over = found, found.measure, False
-            if watch.worth_a_look(found, k):
-                certificate = watch.look(found)
-                shown = certificate.value
-                over = certificate.hopeless or certificate.meets(tol)
-                status = _ENDS[certificate.kind] if certificate.meets(tol) else status
-            rows.append(TraceRow(k, clock, found.value, shown, found.step, dict(problem.counts)))
-            if over or watch.stands_still(found, k):
-                break
-            far = found.value < start.value - FAR * max(1.0, abs(start.value))
-            if far or (k >= FIRST_RAY and k.bit_count() == 1):
-                ray = find_ray(found.w, found.w - w)
-                if ray is not None:
-                    return Course(Status.UNBOUNDED, found, ray, tuple(rows), clock, watch.seconds)
-            if max_seconds is not None and time.perf_counter() - began > max_seconds:
-                status = Status.BUDGET_SPENT
-                break
+        iterates = solver.solve(limited, w)
+        if look_first and _nearly_solved(limited, start) and watch.look(start).meets(tol):
+            status = _ENDS[watch.proof.kind]
+        else:
+            status = _followed(limited, iterates, watch, rows, limits=limits, find_ray=find_ray)
+    except TimeIsUp:
+        status = Status.BUDGET_SPENT
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a user's function may raise anything, and that is this run's end
-        status, failure = failure_status(error), "".join(traceback.format_exception(error))
-    status, failure = _settle(watch, status, failure, (last, watch.lowest, start))
+        status, failure = _failed(error)
+    candidates = [point for point in (watch.last, watch.lowest, start) if point is not None]
+    if time.perf_counter() > deadline:
+        candidates = _hurried(watch, candidates)
+    status, failure = _settle(watch, status, failure, candidates)
     if rows[-1].value == watch.best.value:
         rows[-1] = rows[-1]._replace(certificate=watch.proof.value)
-    return Course(status, watch.best, watch.proof, tuple(rows), clock, watch.seconds, failure)
+    return Course(status, watch.best, watch.proof, tuple(rows), rows[-1].seconds, watch.seconds, failure)
 
 
-def _settle(watch: _Watch, status: Status, failure: str, candidates: tuple[Iterate | None, ...]) -> tuple[Status, str]:
+def _followed(
+    problem: Composite,
+    iterates: Iterator[Iterate],
+    watch: _Watch,
+    rows: list[TraceRow],
+    *,
+    limits: _Limits,
+    find_ray: FindRay,
+) -> Status:
+    """Follow the iterates to an end, a row for each."""
+    clock, start = 0.0, watch.best
+    while True:
+        started = time.perf_counter()
+        found = next(iterates, None)
+        clock += time.perf_counter() - started
+        if found is None:
+            return Status.STALLED
+        if not _finite(found):
+            return Status.NOT_FINITE
+        k, shown, late = len(rows), found.measure, limits.late
+        watch.last, met, hopeless = found, False, False
+        if not late and watch.worth_a_look(found, k):
+            certificate = watch.look(found)
+            shown, met, hopeless = certificate.value, certificate.meets(watch.tol), certificate.hopeless
+        rows.append(TraceRow(k, clock, found.value, shown, found.step, dict(problem.counts)))
+        if met:
+            return _ENDS[watch.proof.kind]
+        if hopeless or watch.stands_still(found, k):
+            return Status.STALLED
+        if late or limits.turn_is_over(k, problem.counts):
+            return Status.BUDGET_SPENT
+        far = found.value < start.value - FAR * max(1.0, abs(start.value))
+        if far or (k >= FIRST_RAY and k.bit_count() == 1):
+            ray = find_ray(found.w, found.w - start.w)
+            if ray is not None:
+                watch.keep(found, ray)
+                return Status.UNBOUNDED
+
+
+def _failed(error: Exception) -> tuple[Status, str]:
+    """The status and the traceback of an exception; the end of the numbers inside a solver is no crash."""
+    if isinstance(error, ArithmeticError) and _is_ours(error):
+        return Status.NOT_FINITE, ""
+    return failure_status(error), "".join(traceback.format_exception(error))
+
+
+def _is_ours(error: ArithmeticError) -> bool:
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    home = "" if innermost is None else innermost.tb_frame.f_globals.get("__name__", "")
+    return bool(home.startswith(SOLVERS_LIVE_IN))
+
+
+def _hurried(watch: _Watch, candidates: list[Iterate]) -> list[Iterate]:
+    """The one point that is certified although the time is up; none where the best one is certified already."""
+    lowest = min(candidates, key=lambda point: point.value)
+    known = watch.certificate is not None and not lowest.value < watch.best.value
+    return [] if known else [lowest]
+
+
+def _settle(watch: _Watch, status: Status, failure: str, candidates: list[Iterate]) -> tuple[Status, str]:
     """Certify what a run that was not certified leaves; its best point may hold all the same."""
     if status in _ENDS.values() or watch.proof.hopeless:
         return status, failure
     for n, candidate in enumerate(candidates):
-        if candidate is None or any(candidate is other for other in candidates[:n]):
+        seen = candidates[:n] if watch.certificate is None else [*candidates[:n], watch.best]
+        if any(candidate is other for other in seen):
             continue
         try:
             watch.look(candidate)
         except Exception as error:  # noqa: BLE001 - the function that has failed already, asked once more
             failure = failure or "".join(traceback.format_exception(error))
-    met = watch.proof.meets(watch.tol) and status in (Status.STALLED, Status.NOT_FINITE, Status.BUDGET_SPENT)
+    met = watch.proof.meets(watch.tol) and status is not Status.INTERRUPTED
     return (_ENDS[watch.proof.kind] if met else status), failure
+
+
+def _nearly_solved(problem: Composite, start: Iterate) -> bool:
+    """Whether a short step from the start promises next to nothing, so that it may be the answer already."""
+    penalty, constraint, w = problem.penalty, problem.constraint, start.w
+    if problem.operator is not None or (penalty is not None and constraint is not None):
+        return w is not problem.start and bool(w.any())  # no step is as simple as that
+    if penalty is not None and Oracle.PROX not in penalty.oracles:
+        return False
+    if constraint is not None and Oracle.PROJECTION not in constraint.oracles:
+        return False
+    _, gradient = problem.f_and_gradient(w)
+    largest, steepest = torch.stack([w, gradient]).abs().amax(1).tolist()
+    reach, slope = max(1.0, largest), steepest
+    if penalty is not None or constraint is not None:
+        step = SHORT * reach / steepest if steepest > 0.0 else SHORT * reach
+        if not 0.0 < step < math.inf:
+            return False
+        slope = float((problem.prox(w - step * gradient, step) - w).abs().max()) / step
+    promised: float = slope * reach
+    return problem.gap_measure(promised, start.value) <= PROMISING * problem.tol
 
 
 def _finite(found: Iterate) -> bool:

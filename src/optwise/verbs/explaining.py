@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
-from torch import Tensor
-
 from optwise.analyses.preflight import preflight
+from optwise.analyses.prices import Prices, prices_of
 from optwise.analyses.solver_costs import TIE, Features, features, predicted_seconds, rank
 from optwise.analyses.solver_reasons import reason_for
 from optwise.core.composite import Composite, start_row
@@ -26,8 +23,6 @@ from optwise.verbs.refusing import nearest_refusal
 
 FEW = 6
 """Methods that an explanation shows of itself; all are in its text."""
-SLOW_SECONDS = 0.02
-"""Beyond it, nothing that is loaded on a first call matters."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +152,8 @@ def explain(problem: Problem, tol: float = 1e-6) -> Explanation:
 
 def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     """The same for a problem that was made ready already."""
-    of, names = matching_features(problem, composite)
+    matched = matching_features(problem, composite)
+    of, names = matched.of, matched.methods
     ranked = sorted(names, key=lambda name: rank(name, of))
     checked = [look_closely(name, predicted_seconds(name, of), of, composite) for name in ranked]
     refused = [
@@ -171,11 +167,21 @@ def explain_composite(problem: Problem, composite: Composite) -> Explanation:
     return Explanation(problem.name, tuple(choices), of, nearest)
 
 
-def matching_features(problem: Problem, composite: Composite) -> tuple[Features, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Matched:
+    """What predictions for a problem are made from, and the methods whose needs it meets."""
+
+    of: Features
+    prices: Prices
+    methods: tuple[str, ...]
+
+
+def matching_features(problem: Problem, composite: Composite) -> Matched:
     """What predictions are made from, and the methods whose needs the problem meets."""
     w = start_row(problem)
-    of = features(composite, w, _gradient_seconds(composite, w), _simple_seconds(composite, w))
-    return of, _fitting(problem.oracles, parts_of(problem))
+    prices = prices_of(composite)
+    of = features(composite, w, prices.gradient, prices.simple)
+    return Matched(of, prices, _fitting(problem.oracles, parts_of(problem)))
 
 
 @cache
@@ -195,38 +201,3 @@ def look_closely(method: str, seconds: float, of: Features, composite: Composite
     if refusal:
         return Choice(method, math.inf, f"{method} {refusal}", eligible=False)
     return Choice(method, seconds, reason_for(method, of), eligible=True)
-
-
-def _gradient_seconds(composite: Composite, w: Tensor) -> float:
-    """Of one gradient, measured where it cannot be computed from sizes."""
-    model = composite.smooth.model
-    if model is not None and model.X.matrix is not None:
-        return 0.0
-    return _quickest(lambda: composite.smooth.value_and_gradient(w))
-
-
-def _simple_seconds(composite: Composite, w: Tensor) -> float:
-    """Of one proximal map or value of the penalty, one projection, and the operator forth and back."""
-    penalty, constraint, operator = composite.penalty, composite.constraint, composite.operator
-    seconds = 0.0
-    if operator is not None:
-        seconds += _quickest(lambda: operator.adjoint(operator.forward(w)))
-    if penalty is not None:
-        at = w if operator is None else operator.forward(w)
-        ask = partial(penalty.prox, at, 1.0) if Oracle.PROX in penalty.oracles else partial(penalty.value, at)
-        seconds += _quickest(ask)
-    if constraint is not None and Oracle.PROJECTION in constraint.oracles:
-        seconds += _quickest(lambda: constraint.project(w))
-    return seconds
-
-
-def _quickest(work: Callable[[], object]) -> float:
-    """Seconds of the quicker of two calls, since a first one may load what later ones find; of one where it is slow."""
-    taken = math.inf
-    for _ in range(2):
-        started = time.perf_counter()
-        work()
-        taken = min(taken, time.perf_counter() - started)
-        if taken > SLOW_SECONDS:
-            break
-    return taken

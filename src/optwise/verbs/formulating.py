@@ -36,12 +36,14 @@ class Formulated:
         composite: In its own dtype.
         exact: In float64.
         optimum: Its known best value, where there is one.
+        deadline: When the caller's time is up: no ray is followed any more.
     """
 
     problem: Problem
     composite: Composite
     exact: Composite
     optimum: float | None
+    deadline: float = math.inf
 
     def certify(self, w: Tensor, dual: Tensor | None) -> Certificate:
         """The certificate of a point, from scratch in float64."""
@@ -56,7 +58,8 @@ class Formulated:
 
     def find_ray(self, w: Tensor, direction: Tensor) -> Certificate | None:
         """A certificate that the objective falls for ever along a direction, if it does."""
-        return ray_certificate(self.exact, w.detach().double(), direction.detach().double())
+        limited = replace(self.exact, deadline=self.deadline)
+        return ray_certificate(limited, w.detach().double(), direction.detach().double())
 
 
 def formulate(problem: Problem, tol: float = TOL) -> Formulated:

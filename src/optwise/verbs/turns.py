@@ -1,19 +1,20 @@
-"""Whose turn it is: the method that is expected to take least, given what was predicted and what was seen since."""
+"""Whose turn it is: the method that is expected to take least work, given what was predicted and what was spent."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import final
 
-from optwise.analyses.solver_costs import predicted_seconds, rank
+from optwise.analyses.solver_costs import predicted_seconds, rank, spent_seconds
 from optwise.core.composite import Composite
 from optwise.core.problem import Problem
 from optwise.verbs.explaining import Choice, look_closely, matching_features
 
 ATTEMPTS = 6
 """Methods that are tried at most."""
-LEAST_SECONDS = 0.25
-"""What a method is given at least."""
+LEAST = 0.25
+"""What a method is given at least, in frozen seconds."""
 PATIENCE = 10.0
 """Times its prediction that a method is given."""
 LONGER = 4.0
@@ -24,9 +25,13 @@ WORST = 1e16
 
 @final
 class Turns:
-    """The methods for a problem, one after the other, each for a time; who has not stalled may get another turn.
+    """The methods for a problem, one after the other, each for some work; who has not stalled may get another turn.
 
-    A method that was not done when its time was up will take at least as long again. If that could be due to a worse
+    Work is what was asked and factorised, priced in *frozen seconds*: those of the machine that the cost model was
+    fitted on, made from sizes and counts. Nothing here looks at a clock, so that turns are the same on every machine,
+    in every process and under every load.
+
+    A method that was not done when its work was up will take at least as much again. If that could be due to a worse
     condition number than was assumed, the assumption is raised until it would have been predicted, so that all others
     that depend on it fall back as well.
 
@@ -37,9 +42,15 @@ class Turns:
 
     def __init__(self, problem: Problem, composite: Composite) -> None:
         self._composite = composite
-        self._of, names = matching_features(problem, composite)
-        self._ranks = {name: rank(name, self._of) for name in names}  # of those that may be asked
+        matched = matching_features(problem, composite)
+        self._of, self._prices = matched.of, matched.prices
+        self._ranks = {name: rank(name, self._of) for name in matched.methods}  # of those that may be asked
         self._spent: dict[str, float] = {}
+
+    @property
+    def again(self) -> float | None:
+        """F at the start once more, where it was another one: the loss is random."""
+        return self._prices.again
 
     def next(self) -> Choice | None:
         """The method whose turn it is; ``None`` where none is left."""
@@ -51,22 +62,30 @@ class Turns:
             del self._ranks[name]
         return None
 
-    def seconds(self, choice: Choice) -> float:
-        """How long it may take this time."""
-        return max(LEAST_SECONDS, PATIENCE * choice.seconds, LONGER * self._spent.get(choice.method, 0.0))
+    def given(self, choice: Choice) -> float:
+        """How much work it may take this time, in frozen seconds."""
+        return max(LEAST, PATIENCE * choice.seconds, LONGER * self._spent.get(choice.method, 0.0))
+
+    def work(self, method: str, iterations: int, counts: Mapping[str, float]) -> float:
+        """Frozen seconds of so many iterations and questions."""
+        return spent_seconds(method, self._of, self._prices, iterations, counts)
+
+    def gradients(self, work: float) -> float:
+        """Work in gradient equivalents: how many gradients could have been had for it."""
+        return work / self._prices.gradient
 
     @property
     def alone(self) -> bool:
         """Whether nobody else is left."""
         return len(self._allowed()) == 1
 
-    def unfinished(self, choice: Choice, seconds: float) -> None:
-        """Its time was up: it is asked again once the others are expected to take longer."""
-        self._spent[choice.method] = self._spent.get(choice.method, 0.0) + seconds
+    def unfinished(self, choice: Choice, work: float) -> None:
+        """Its work was up: it is asked again once the others are expected to take more."""
+        self._spent[choice.method] = self._spent.get(choice.method, 0.0) + work
         worse = self._of
-        while worse.condition < WORST and predicted_seconds(choice.method, worse) < seconds:
+        while worse.condition < WORST and predicted_seconds(choice.method, worse) < work:
             worse = replace(worse, condition=10.0 * worse.condition)
-        if predicted_seconds(choice.method, worse) >= seconds:
+        if predicted_seconds(choice.method, worse) >= work:
             self._of, self._ranks = worse, {name: rank(name, worse) for name in self._ranks}
 
     def stalled(self, choice: Choice) -> None:
