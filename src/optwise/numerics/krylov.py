@@ -204,7 +204,8 @@ def _share_to_boundary(step: Tensor, d: Tensor, radius: float) -> float:
     room = max(radius * radius - within, 0.0)
     root = math.sqrt(along * along + squared * room)
     # the form of the root that subtracts nothing: directions of conjugate gradients lead outwards, along >= 0
-    return room / (along + root) if along >= 0.0 else (root - along) / squared
+    above, below = (room, along + root) if along >= 0.0 else (root - along, squared)
+    return above / below if below > 0.0 else 0.0  # a direction or a ball whose square is no number goes nowhere
 
 
 def _eps(like: Tensor) -> float:

@@ -337,7 +337,7 @@ def _distance(gaps: Floats, level: float) -> float:
         s = math.exp(u)
         step = float((np.log(s + gaps).sum() - level) / (s / (s + gaps)).sum())
         u -= step
-    return math.exp(u)
+    return math.exp(u) if not u > LARGEST_EXPONENT else math.inf
 
 
 def _root(value: float) -> float:

@@ -65,7 +65,7 @@ class AcceleratedGradient(Solver):
         best, noise = Incumbent(problem, start, patience=PATIENCE), rounding(w.dtype)
         value, y, theta = start.value, start, 1.0
         while best.point.norm > 0.0 and not best.stalled:
-            if not known and y.norm**2 > 2.0 * L * noise * abs(y.value):  # else values cannot tell a good L
+            if not known and y.norm * y.norm > 2.0 * L * noise * abs(y.value):  # else values cannot tell a good L
                 L *= DECAY
             found = _descended(problem, y, L, math.inf if known else noise * abs(y.value))
             if found is None:

@@ -139,8 +139,9 @@ class CompactHessian:
         self._fits[slot], self._fits[:, slot] = of_s[1], of_y[0]
         by_age = np.ix_(self._pairs.order, self._pairs.order)
         theta, fits = square / fit, self._fits[by_age]
-        middle = _middle(theta * self._steps[by_age], fits)
-        if middle is None:  # rounding has cost it its definiteness: start again
+        with np.errstate(all="ignore"):
+            middle = _middle(theta * self._steps[by_age], fits)
+        if middle is None or not np.isfinite(middle).all():  # rounding has cost it its definiteness: start again
             self.forget()
             return False
         self.theta, self.middle = theta, middle
@@ -174,9 +175,9 @@ def _middle(steps: Small, fits: Small) -> Small | None:
     scaled = lower / diagonal  # L D^-1
     try:
         factor = np.linalg.cholesky(steps + scaled @ lower.T)
+        half = np.linalg.inv(factor)
     except np.linalg.LinAlgError:
         return None
-    half = np.linalg.inv(factor)
     corner = half.T @ half
     side = scaled.T @ corner  # D^-1 L^T (...)^-1
     return _blocks(side @ scaled - np.diag(1.0 / diagonal), side, corner)

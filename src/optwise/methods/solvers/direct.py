@@ -15,6 +15,7 @@ from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
 from optwise.methods.solvers.hessians import LOOKED_AT
+from optwise.numerics.decompositions import svd
 from optwise.numerics.factorisation_costs import peak_bytes_cholesky, peak_bytes_qr, peak_bytes_svd
 from optwise.numerics.factorisations import cholesky_solve_normal, qr_least_squares
 from optwise.numerics.memory import total_bytes
@@ -145,7 +146,7 @@ class SVD(_Direct):
     """
 
     def _inverse(self, X: Tensor, ridge: float) -> Solve | None:
-        _, s, rotated = torch.linalg.svd(X, full_matrices=False)
+        _, s, rotated = svd(X)
         kept = s > torch.finfo(X.dtype).eps * max(X.shape) * s[0]
         weights = torch.where(kept, 1 / torch.where(kept, s.square() + ridge, 1.0), 0.0)
         if ridge == 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -190,7 +189,8 @@ class WolfeDescent(Solver):
             if new is None:
                 return
             # to first order: the same decrease as this time
-            step = _within(taken * (point.norm / new.norm) ** 2 if new.norm > 0.0 else taken, taken)
+            flatter = point.norm / new.norm if new.norm > 0.0 else 1.0
+            step = _within(taken * flatter * flatter, taken)
             point = new
             best.offer(point)
             yield best.iterate(taken)
@@ -266,7 +266,7 @@ def _backtracked(ray: Ray, point: Point, ceiling: float, step: float, sufficient
     noise = rounding(point.w.dtype)
     # close to the answer values are noise, and only the gradient tells that there is still a way to go
     ceiling += noise * abs(ceiling)
-    step = min(step, sys.float_info.max)
+    step = min(step, torch.finfo(point.w.dtype).max)
     found = armijo(value, value=ceiling, slope=ray.slope, step=step, sufficient=sufficient, noise=noise)
     new = ray.point(found.step)
     return (None, 0.0) if not new.finite or same(point, new) else (new, found.step)

@@ -119,7 +119,7 @@ class _LeastSquares(Solver):
                 if found.iterations == 0:
                     return
                 budget -= 1
-                value = constant + 0.5 * found.residual_norm**2
+                value = constant + 0.5 * found.residual_norm * found.residual_norm
                 window.append(value)
                 full = len(window) == WINDOW
                 measure = problem.gap_measure(max(window[0] - value, 0.0), value) if full else math.nan

@@ -118,6 +118,11 @@ class LBFGSB(Solver):
             yield _answer(point, (0.0, 0.0), bound)
         while point.finite and point.norm > 0.0 and not best.stalled:
             target = _target(point, box, hessian)
+            if not bool(target.isfinite().all()):  # the squares of the dtype have ended
+                if len(hessian) == 0:
+                    return
+                hessian.forget()
+                continue
             ray = ray_from(problem, point, target - point.w, at=_towards(target, point, box))
             new, step = searched(
                 ray,
@@ -206,11 +211,12 @@ def _subspace_step(point: Point, cauchy: _CauchyPoint, hessian: CompactHessian, 
     downhill = downhill + columns.T @ (torch.from_numpy(middle).to(columns) @ cauchy.shift)
     gram = hessian.gram if index is None else (columns @ columns.T).double().cpu().numpy()
     right = middle @ (columns @ downhill).double().cpu().numpy()
-    try:
-        inner = np.linalg.solve(np.eye(len(middle)) - middle @ gram / theta, right)
-    except np.linalg.LinAlgError:  # rounding has made it singular: the Cauchy point is what there is
-        return torch.zeros_like(downhill)
-    return downhill / theta + columns.T @ torch.from_numpy(inner).to(columns) / theta**2
+    with np.errstate(all="ignore"):  # what is not finite is seen by its target
+        try:
+            inner = np.linalg.solve(np.eye(len(middle)) - middle @ gram / theta, right)
+        except np.linalg.LinAlgError:  # rounding has made it singular: the Cauchy point is what there is
+            return torch.zeros_like(downhill)
+    return downhill / theta + columns.T @ torch.from_numpy(inner).to(columns) / (theta * theta)
 
 
 def _longest(w: Tensor, target: Tensor, box: _Box) -> float:

@@ -15,6 +15,7 @@ from optwise.core.composite import Composite
 from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
 from optwise.methods.solvers.rays import POSITIVE, rounding
+from optwise.numerics.decompositions import svdvals
 
 FLAT = 1e-7
 """Smallest over largest singular value of the edges below which a simplex has lost a dimension."""
@@ -143,7 +144,7 @@ class _Simplex:
         longest, scale = float(edges.abs().max()), max(float(best.w.abs().max()), self._first)
         eps, noise = torch.finfo(edges.dtype).eps, rounding(edges.dtype)
         level = worst.value - best.value <= noise * abs(best.value)
-        singular = torch.linalg.svdvals(edges)
+        singular = svdvals(edges)
         flat = float(singular[-1]) < FLAT * float(singular[0])
         if longest <= 4.0 * eps * scale or ((level or flat) and longest <= math.sqrt(eps) * scale):
             self.shrunk = True
@@ -159,4 +160,4 @@ def _value(vertex: _Vertex) -> float:
 
 def _measured(problem: Composite, w: Tensor) -> _Vertex:
     value = problem.f(w)
-    return _Vertex(w, math.inf if math.isnan(value) else value)
+    return _Vertex(w, value if math.isfinite(value) else math.inf)

@@ -17,6 +17,7 @@ from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.hessians import Hessian, design, gram, hessian_at, too_large
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import Point, first_reach, point_at, ray_from, rounding, searched
+from optwise.numerics.decompositions import eigh
 from optwise.numerics.equilibration import symmetric_scales
 from optwise.numerics.krylov import conjugate_gradient
 
@@ -167,9 +168,11 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     if not bool(failed) and bool(least * least > tiny * most * most):
         return -torch.cholesky_solve(g[:, None], factor)[:, 0] / scale, None
     problem.count("factorizations")
-    eigenvalues, Q = torch.linalg.eigh(H)
+    eigenvalues, Q = eigh(H)
     sizes = eigenvalues.abs()
     largest = float(sizes.max())
+    if not largest > 0.0:
+        return -point.gradient, None
     d = Q @ ((g @ Q) / -sizes.clamp(min=tiny * largest)) / scale
     if problem.smooth.model is not None:  # what no prediction sees stays where it is, in the units of w
         blind, _ = torch.linalg.qr(Q[:, sizes < tiny * largest] / scale[:, None])
@@ -241,6 +244,8 @@ def _downwards(direction: Tensor, residual: float, curvature: float, d: Tensor, 
     """The step along a direction whose curvature is made positive, at most as long as what there is already."""
     length = float(torch.linalg.vector_norm(direction))
     longest = max(float(torch.linalg.vector_norm(d)), first_reach(point))
+    if length == 0.0:
+        return torch.zeros_like(direction)
     bend = abs(curvature) * length
     reach = residual * residual / bend if bend > 0.0 else math.inf  # |r|^2 is the slope along the direction
     return direction * (min(reach, longest) / length)

@@ -75,7 +75,8 @@ class NonlinearCG(Solver):
                 continue
             following = _direction(point, new, d)
             # to first order the next step brings the same decrease
-            step = taken * min(max(ray.slope / float(new.gradient @ following), 1e-3), 1e3) if new.norm else 0.0
+            slope = float(new.gradient @ following)
+            step = taken * min(max(ray.slope / slope, 1e-3), 1e3) if slope != 0.0 else taken
             point, d, plain = new, following, False
             best.offer(point)
             yield best.iterate(taken)
@@ -87,5 +88,6 @@ def _direction(old: Point, new: Point, d: Tensor) -> Tensor:
     if not bend > 0.0:
         return -new.gradient
     beta = (cross - 2.0 * change * along / bend) / bend
-    beta = max(beta, -1.0 / (math.sqrt(square) * min(FLOOR, old.norm)))
+    least = math.sqrt(square) * min(FLOOR, old.norm)
+    beta = max(beta, -1.0 / least) if least > 0.0 else beta
     return torch.add(-new.gradient, d, alpha=beta) if math.isfinite(beta) else -new.gradient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from optwise.core.composite import Composite
 from optwise.core.oracles import Oracle
 from optwise.core.smooth import Residuals
 from optwise.core.solver import Iterate, Solver
+from optwise.numerics.decompositions import shortest_solution, svd
 
 RESIDUALS = frozenset({Oracle.RESIDUALS, Oracle.WHOLE})
 ACCEPTED = 1e-4
@@ -63,22 +65,27 @@ class LevenbergMarquardt(Solver):
         residuals, eps = _residuals(problem), torch.finfo(w.dtype).eps
         point = _at(problem, residuals, w)
         J = _jacobian(problem, residuals, point)
+        if J is None:
+            return
         scale = _column_scale(J)
-        radius = self.factor * (float((scale * w).norm()) or 1.0)
+        radius = min(self.factor * (float((scale * w).norm()) or 1.0), sys.float_info.max)
         linear = _linearised(problem, J / scale, point.r)
         while True:
-            taken = False
-            while not taken:
+            following = None
+            while following is None:
                 step, damping = _within(linear, radius)  # of the scaled parameters
                 trial = _at(problem, residuals, point.w + step / scale)
                 ratio, predicted = _ratio(linear, point, trial, step, damping)
                 radius = _next_radius(radius, float(step.norm()), ratio, damping)
-                taken = ratio >= ACCEPTED and trial.square < point.square
-                if not taken and (predicted <= eps or radius <= eps * float((scale * point.w).norm()) + 1e-300):
-                    return
-            point = trial
-            J = _jacobian(problem, residuals, point)
-            scale = torch.maximum(scale, J.norm(dim=0))
+                if ratio >= ACCEPTED and trial.square < point.square:
+                    following = _jacobian(problem, residuals, trial)
+                if following is None:
+                    # also a point without a Jacobian: the next one is nearer
+                    radius = min(radius, 0.25 * float(step.norm()))
+                    if not predicted > eps or not radius > eps * float((scale * point.w).norm()) + 1e-300:
+                        return
+            point, J = trial, following
+            scale = torch.maximum(scale, _lengths(J))
             linear = _linearised(problem, J / scale, point.r)
             kept = linear.projected[linear.s > _least(linear)]
             yield _iterate(residuals, point, radius, promise=float(kept.square().sum()))
@@ -103,20 +110,23 @@ class GaussNewton(Solver):
         residuals = _residuals(problem)
         point = _at(problem, residuals, w)
         J = _jacobian(problem, residuals, point)
-        move = _shortest(J, point.r)
+        if J is None:
+            return
+        move = -shortest_solution(J, point.r)
         while True:
             slope = 2 * float(point.r @ (J @ move))  # of the squared length
-            step, trial = 1.0, _at(problem, residuals, point.w + move)
-            while not trial.square <= point.square + ACCEPTED * step * slope:
+            step, following = 2.0, None
+            while following is None:
                 step *= 0.5
                 if step < 1e-12 or not slope < 0:
                     return
                 trial = _at(problem, residuals, point.w + step * move)
-            if not trial.square < point.square:
-                return
-            point = trial
-            J = _jacobian(problem, residuals, point)
-            move = _shortest(J, point.r)
+                if trial.square <= point.square + ACCEPTED * step * slope:
+                    if not trial.square < point.square:
+                        return
+                    following = _jacobian(problem, residuals, trial)
+            point, J = trial, following
+            move = -shortest_solution(J, point.r)
             yield _iterate(residuals, point, step, promise=float((J @ move).square().sum()))
 
 
@@ -134,19 +144,28 @@ def _at(problem: Composite, residuals: Residuals, w: Tensor) -> _Point:
     return _Point(w, r, square if math.isfinite(square) else math.inf)
 
 
-def _jacobian(problem: Composite, residuals: Residuals, point: _Point) -> Tensor:
+def _jacobian(problem: Composite, residuals: Residuals, point: _Point) -> Tensor | None:
+    """The Jacobian at a point; ``None`` where it is not finite, so that no step can be taken from there."""
     J = residuals.jacobian(point.w)
     problem.count("gradients", float(min(J.shape)))  # as many passes as automatic differentiation takes
-    return J
+    return J if bool(J.isfinite().all()) else None
+
+
+def _lengths(J: Tensor) -> Tensor:
+    """Of the columns [p], also where their squares would overflow or underflow."""
+    largest = J.abs().amax(dim=0)
+    unit = torch.where(largest > 0, largest, torch.ones_like(largest))
+    found: Tensor = unit * (J / unit).norm(dim=0)
+    return found
 
 
 def _column_scale(J: Tensor) -> Tensor:
-    norms = J.norm(dim=0)
+    norms = _lengths(J)
     return torch.where(norms > 0, norms, torch.ones_like(norms))
 
 
 def _linearised(problem: Composite, scaled: Tensor, r: Tensor) -> _Linear:
-    left, s, rotated = torch.linalg.svd(scaled, full_matrices=False)
+    left, s, rotated = svd(scaled)
     problem.count("factorizations")
     return _Linear(s, rotated, left.T @ r)
 
@@ -177,7 +196,9 @@ def _within(linear: _Linear, radius: float) -> tuple[Tensor, float]:
         if abs(length - radius) <= 0.1 * radius:
             break
         fall = float((step.square() / weights).sum())  # minus half the derivative of the squared length
-        damping = max(damping + length**2 / fall * (length - radius) / radius, 1e-3 * damping)
+        if not fall > 0.0:
+            break
+        damping = max(damping + length * length / fall * (length - radius) / radius, 1e-3 * damping)
     return -(linear.rotated.T @ step), damping
 
 
@@ -192,12 +213,6 @@ def _next_radius(radius: float, length: float, ratio: float, damping: float) -> 
 def _least(linear: _Linear) -> float:
     """The singular value up to which one is rounding."""
     return float(linear.s[0]) * max(linear.rotated.shape) * torch.finfo(linear.s.dtype).eps
-
-
-def _shortest(J: Tensor, r: Tensor) -> Tensor:
-    """The shortest solution of the linearised problem."""
-    found: Tensor = -torch.linalg.lstsq(J, r, driver="gelsd").solution
-    return found
 
 
 def _iterate(residuals: Residuals, point: _Point, step: float, *, promise: float) -> Iterate:

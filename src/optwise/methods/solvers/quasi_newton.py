@@ -140,7 +140,11 @@ class _DenseInverse:
         if len(self) == 0:
             self._matrix = torch.diag(torch.full_like(y, fit / square))
         image = self._matrix @ y
-        v = torch.add(image / -fit, s, alpha=0.5 * (1.0 + float(y @ image) / fit) / fit)
+        share = 0.5 * (1.0 + float(y @ image) / fit) / fit
+        if not abs(share) < torch.finfo(y.dtype).max:  # the numbers of the dtype have ended: start again
+            self.forget()
+            return False
+        v = torch.add(image / -fit, s, alpha=share)
         # both products of the update at once: H + s v^T + v s^T
         self._matrix.addmm_(torch.stack([s, v], dim=1), torch.stack([v, s]))
         return True

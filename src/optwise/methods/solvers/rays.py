@@ -143,14 +143,14 @@ def searched(
         curvature: c2, the share of the slope that may be left.
         longest: No trial is longer than this.
     """
-    noise = rounding(point.w.dtype)
+    noise, largest = rounding(point.w.dtype), torch.finfo(point.w.dtype).max
     found = strong_wolfe(
         ray,
         value=point.value,
         slope=ray.slope,
-        step=min(max(step, sys.float_info.min), sys.float_info.max),
+        step=min(max(step, sys.float_info.min), largest),
         curvature=curvature,
-        longest=longest,
+        longest=min(longest, largest),
         noise=noise,
         most=TRIALS,
     )

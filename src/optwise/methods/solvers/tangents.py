@@ -125,7 +125,10 @@ class _PlainTangents(Tangents):
 
     def curvature(self, y: Tangent, to: Place) -> float:
         d = to.w - y.at.w
-        return _bend(y, to, d) / float(d @ d) if math.isfinite(to.f) else math.inf
+        if not math.isfinite(to.f):
+            return math.inf
+        square = float(d @ d)
+        return _bend(y, to, d) / square if square > 0.0 else math.nan
 
 
 @final

@@ -81,7 +81,7 @@ class TrustRegion(Solver):
         model = _model(problem, point, None)
         first = float(torch.linalg.vector_norm(model.gradient))
         radius = self.radius or _cauchy_length(model, point)
-        while point.norm > 0.0 and not best.stalled:
+        while point.norm > 0.0 and 0.0 < radius < math.inf and not best.stalled:
             norm = float(torch.linalg.vector_norm(model.gradient))
             tol = max(min(0.1, math.sqrt(norm / first)), math.sqrt(torch.finfo(w.dtype).eps))
             most = min(2 * len(w) + 10, MOST_PRODUCTS)
