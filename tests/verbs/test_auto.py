@@ -211,7 +211,7 @@ def test_a_time_limit_holds_within_one_evaluation_and_one_certificate(method, mo
     monkeypatch.setattr(time, "perf_counter", clock)
     run = ow.solve(problem, method, max_seconds=2)
     assert run.status is Status.BUDGET_SPENT
-    assert clock.now <= 2.0 + 0.5 + 0.5
+    assert clock.now <= 2.0 + 0.5 + 0.5  # the question in which it passed, and one more for a certificate
     assert run.value <= 306.0  # the start's
 
 
@@ -227,7 +227,7 @@ def test_a_time_limit_holds_for_residuals(monkeypatch):
     monkeypatch.setattr(time, "perf_counter", clock)
     run = ow.solve(problem, max_seconds=4)
     assert run.status is Status.BUDGET_SPENT
-    assert clock.now <= 4.0 + 0.5 + 1.5  # a certificate asks for the value, the gradient and the Jacobian
+    assert clock.now <= 4.0 + 0.5 + 0.5
 
 
 def test_a_random_loss_is_called_random():

@@ -309,6 +309,8 @@ def _settle(watch: _Watch, status: Status, failure: str, candidates: list[Iterat
             continue
         try:
             watch.look(candidate)
+        except TimeIsUp:
+            break
         except Exception as error:  # noqa: BLE001 - the function that has failed already, asked once more
             failure = failure or "".join(traceback.format_exception(error))
     met = watch.proof.meets(watch.tol) and status is not Status.INTERRUPTED

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from optwise.core.answer import Answer
 from optwise.core.certificate import Certificate
-from optwise.core.composite import Composite
+from optwise.core.composite import Composite, TimeIsUp
 from optwise.core.layout import Layout
 from optwise.core.run import Execution, HeldWeights, Measurement, Run
 from optwise.core.solver import Solver
@@ -73,7 +73,8 @@ def answer_of(
     said += [proof.remark] if proof.remark else []
     short = not proof.meets(tol)
     if proof.saddle:
-        said.append(_saddle(formulated, w, proof))
+        with suppress(TimeIsUp):
+            said.append(_saddle(formulated, w, proof))
     if short and not proof.remark and (culprit := _culprit(formulated, w)):
         said.append(culprit)
     elif short and not proof.hopeless and w.dtype == torch.float32 and proof.value < math.inf:

@@ -23,6 +23,8 @@ from optwise.verbs.automatic import automatic
 from optwise.verbs.formulating import TOL, prepared
 
 AUTO = "auto"
+LAST_CALL = 0.05
+"""Share of a time limit after it within which the certificate of the best point may still ask for something."""
 
 
 def solve(
@@ -64,7 +66,9 @@ def solve(
     """
     deadline = math.inf if max_seconds is None else time.perf_counter() + max_seconds
     formulated, w = prepared(problem, tol, max_seconds, w0)
-    formulated = replace(formulated, deadline=deadline)
+    if max_seconds is not None:
+        exact = replace(formulated.exact, deadline=deadline + LAST_CALL * max_seconds)
+        formulated = replace(formulated, deadline=deadline, exact=exact)
     if method == AUTO:
         return automatic(formulated, w, tol)
     chosen = _solver(method)

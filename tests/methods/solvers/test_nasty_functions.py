@@ -187,7 +187,7 @@ def test_a_jacobian_that_is_not_finite_shortens_the_step(method, name, capfd):
     course = ends(lambda: ow.problems.nonlinear_least_squares(f, start), SOLVERS[method]())
     assert course.status is not Status.CRASHED, course.traceback
     assert bool(course.best.w.isfinite().all())
-    if "wall" not in name and "start" not in name:
+    if not any(word in name for word in ("wall", "infinite", "no Jacobian")):
         assert course.certificate.meets(1e-6)
     assert capfd.readouterr() == ("", "")
 
