@@ -124,7 +124,7 @@ def test_the_incumbent_is_the_flattest_of_those_that_rounding_cannot_tell_apart(
     assert best.offer(point(0.4, 5.0))
     assert not best.stalled
     # half the slope of the last step, from 0.6 to 0.4 where the gradient was 1e-9
-    assert best.iterate(0.1)[1:4] == pytest.approx((0.4, 0.1, 0.5 * 1e-9 * 0.2 / 0.4))
+    assert best.iterate(0.1)[1:4] == pytest.approx((0.4, 0.1, (0.5 * 1e-9 * 0.2 / 0.4) ** 0.5))
 
 
 def test_a_value_at_a_known_bound_proves_itself():

@@ -83,7 +83,9 @@ class TrustRegion(Solver):
         radius = self.radius or _cauchy_length(model, point)
         while point.norm > 0.0 and 0.0 < radius < math.inf and not best.stalled:
             norm = float(torch.linalg.vector_norm(model.gradient))
-            tol = max(min(0.1, math.sqrt(norm / first)), math.sqrt(torch.finfo(w.dtype).eps))
+            # products with a matrix that lies there cost nothing: such steps are exact
+            loose = 0.0 if model.scale is not None else min(0.1, math.sqrt(norm / first))
+            tol = max(loose, math.sqrt(torch.finfo(w.dtype).eps))
             most = min(2 * len(w) + 10, MOST_PRODUCTS)
             found = steihaug(model.product, model.gradient, radius, tol=tol, most=most)
             trial_w = point.w + model.step(found.step)
