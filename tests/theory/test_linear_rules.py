@@ -153,7 +153,7 @@ def test_what_a_users_step_raises_is_told_in_one_sentence():
 @pytest.mark.parametrize("when", [3.0, 40.0, 500.0, 5000.0])
 def test_a_rule_that_changes_its_step_later_is_not_taken_for_a_constant_one(when):
     settled = constant_step([Late(lr=0.5, when=when)], ONE)
-    assert (settled is None) == (16 < when < 4096)  # an early change leaves a constant rule, from then on
+    assert (settled is None) == (when > 16)  # an early change leaves a constant rule, from then on
     found = forecast(nqm(h=[0.001], c=[0.0], w0=[1.0]), Late(lr=0.5, when=when), 6000, 1)
     exact = 0.5 * 0.001 * (1 - 0.0005) ** (2 * when) * (1 - 0.00025) ** (2 * (6000 - when))
     assert found.bias[-1] == pytest.approx(exact, rel=1e-10)

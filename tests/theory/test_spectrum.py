@@ -5,8 +5,9 @@ import pytest
 
 from optwise.methods import SGD, Momentum
 from optwise.problems import nqm
-from optwise.theory import forecast, forecasting
-from optwise.theory.forecasting import compression_bound
+from optwise.theory import compression, forecast, forecasting
+from optwise.theory.compression import ORDERS, compression_bounds
+from optwise.theory.courses import course
 from optwise.theory.models import nodes_of
 from optwise.theory.spectrum import blocks, check_of, compressed, measure
 
@@ -61,12 +62,14 @@ def test_a_large_spectrum_is_compressed_within_its_bound(method, monkeypatch):
 def test_where_few_nodes_do_not_do_the_bound_says_so():
     """Heavy ball close to 1 turns thousands of times: eight nodes a block cannot follow, and the bound sees it."""
     nodes, method = nodes_of(nqm(d=6000).quadratic), Momentum(lr=0.1, momentum=0.999)
-    assert compression_bound(nodes, method, 3000, 8) > 1e-8
+    _, bias, noise = compression_bounds(course(method, nodes, 3000), method, 3000)
+    eight = ORDERS.index(8)
+    assert (bias[eight] + noise[eight]).max() > 1e-8
 
 
 def test_what_memory_cannot_hold_is_compressed_whatever_the_bound(monkeypatch):
-    monkeypatch.setattr(forecasting, "FULL_NUMBERS", 1000)
-    monkeypatch.setattr(forecasting, "ORDERS", (2,))
+    monkeypatch.setattr(compression, "FULL_NUMBERS", 1000)
+    monkeypatch.setattr(compression, "ORDERS", (2,))
     found = forecast(nqm(d=6000), Momentum(lr=0.1, momentum=0.99), 300, 16)
     assert found.nodes < 100
     assert found.bound > 1e-6

@@ -229,11 +229,7 @@ def forecast_card(found: Forecast) -> Card:
         )
         for k in shown
     )
-    rate, floor = found.rate, found.floor
-    notes = [
-        "no floor: the step keeps changing" if floor is None else f"floor {floor:.4g}: what noise holds the risk up at",
-        *([f"rate {rate:.6g}: factor per step on the error in the slowest direction"] if rate is not None else []),
-    ]
+    notes = [found.floor_words, *([found.rate_words] if found.rate_words else [])]
     return Card(
         (f"<Forecast of {one_line(found.metric)}: {_forecast_line(found)}>",),
         f"Forecast of {found.metric}, batches of {found.batch_size:g}",

@@ -30,11 +30,17 @@ class Forecast(Shown):
             without replacement, rows that multiply), it is B times what batches of B add.
         batch_size: B.
         deviation: Standard deviation of :math:`f(w_k)` over runs [k + 1], for normal noise; ``None`` where unknown.
-        floor: Limit of the risk, infinite beyond stability; ``None`` where the step keeps changing.
-        rates: Asymptotic factor per step on the error of each coordinate with curvature [d]; ``None`` where the step
-            keeps changing.
+        floor: Limit of the risk, infinite beyond stability; ``None`` where the step keeps changing, or there is none.
+        rates: Asymptotic factor per step on the error of each coordinate with curvature [d], the distance of its mean
+            to where it settles; ``None`` where the step keeps changing.
+        risk_rate: Asymptotic factor per step on the risk itself, where noise multiplies and decides it; ``None`` where
+            the risk falls with the square of ``rates``.
+        grows: Whether the risk grows without end; ``None`` where that is not known, as the step keeps changing.
+        edge: Whether the method stands on the edge of stability, where the slightest larger step diverges.
+        elsewhere: The part of the floor that noise has no part in, as where weight decay pulls away from the optimum.
         nodes: Curvatures that were computed with.
-        bound: Bound on the error that compressing the spectrum made in any entry of ``bias`` plus ``noise``.
+        bound: Bound on the error that compressing the spectrum made in any entry of ``bias`` plus ``noise`` / B.
+        share: The same in any entry relative to the risk there.
         metric: What is predicted, by full name.
         optimum: Its best value; ``risk`` is the excess over it.
     """
@@ -45,27 +51,70 @@ class Forecast(Shown):
     deviation: Floats | None = None
     floor: float | None = None
     rates: Floats | None = None
+    risk_rate: float | None = None
+    grows: bool | None = None
+    edge: bool = False
+    elsewhere: float = 0.0
     nodes: int = 0
     bound: float = 0.0
+    share: float = 0.0
     metric: str = OBJECTIVE
     optimum: float = 0.0
 
     @property
     def risk(self) -> Floats:
         """Expected excess over the optimum [k + 1]."""
-        return self.bias + self.noise / self.batch_size
+        with np.errstate(over="ignore"):
+            return self.bias + self.noise / self.batch_size
 
     @property
     def rate(self) -> float | None:
-        """Factor per step on the error in the slowest direction; above 1 the method diverges."""
+        """Factor per step in the slowest direction: on the risk where noise multiplies, else on the error.
+
+        Above 1 the method diverges; at 1 it is at the edge.
+        """
+        if self.risk_rate is not None:
+            return self.risk_rate
         return None if self.rates is None or self.rates.size == 0 else float(self.rates.max())
 
     @property
     def diverges(self) -> bool:
         """Whether the risk grows without end: beyond stability, or, where the step keeps changing, by a millionfold."""
+        if self.grows is not None:
+            return self.grows
         if self.rate is not None:
             return self.rate > 1 or self.floor == np.inf
         return not self.risk[-1] <= BLOW_UP * max(float(self.risk[0]), float(self.risk[1]))
+
+    @property
+    def rate_words(self) -> str:
+        """What the rate is a factor of, as a line; empty where there is none."""
+        rate = self.rate
+        if rate is None:
+            return ""
+        line = f"rate {rate:.6g}: factor per step on the "
+        if self.risk_rate is not None:
+            return f"{line}risk, by its second moments, since noise multiplies"
+        line += "error in the slowest direction"
+        if rate >= 1:
+            return f"{line}{', which neither falls nor grows' if rate == 1 else ''}"
+        nears = self.elsewhere > 0
+        return f"{line}; the risk {'nears its floor with it' if nears else 'falls with its square'}"
+
+    @property
+    def floor_words(self) -> str:
+        """What the floor is, or why there is none, as a line."""
+        if self.floor is None:
+            if self.rates is None:
+                return "no floor: the step keeps changing"
+            edge = "at the edge of stability the risk keeps what it has"
+            return f"no floor: {edge if self.edge else 'the risk goes up and down with the epochs'}"
+        line = f"floor {self.floor:.4g}: "
+        if self.edge and np.isfinite(self.floor):
+            return f"{line}what is left of the start at the edge of stability"
+        if not 0 < self.elsewhere < np.inf:
+            return f"{line}what noise holds the risk up at, for ever"
+        return f"{line}{self.elsewhere:.4g} where the mean comes to rest beside the optimum, the rest is noise"
 
     def steps_to(self, target: float | Target) -> int | None:
         """First step whose risk is at most ``target``; ``None`` for a miss within these steps.

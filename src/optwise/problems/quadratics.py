@@ -23,13 +23,20 @@ from optwise.problems.targets import spell, with_target
 
 @dataclass(frozen=True, eq=False)
 class DiagonalQuadratic:
-    r"""The function :math:`\tfrac12 \sum_i h_i w_i^2` of the leaf ``w`` [d]; ``h`` [d] is the diagonal Hessian."""
+    r"""The function :math:`\tfrac12 \sum_i h_i (w_i - w^\star_i)^2` of the leaf ``w`` [d].
+
+    Args:
+        h: The diagonal of the Hessian [d].
+        center: :math:`w^\star` [d]; ``None`` for 0.
+    """
 
     h: Tensor
+    center: Tensor | None = None
 
     def __call__(self, leaves: Leaves) -> Tensor:
         w = leaves["w"]
-        return 0.5 * (self.h.to(dtype=w.dtype, device=w.device) * w.square()).sum()
+        away = w if self.center is None else w - self.center.to(dtype=w.dtype, device=w.device)
+        return 0.5 * (self.h.to(dtype=w.dtype, device=w.device) * away.square()).sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +60,12 @@ def nqm(
     *,
     d: int | None = None,
     batch_size: int = 64,
+    w_star: ArrayLike | None = None,
 ) -> Problem:
     r"""The noisy quadratic model.
 
-    .. math:: f(w) = \tfrac12 \sum_i h_i w_i^2, \qquad g_i = h_i w_i + \xi_i, \qquad \operatorname{Var} \xi_i = c_i / B
+    .. math:: f(w) = \tfrac12 \sum_i h_i (w_i - w^\star_i)^2, \qquad g_i = h_i (w_i - w^\star_i) + \xi_i, \qquad
+        \operatorname{Var} \xi_i = c_i / B
 
     What is measured, ``objective``, is f without noise; its best value is 0. With ``d`` alone the model is that of
     Zhang et al.: :math:`h_i = 1/i`, :math:`c_i = h_i`, starts with :math:`\mathbb E w_i^2 = 1`.
@@ -64,10 +73,12 @@ def nqm(
     Args:
         h: Diagonal of the Hessian [d], at least 0.
         c: Gradient noise of one example [d], at least 0; ``None`` takes ``h``.
-        w0: The start of every seed [d]; ``None`` draws normal ones of second moment ``second_moment``.
-        second_moment: Of each coordinate of a drawn start.
+        w0: The start of every seed [d]; ``None`` draws normal ones around ``w_star``, of ``second_moment``.
+        second_moment: Of each coordinate of a drawn start, as a distance to ``w_star``.
         d: Dimension, instead of ``h``.
         batch_size: B, the examples that a step pays for; their mean noise is drawn directly.
+        w_star: The optimum [d], which only a rule that knows another point notices, as weight decay knows 0; ``None``
+            for 0.
 
     Raises:
         BadProblem: Both or neither of ``h`` and ``d``, unequal lengths, numbers that are negative or not finite.
@@ -86,23 +97,24 @@ def nqm(
     variance = diagonal if c is None else _vector("nqm", c, "c", like=diagonal)
     if bool((variance < 0).any()):
         raise BadProblem(f"nqm has a negative entry {float(variance.min()):g} in c; variances must be at least 0.")
-    start, second = start_of("nqm", diagonal, w0, second_moment)
-    standard = d is not None and c is None and w0 is None and second_moment == 1.0
+    center = center_of("nqm", diagonal, w_star)
+    start, second = start_of("nqm", diagonal, w0, second_moment, center)
+    standard = d is not None and c is None and w0 is None and second_moment == 1.0 and w_star is None
     written = {"d": d or 0} | ({"batch_size": batch_size} if batch_size != 64 else {})
     reference = spell("nqm", written) if standard else ""
     return with_target(
         Problem(
             name=reference or "nqm",
-            objective=FunctionObjective(DiagonalQuadratic(diagonal)),
+            objective=FunctionObjective(DiagonalQuadratic(diagonal, None if w_star is None else center)),
             start=start,
             sampler=Stream(GradientNoise(variance), batch_size=batch_size, rows=1),
-            optimum=Optimum(0.0, "closed form", {"w": torch.zeros_like(diagonal)}),
+            optimum=Optimum(0.0, "closed form", {"w": center.clone()}),
             reference=reference,
             quadratic=Quadratic(
                 h=diagonal.numpy(),
                 c=variance.numpy(),
                 start=second,
-                center=np.zeros(diagonal.numel()),
+                center=center.numpy(),
                 fixed_start=w0 is not None,
             ),
         )
@@ -151,10 +163,19 @@ def diagonal_of(name: str, h: ArrayLike | None, d: int | None) -> Tensor:
     return diagonal
 
 
+def center_of(name: str, diagonal: Tensor, w_star: ArrayLike | None) -> Tensor:
+    """The optimum that was given, or 0 [d].
+
+    Raises:
+        BadProblem: A length other than that of ``diagonal``, numbers that are not finite.
+    """
+    return torch.zeros_like(diagonal) if w_star is None else _vector(name, w_star, "w_star", like=diagonal)
+
+
 def start_of(
-    name: str, diagonal: Tensor, w0: ArrayLike | None, second_moment: float
+    name: str, diagonal: Tensor, w0: ArrayLike | None, second_moment: float, center: Tensor
 ) -> tuple[Callable[[int], tuple[Leaves, Leaves]], NDArray[np.float64]]:
-    """A problem's start, ``w0`` or normal draws, and the second moment of each coordinate [d].
+    """A problem's start, ``w0`` or normal draws around ``center``, and each coordinate's second moment about that [d].
 
     Raises:
         BadProblem: A length other than that of ``diagonal``, numbers that are not finite, a negative second moment.
@@ -168,9 +189,11 @@ def start_of(
             return {"w": fixed.clone()}, {}
         # of its own: from the trial's seed itself the sampler draws the noise, which would be the start once more
         generator = torch_generator(derive_seed(seed, "start"))
-        return {"w": second_moment**0.5 * torch.randn(diagonal.numel(), generator=generator, dtype=torch.float64)}, {}
+        drawn = torch.randn(diagonal.numel(), generator=generator, dtype=torch.float64)
+        return {"w": center + second_moment**0.5 * drawn}, {}
 
-    return start, np.full(diagonal.numel(), float(second_moment)) if fixed is None else fixed.square().numpy()
+    second = np.full(diagonal.numel(), float(second_moment)) if fixed is None else (fixed - center).square().numpy()
+    return start, second
 
 
 def _vector(name: str, values: ArrayLike | None, part: str, *, like: Tensor | None = None) -> Tensor:

@@ -14,40 +14,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-from optwise.core.quadratic import Quadratic
-from optwise.theory.linear_rules import Step
-from optwise.theory.matrices import Floats, congruence, form, outer
+from optwise.theory.coordinates import Coordinates
+from optwise.theory.matrices import Floats, congruence, form, inner, outer, stacked_last
+from optwise.theory.moments import pull, seen_beside, with_center
+from optwise.theory.roots import roots_of, solutions, solved
+from optwise.theory.steps import Step
 
-
-@dataclass(frozen=True, eq=False)
-class Coordinates:
-    """Curvatures above 0, equal ones merged.
-
-    Args:
-        h: Increasing [N].
-        count: How many coordinates have it [N].
-        start: Their mean second moment at the start [N].
-        c: Their noise variance at the optimum, for one example [N].
-    """
-
-    h: Floats
-    count: Floats
-    start: Floats
-    c: Floats
-
-    def some(self, chosen: NDArray[np.intp]) -> Coordinates:
-        """Some of the curvatures."""
-        return Coordinates(self.h[chosen], self.count[chosen], self.start[chosen], self.c[chosen])
-
-    @classmethod
-    def of(cls, quadratic: Quadratic) -> Coordinates:
-        """Those of a quadratic."""
-        kept = quadratic.h > 0
-        h, places, count = np.unique(quadratic.h[kept], return_inverse=True, return_counts=True)
-        start, c = (np.bincount(places, part[kept], h.size) / count for part in (quadratic.start, quadratic.c))
-        return cls(h, count.astype(np.float64), start, c)
+EDGE = 1e-9
+"""How far from 1 the factor of the risk counts as 1: it is the root of a sum over the spectrum."""
 
 
 def total_risk(start: Floats, first: Floats, steps: Iterable[Step], at: Coordinates, batch: float) -> Iterator[float]:
@@ -60,16 +36,20 @@ def total_risk(start: Floats, first: Floats, steps: Iterable[Step], at: Coordina
         at: Curvatures.
         batch: B.
     """
-    zeta = np.broadcast_to(start, (start.shape[0], 1, at.h.size))
-    P = outer(zeta, zeta) * at.start
+    m, N = start.shape[0], at.h.size
+    zeta, far = np.zeros((m + 1, 1, N)), np.zeros((m + 1, 1, N))
+    zeta[:m], far[m] = start, 1.0  # distances to the optimum, and the optimum itself as the last part of the state
+    P = outer(zeta, zeta) * at.start + (outer(zeta, far) + outer(far, zeta)) * at.cross + outer(far, far) * at.square
     half = 0.5 * at.h * at.count
-    yield float((form(P, np.broadcast_to(first, zeta.shape)) @ half)[0])
+    begin = with_center(Step(np.zeros((m, *first.shape)), first, first), start)
+    yield float((form(P, np.broadcast_to(begin.u, zeta.shape)) @ half)[0])
     last: Step | None = None
     with np.errstate(over="ignore", invalid="ignore"):
         for step in steps:
             if step is not last:
-                last, A = step, step.transition(at.h)
-                v, u = np.broadcast_to(step.v, zeta.shape), np.broadcast_to(step.u, zeta.shape)
+                last, whole = step, with_center(step, start)
+                A = whole.transition(at.h)
+                v, u = np.broadcast_to(whole.v, zeta.shape), np.broadcast_to(whole.u, zeta.shape)
                 added = outer(v, v)
             s = P[0, 0]  # the gradient is taken at the parameters themselves
             spread = (at.h**2 * s + at.h * (s @ (at.h * at.count)) + at.c) / batch
@@ -90,26 +70,88 @@ class Stationary:
     floor: Floats
 
 
-def stationary(step: Step, at: Coordinates, batch: float) -> Stationary:
+def stationary(step: Step, start: Floats, at: Coordinates, batch: float) -> Stationary:
     """Mean-square stability and floor: each coordinate alone, then the coupling of all as one number.
 
-    A coordinate alone obeys a positive linear map; where its spectral radius is at least 1 the gain is infinite.
+    A coordinate alone obeys a positive linear map; where its spectral radius is at least 1 the gain is infinite. What
+    pulls elsewhere than to the optimum moves the mean, whose square is noise of its own.
     """
-    A, m = step.transition(at.h), step.M.shape[0]
-    T, N = A.shape[2:]
+    E, m = step.departure(at.h), step.M.shape[0]
+    T, N = E.shape[2:]
     v, u = np.broadcast_to(step.v, (m, T, N)), np.broadcast_to(step.u, (m, T, N))
-    kron = np.einsum("ijtn,kltn->tnikjl", A, A)
-    kron[..., 0, 0] += np.einsum("itn,ktn->tnik", v, v) * (at.h**2 / batch)[:, None, None]
-    maps = kron.reshape(T, N, m * m, m * m)
-    stable = np.abs(np.linalg.eigvals(np.nan_to_num(maps, nan=1e300, posinf=1e300))).max(-1) < 1
-    source = np.einsum("itn,ktn->tnik", v, v).reshape(T, N, m * m, 1)
-    systems = np.where(stable[..., None, None], np.eye(m * m) - maps, np.eye(m * m))
-    G = np.moveaxis(np.linalg.solve(systems, source).reshape(T, N, m, m), (2, 3), (0, 1))
+    inside = roots_of(step, at.h).inside & np.any(v != 0, axis=0)
+    alone = solved(np.where(inside, E, np.eye(m)[:, :, None, None]), np.where(inside, outer(v, v), 0.0))
+    fed = alone[0, 0] * at.h**2 / batch  # what of a coordinate's second moment comes back as its own noise
+    stable = (roots_of(step, at.h).inside) & (fed < 1)
+    G = alone / np.where(stable, 1 - fed, 1.0)
     own = np.where(stable, G[0, 0], np.inf)
     gain = own @ (at.h**2 * at.count) / batch
+    # the mean settles where the noiseless method does
+    E = np.where(stable, E, np.eye(m)[:, :, None, None])
+    pulled = np.broadcast_to(pull(step.M, start), (m, T, N))
+    pulled = np.where(at.square > 0, pulled, 0.0)
+    mean = np.zeros((m, T, N))
+    if np.any(pulled):
+        mean = np.moveaxis(solutions(stacked_last(E), np.moveaxis(pulled, 0, -1)[..., None])[..., 0], -1, 0)
+    near = mean[0] ** 2 * at.square  # squared distance of the parameters' mean to the optimum [T, N]
+    far = (inner(u, mean) + np.broadcast_to(seen_beside(step.u, start), (T, N))) ** 2 * at.square
+    mass = at.h * at.count
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        coupled = (own @ (at.h * at.count * at.c) / batch) / (1 - gain)  # sum of h s
-        measured = form(G, u)
-        risk = 0.5 * (measured * (at.h * coupled[:, None] + at.c)) @ (at.h * at.count) / batch
+        source = at.c + at.h**2 * near
+        coupled = ((own * source) @ mass / batch + near @ mass) / (1 - gain)  # sum of h s
+        spread = (at.h * coupled[:, None] + source) / batch
+        risk = 0.5 * (form(G, u) * spread + far) @ mass
     bounded = stable.all(1) & (gain < 1)
     return Stationary(np.where(stable.all(1), gain, np.inf), np.where(bounded, risk, np.inf))
+
+
+def risk_rate(step: Step, at: Coordinates, batch: float) -> float:
+    r"""Factor per step on the risk of noiseless labels, at one setting: the largest root of the second moments.
+
+    The coupling of all coordinates has the root :math:`\lambda` where their resolvents add up to B,
+    :math:`\sum_i h_i^2 \, (\lambda - K_i)^{-1} = B`, above the largest root of each :math:`K_i` alone.
+    """
+    A = step.transition(at.h)
+    v = np.broadcast_to(step.v, A.shape[1:])
+    maps = _maps(A, v, at, batch)
+    alone = float(_radius(maps).max())
+    if not np.isfinite(alone):
+        return float("inf")
+    weights = at.h**2 * at.count / batch
+    if not np.any(v) or alone == 0.0 == weights.sum():
+        return alone
+
+    def excess(factor: float) -> float:
+        return float(_resolvent(maps, v, np.full((1, 1), factor))[0, 0, 0] @ weights) - 1.0
+
+    low = alone * (1 + 1e-15) + 1e-300
+    width = max(alone, 1.0) * 1e-15
+    while not excess(low + width) < 0:
+        low, width = low + width, 4 * width
+        if not np.isfinite(width):
+            return float("inf")
+    if not excess(low) > 0:  # one coordinate outdoes all others together
+        return low
+    return float(brentq(excess, low, low + width, xtol=1e-300, rtol=4 * np.finfo(np.float64).eps))
+
+
+def _maps(A: Floats, v: Floats, at: Coordinates, batch: float) -> Floats:
+    """What a step makes of each coordinate's own second moments, without the others [T, N, m m, m m]."""
+    m, T, N = v.shape
+    kron = np.einsum("ijtn,kltn->tnikjl", A, A)
+    kron[..., 0, 0] += np.einsum("itn,ktn->tnik", v, v) * (at.h**2 / batch)[:, None, None]
+    return kron.reshape(T, N, m * m, m * m)
+
+
+def _radius(maps: Floats) -> Floats:
+    finite = np.nan_to_num(maps, nan=1e300, posinf=1e300, neginf=-1e300)
+    return np.asarray(np.abs(finite[..., 0, 0]) if maps.shape[-1] == 1 else np.abs(np.linalg.eigvals(finite)).max(-1))
+
+
+def _resolvent(maps: Floats, v: Floats, factor: Floats) -> Floats:
+    """``(factor - K)^-1 v v^T`` of every coordinate [m, m, T, N], for factors [T, 1]."""
+    m, T, N = v.shape
+    source = np.einsum("itn,ktn->tnik", v, v).reshape(T, N, m * m, 1)
+    systems = np.eye(m * m) * factor[..., None, None] - maps
+    solved_each: Floats = np.linalg.solve(systems, source).reshape(T, N, m, m)
+    return np.moveaxis(solved_each, (2, 3), (0, 1))

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from optwise.theory.linear_rules import Step
 from optwise.theory.matrices import Floats, applied, form, inner, outer, product
 from optwise.theory.moments import Nodes, part
+from optwise.theory.steps import Step
 
 
 @dataclass(eq=False)
@@ -53,11 +54,11 @@ class Powers:
         self._grow(j)
         return self._gramians[j]
 
-    def select(self, rows: Floats | slice) -> Powers:
-        """The same at some of the settings; what was made is kept."""
-        chosen = Powers(self.A[:, :, rows], self.u[:, rows] if self.u.shape[1] != 1 else self.u)
-        chosen._powers = [A[:, :, rows] for A in self._powers]
-        chosen._gramians = [Q[:, :, rows] for Q in self._gramians]
+    def at(self, columns: NDArray[np.intp]) -> Powers:
+        """The same at some of the curvatures; what was made is kept."""
+        chosen = Powers(self.A[..., columns], np.broadcast_to(self.u, self.A.shape[1:])[..., columns])
+        chosen._powers = [A[..., columns] for A in self._powers]
+        chosen._gramians = [Q[..., columns] for Q in self._gramians]
         return chosen
 
 
@@ -70,10 +71,10 @@ def risk_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Fl
         nodes: Curvatures.
         k: Steps.
     """
-    own, noisy = part(step, nodes)
+    own, noisy = part(step, nodes, start)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         A, An = own.transition(nodes.bias.h), noisy.transition(nodes.noise.h)
-        z = np.broadcast_to(nodes.split(start)[0], A.shape[1:])
+        z = np.broadcast_to(nodes.begin(start), A.shape[1:])
         x = np.broadcast_to(noisy.v, An.shape[1:])
         powers, noise_powers = Powers(A, own.u), Powers(An, noisy.u)
         noise = np.zeros(An.shape[2:])

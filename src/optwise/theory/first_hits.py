@@ -15,15 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optwise.theory.doubling import Powers
-from optwise.theory.linear_rules import Step
 from optwise.theory.matrices import Floats, applied, form, inner, turning_angle
 from optwise.theory.moments import Nodes, part
+from optwise.theory.steps import Step
 
 PER_OCTAVE = 16
 """Blocks between k and 2 k."""
 
 FINER = 2
 """Doublings by which blocks shrink where the inside of one must be looked at: four pieces."""
+
+NOTHING = 1e-30
+"""Share of the target, or of the noise so far, that a curvature's squared state may still have when it is left out."""
 
 Whole = NDArray[np.intp]
 
@@ -82,11 +85,12 @@ def _together(states: Sequence[_State]) -> _State:
 class _Scan:
     def __init__(self, search: Search) -> None:
         self.search, nodes = search, search.nodes
-        own, noisy = part(search.step, nodes)
+        own, noisy = part(search.step, nodes, search.start)
         A, An = own.transition(nodes.bias.h), noisy.transition(nodes.noise.h)
         self.u = np.broadcast_to(own.u, A.shape[1:])
         self.slope = np.einsum("ji...,j...->i...", A, self.u) - self.u  # (A - I)^T u
         self.bias, self.noise = Powers(A, own.u), Powers(An, noisy.u)
+        self.weights, self.noise_weights = nodes.bias.weights, nodes.noise.weights
         self.inverse = 1.0 / search.batch_sizes
         self.angle: Floats | None = None
         self.found = np.full((A.shape[2], search.batch_sizes.size), np.inf)
@@ -97,9 +101,10 @@ class _Scan:
         search, nodes = self.search, self.search.nodes
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             T = len(self.found)
-            z = np.broadcast_to(nodes.split(search.start)[0], self.u.shape).copy()
-            x = np.broadcast_to(part(search.step, nodes)[1].v, self.noise.A.shape[1:]).copy()
-            at_start = inner(np.broadcast_to(nodes.split(search.first)[0], z.shape), z) ** 2 @ nodes.bias.weights
+            z = np.broadcast_to(nodes.begin(search.start), self.u.shape).copy()
+            x = np.broadcast_to(part(search.step, nodes, search.start)[1].v, self.noise.A.shape[1:]).copy()
+            first = np.broadcast_to(nodes.looked(search.first, search.start), z.shape)
+            at_start = inner(first, z) ** 2 @ nodes.bias.weights
             self.found[at_start <= search.target] = 0.0
             y, dy = inner(self.u, z), inner(self.slope, z)
             state = _State(np.arange(T), np.zeros(T, np.intp), z, x, np.zeros(T), y, dy)
@@ -107,9 +112,27 @@ class _Scan:
             while state.rows.size and state.k[0] < search.max_steps:
                 state = self._blocks(state, level, count, whole=True)
                 is_open = np.isinf(self.found[state.rows]) & ~self.hopeless[state.rows]
-                state = state.some(np.flatnonzero(is_open.any(1)))
+                state = self._without_the_dead(state.some(np.flatnonzero(is_open.any(1))))
                 level, count = level + 1, PER_OCTAVE
         return np.where(self.found <= search.max_steps, self.found, np.inf)
+
+    def _without_the_dead(self, state: _State) -> _State:
+        """Without curvatures whose response has died out at every setting that is left."""
+        if not state.rows.size:
+            return state
+        left = (state.z**2).sum(0).max(0) * self.weights
+        alive = np.flatnonzero(~(left <= NOTHING * self.search.target))
+        added = (state.x**2).sum(0).max(0) * self.noise_weights
+        noisy = np.flatnonzero(~(added <= NOTHING * max(float(state.noise.min()), 1e-300)))
+        z, x, y, dy = state.z, state.x, state.y, state.dy
+        if alive.size < 0.9 * left.size:
+            z, y, dy = z[..., alive], y[:, alive], dy[:, alive]
+            self.bias, self.u, self.slope = self.bias.at(alive), self.u[..., alive], self.slope[..., alive]
+            self.weights, self.angle = self.weights[alive], None if self.angle is None else self.angle[:, alive]
+        if noisy.size < 0.9 * added.size:
+            x = x[..., noisy]
+            self.noise, self.noise_weights = self.noise.at(noisy), self.noise_weights[noisy]
+        return _State(state.rows, state.k, z, x, state.noise, y, dy)
 
     def _blocks(self, state: _State, level: int, count: int, *, whole: bool) -> _State:
         """``count`` blocks of 2^level steps from ``state`` on; hits inside them are looked up afterwards.
@@ -123,7 +146,7 @@ class _Scan:
         Returns:
             The last state.
         """
-        rows, weights, noise_weights = state.rows, self.search.nodes.bias.weights, self.search.nodes.noise.weights
+        rows, weights, noise_weights = state.rows, self.weights, self.noise_weights
         A, An = self.bias.power(level)[:, :, rows], self.noise.power(level)[:, :, rows]
         Q, u, slope = self.noise.gramian(level)[:, :, rows], self.u[:, rows], self.slope[:, rows]
         turns = None if level == 0 else self._turning()[rows] * 2**level >= np.pi

@@ -80,3 +80,31 @@ def _radius_of_two(A: Floats) -> Floats:
         real = np.abs(half) + np.sqrt(np.maximum(discriminant, 0.0))
         found = np.where(discriminant >= 0, real, np.sqrt(np.maximum(determinant, 0.0)))
     return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
+
+
+def departures(E: Floats) -> NDArray[np.complex128]:
+    """Eigenvalues of ``E = I - A`` [..., m], which say how far those of A are from 1 without a digit lost.
+
+    Args:
+        E: [m, m, ...]; what is not finite counts as 0.
+    """
+    ordered = np.where(np.isfinite(stacked_last(E)), stacked_last(E), 0.0)
+    if E.shape[0] == 1:
+        return np.asarray(ordered[..., 0].astype(np.complex128))
+    if E.shape[0] == 2:
+        return _departures_of_two(ordered)
+    return np.asarray(np.linalg.eigvals(ordered).astype(np.complex128))
+
+
+def _departures_of_two(E: Floats) -> NDArray[np.complex128]:
+    a, b, c, d = E[..., 0, 0], E[..., 0, 1], E[..., 1, 0], E[..., 1, 1]
+    half, apart, beside = (a + d) / 2, ((a - d) / 2) ** 2, b * c
+    discriminant = apart + beside
+    # a double root is one up to rounding: its square root would be 1e-8
+    size = apart + np.abs(beside) + np.finfo(np.float64).eps * half**2
+    root = np.sqrt(np.where(np.abs(discriminant) <= 8e-16 * size, 0.0, discriminant).astype(np.complex128))
+    large = np.where(half >= 0, half + root, half - root)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        small = np.where(large != 0, (a * d - beside) / large, 0.0)
+    real = discriminant > 0
+    return np.stack([large, np.where(real, small, np.where(half >= 0, half - root, half + root))], axis=-1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol
+from optwise.core.layout import Layout
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise, Quadratic
@@ -18,8 +20,13 @@ def quadratic_of(problem: Problem) -> Quadratic:
     """The quadratic that the problem declares.
 
     Raises:
-        BadProblem: It declares none, with what would make it one.
+        BadProblem: It declares none, with what would make it one; it has a penalty or a set besides.
     """
+    if problem.penalty is not None or problem.constraint is not None:
+        raise BadProblem(
+            f"{problem.name} has a {'set' if problem.penalty is None else 'penalty'} besides its quadratic, and what "
+            "that does to a run cannot be predicted; take it away, or run the method with compare."
+        )
     if problem.quadratic is None:
         raise BadProblem(
             f"{problem.name} is no quadratic with known noise, so nothing can be predicted; model it by its "
@@ -67,14 +74,56 @@ def drawn_once(problem: Problem) -> bool:
     return False
 
 
-def nodes_of(quadratic: Quadratic) -> Nodes:
-    """Every curvature above 0, equal ones merged, the same list for the bias and for the noise."""
-    bias, noise = 0.5 * quadratic.h * quadratic.start, 0.5 * quadratic.h * quadratic.c
-    both = measure(quadratic.h, bias + noise)
-    kept = (quadratic.h > 0) & (bias + noise > 0)
-    places = np.searchsorted(both.h, quadratic.h[kept])
-    own, noisy = (Measure(both.h, sums(places, part[kept], both.size)) for part in (bias, noise))
-    return Nodes(own, noisy)
+def offset_of(problem: Problem) -> Floats:
+    """Mean of the start's distance to the optimum [d]; 0 where starts are drawn around it.
+
+    Raises:
+        BadProblem: The problem starts somewhere else than its quadratic says.
+    """
+    quadratic = quadratic_of(problem)
+    if not quadratic.fixed_start:
+        return np.zeros(quadratic.dimension)
+    leaves, _ = problem.start(0)
+    offset = Layout.of(leaves).pack(leaves).detach().to("cpu", torch.float64).numpy() - quadratic.center
+    # as exact as numbers of half the precision are
+    if offset.shape != quadratic.start.shape or not np.allclose(
+        offset**2, quadratic.start, rtol=1e-3, atol=1e-6 * float(np.max(quadratic.center**2, initial=0.0))
+    ):
+        raise BadProblem(
+            f"{problem.name} does not start where its quadratic says, which has `start` as the squared distance of the "
+            "start to `center`; make the two agree."
+        )
+    return np.copysign(np.sqrt(quadratic.start), offset)
+
+
+def nodes_of(quadratic: Quadratic, offset: Floats | None = None) -> Nodes:
+    """Every curvature above 0 that carries weight, equal ones merged, for the bias and for the noise.
+
+    Args:
+        quadratic: With its curvatures.
+        offset: Mean of the start's distance to the optimum [d], as :func:`offset_of` has it; ``None`` for 0.
+    """
+    half, mean = 0.5 * quadratic.h, np.zeros(quadratic.dimension) if offset is None else offset
+    noise = measure(quadratic.h, half * quadratic.c)
+    plain = measure(quadratic.h, half * quadratic.start)
+    center = quadratic.center
+    kept = (quadratic.h > 0) & (center != 0)
+    if not kept.any():
+        return Nodes(plain, noise)
+    h, places = np.unique(quadratic.h[kept], return_inverse=True)
+    own, far = half[kept], center[kept]
+    squares, products = sums(places, own * far**2, h.size), sums(places, own * far * mean[kept], h.size)
+    lean = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
+    # what a multiple of the center leaves of the start in each direction, and all of it where there is no center
+    spread = np.maximum(quadratic.start - mean**2, 0.0)
+    left = mean.copy()
+    left[kept] -= lean[places] * far
+    # rounding of what is nothing
+    left[np.abs(left) <= 1e-14 * np.abs(mean)] = 0.0
+    rest = measure(quadratic.h, half * (left**2 + spread))
+    along, away = np.stack([lean, np.ones(h.size)]), np.stack([np.ones(rest.size), np.zeros(rest.size)])
+    both = Measure(np.concatenate([h, rest.h]), np.concatenate([squares, rest.weights]))
+    return Nodes(both, noise, np.concatenate([along, away], axis=1), plain)
 
 
 def factors_of(method: Method, steps: int) -> Floats | None:

@@ -7,9 +7,10 @@ bounded by the function's Chebyshev coefficients beyond the degree that the quad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,10 @@ ORDER = 8
 
 CHECKED_DEGREE = 63
 """Degree up to which Chebyshev coefficients are looked at."""
+
+
+ROUNDING = 1e-13
+"""What is left of a vector of length 1 where it is spanned by those before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,10 @@ class Measure:
     def size(self) -> int:
         """N: how many curvatures."""
         return int(self.h.size)
+
+    def nothing(self) -> Measure:
+        """The measure without mass."""
+        return Measure(np.empty(0), np.empty(0))
 
 
 def measure(h: Floats, weights: Floats) -> Measure:
@@ -60,7 +69,16 @@ def sums(places: NDArray[np.intp], parts: Floats, size: int) -> Floats:
     return np.bincount(places, parts, minlength=size).astype(np.float64)
 
 
-def compressed(full: Measure, order: int = ORDER) -> Measure:
+Order: TypeAlias = "int | Callable[[Floats], int]"
+"""Nodes of a block: one number for all, or one for a block's curvatures."""
+
+
+def order_of(order: Order, block: Floats) -> int:
+    """Nodes of the block with the curvatures ``block``."""
+    return order if isinstance(order, int) else order(block)
+
+
+def compressed(full: Measure, order: Order = ORDER) -> Measure:
     """Gauss quadrature of ``full`` on blocks that span a factor of two; blocks of no more than ``order`` stay as is.
 
     Args:
@@ -80,8 +98,9 @@ def compressed(full: Measure, order: int = ORDER) -> Measure:
     nodes, weights = [np.empty(0)], [np.empty(0)]
     for block in blocks(full):
         h, w = full.h[block], full.weights[block]
-        if h.size > order:
-            h, w = _gauss(h, w, order)
+        nodes_here = order_of(order, h)
+        if h.size > nodes_here and w.sum() > 0:
+            h, w = _gauss(h, w, nodes_here)
         nodes.append(h)
         weights.append(w)
     return Measure(np.concatenate(nodes), np.concatenate(weights))
@@ -110,9 +129,60 @@ def _gauss(h: Floats, w: Floats, order: int) -> tuple[Floats, Floats]:
             for _ in range(2):  # once more against what rounding leaves of the earlier ones
                 rest = rest - basis[: j + 1].T @ (basis[: j + 1] @ rest)
             beside[j] = np.linalg.norm(rest)
+            if beside[j] <= ROUNDING:  # fewer points than nodes carry all that counts
+                order = j + 1
+                break
             basis[j + 1] = rest / beside[j]
+    diagonal, beside = diagonal[:order], beside[: order - 1]
     values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
     return middle + radius * values, total * vectors[0] ** 2
+
+
+def krylov(h: Floats, columns: Floats, order: int) -> tuple[Floats, Floats]:
+    """Gauss quadrature of a block for a matrix of measures: nodes [r] and columns [r, p], r at most p times ``order``.
+
+    The sum of ``f(h) c c^T`` over the rows c of ``columns`` [N, p] is that over the rows returned, for polynomials f of
+    degree 2 order - 1.
+
+    Args:
+        h: Curvatures of the block [N].
+        columns: Roots of the weights, in p directions [N, p].
+        order: Powers of h that the subspace is made of.
+    """
+    middle, radius = (h[-1] + h[0]) / 2, (h[-1] - h[0]) / 2
+    x = (h - middle) / radius
+    scaled = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    powers = [scaled, x[:, None] * scaled]
+    while len(powers) < order:  # Chebyshev polynomials of x, times each column
+        powers.append(2 * x[:, None] * powers[-1] - powers[-2])
+    left, sizes, _ = np.linalg.svd(np.concatenate(powers[:order], axis=1), full_matrices=False)
+    basis = left[:, sizes > ROUNDING * sizes[0]]
+    values, vectors = np.linalg.eigh(basis.T @ (x[:, None] * basis))
+    return middle + radius * values, vectors.T @ (basis.T @ columns)
+
+
+def tails(values: Floats, orders: tuple[int, ...]) -> Floats:
+    r"""What Gauss quadrature of each order misses of a function on a block of mass 1, at most [orders, ...].
+
+    A function with Chebyshev coefficients :math:`a_j` is missed by at most :math:`2 \sum_{j \ge 2n} |a_j|`, since
+    quadrature of n nodes is exact below degree 2n. Coefficients beyond those computed are covered by as much again as
+    the last eighth of them, times what of their decay is seen; where they do not decay, the bound is as large as the
+    function.
+
+    Args:
+        values: At the Chebyshev points of the block [..., CHECKED_DEGREE + 1].
+        orders: n.
+    """
+    count = CHECKED_DEGREE + 1
+    coefficients = np.abs(dct(values, type=2, axis=-1)) / count
+    beyond = 8 * coefficients[..., -count // 8 :].sum(-1)
+    return np.stack([2 * (coefficients[..., 2 * order :].sum(-1) + beyond) for order in orders])
+
+
+def chebyshev_points(block: Floats) -> Floats:
+    """The points of a block at which :func:`tails` looks at a function [CHECKED_DEGREE + 1]."""
+    angles = (np.arange(CHECKED_DEGREE + 1) + 0.5) * np.pi / (CHECKED_DEGREE + 1)
+    return np.asarray((block[-1] + block[0]) / 2 + (block[-1] - block[0]) / 2 * np.cos(angles))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,28 +200,18 @@ class Check:
     order: int
 
     def bound(self, values: Floats) -> Floats:
-        r"""Bound on the error of the integral of a function with ``values`` [..., C] at the points: [...].
-
-        A block of mass :math:`\mu` on which the function has Chebyshev coefficients :math:`a_j` is missed by at most
-        :math:`2 \mu \sum_{j \ge 2n} |a_j|`, since Gauss quadrature of n nodes is exact below degree 2n. Coefficients
-        beyond those computed are covered by as much again as the last eighth of them, times what of their decay is
-        seen; where they do not decay, the bound is as large as the function.
-        """
-        count = CHECKED_DEGREE + 1
-        table = values.reshape(*values.shape[:-1], self.masses.size, count)
-        coefficients = np.abs(dct(table, type=2, axis=-1)) / count
-        beyond = coefficients[..., 2 * self.order :].sum(-1) + 8 * coefficients[..., -count // 8 :].sum(-1)
-        bound: Floats = 2 * (beyond * self.masses).sum(-1)
+        """Bound on the error of the integral of a function with ``values`` [..., C] at the points: [...]."""
+        table = values.reshape(*values.shape[:-1], self.masses.size, CHECKED_DEGREE + 1)
+        bound: Floats = (tails(table, (self.order,))[0] * self.masses).sum(-1)
         return bound
 
 
 def check_of(full: Measure, order: int) -> Check:
     """The points at which :func:`compressed` with ``order`` is checked."""
-    angles = (np.arange(CHECKED_DEGREE + 1) + 0.5) * np.pi / (CHECKED_DEGREE + 1)
     points, masses = [np.empty(0)], []
     for block in blocks(full):
         h = full.h[block]
         if h.size > order:
-            points.append((h[-1] + h[0]) / 2 + (h[-1] - h[0]) / 2 * np.cos(angles))
+            points.append(chebyshev_points(h))
             masses.append(full.weights[block].sum())
     return Check(np.concatenate(points), np.array(masses), order)

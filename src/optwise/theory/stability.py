@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +12,22 @@ from optwise.core.errors import BadMethod
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise
-from optwise.theory.design_noise import Coordinates, stationary
-from optwise.theory.linear_rules import LinearRule, Step
-from optwise.theory.matrices import Floats, form, outer, spectral_radius, stacked_last
-from optwise.theory.models import batch_of, closed, drawn_once, factors_of, quadratic_of
+from optwise.theory.coordinates import Coordinates
+from optwise.theory.design_noise import EDGE, risk_rate, stationary
+from optwise.theory.limits import limits, reached_by_gradients
+from optwise.theory.linear_rules import LinearRule
+from optwise.theory.matrices import Floats
+from optwise.theory.models import batch_of, closed, drawn_once, factors_of, offset_of, quadratic_of
+from optwise.theory.roots import roots_of
+from optwise.theory.steps import Step
 from optwise.theory.walks import constant_from
+from optwise.theory.whole_runs import hold_in_a_run
 
-LOOKED_AT = 4096
-"""Steps over which a rule must stay constant to have a rate and a floor."""
+LOOKED_AT = 2**15
+"""Steps over which a rule must stay constant to have a rate and a floor; the powers of 2 beyond are looked at, too."""
 
 SPREAD = 512
 """Curvatures, evenly spread on a log scale, that stand for all where a direction's stability is its own affair."""
-
-ROUNDING = 1e-13
-"""By how much the factor of a direction that stands still may be computed as above 1."""
 
 TOGETHER = 2**16
 """Settings times curvatures whose matrices are looked at together."""
@@ -38,10 +41,17 @@ def constant_step(methods: Sequence[Method], curvatures: Floats) -> Step | None:
 
     A schedule that is constant counts as none.
     """
+    found = _constant(methods, curvatures)
+    return None if found is None else found[0]
+
+
+def _constant(methods: Sequence[Method], curvatures: Floats) -> tuple[Step, Floats] | None:
+    """The step that T settings settle on, and the state that a unit parameter starts with [m, T, N]."""
     if any(factors_of(method, LOOKED_AT) is not None for method in methods):
         return None
-    constant = constant_from(LinearRule(methods, curvatures), LOOKED_AT)
-    return None if constant is None else constant[1]
+    rule = LinearRule(methods, curvatures)
+    constant = constant_from(rule, LOOKED_AT)
+    return None if constant is None else (constant[1], rule.start)
 
 
 def rates(problem: Problem, method: Method) -> Floats | None:
@@ -49,8 +59,9 @@ def rates(problem: Problem, method: Method) -> Floats | None:
 
     .. math:: \rho(A(h_i)), \qquad A(h) = M + h v e_1^\top
 
-    The risk falls with its square. Above 1 the coordinate diverges. Coordinates without curvature, which no gradient
-    moves, are left out.
+    The error is the distance of a coordinate's mean to where it settles: the optimum, unless weight decay pulls
+    elsewhere. The risk falls with the square, where noise does not multiply. Above 1 the coordinate diverges, and 1 is
+    the edge. Coordinates without curvature, which no gradient moves, are left out.
 
     Returns:
         One number per coordinate with h above 0; ``None`` where the step keeps changing.
@@ -75,48 +86,65 @@ def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
         array([[0.5 , 0.95],
                [2.  , 0.7 ]])
     """
-    quadratic = quadratic_of(problem)
+    quadratic, methods = quadratic_of(problem), [closed(method) for method in methods]
+    hold_in_a_run(methods, quadratic)
     h, places = np.unique(quadratic.h[quadratic.h > 0], return_inverse=True)
     parts = []
     for few in _few(methods, h.size):
         step = constant_step(few, h)
         if step is None:
             return None
-        parts.append(spectral_radius(step.transition(h))[:, places])
+        parts.append(roots_of(step, h).radius[:, places])
     return np.concatenate(parts)
 
 
 def _few(methods: Sequence[Method], curvatures: int) -> Iterator[list[Method]]:
-    """Closed settings, as many at a time as memory takes easily."""
+    """Settings, as many at a time as memory takes easily."""
     length = max(1, TOGETHER // max(curvatures, 1))
     for first in range(0, len(methods), length):
-        yield [closed(method) for method in methods[first : first + length]]
+        yield list(methods[first : first + length])
 
 
-def rate(problem: Problem, method: Method) -> float:
-    """Asymptotic factor per step on the error in the slowest direction; above 1 the method diverges, at this pace.
+def rate(problem: Problem, method: Method, batch_size: float | None = None) -> float:
+    r"""Asymptotic factor per step in the slowest direction; above 1 the method diverges, and 1 is the edge.
+
+    Where noise is additive it is the factor on the error, the largest of :func:`rates`, and the risk falls with its
+    square. Where noise multiplies, as on ``least_squares_sgd``, it is the factor on the risk itself, the largest root
+    of the second moments, which depends on the batch size.
+
+    Args:
+        problem: One that declares its quadratic.
+        method: A closed linear rule.
+        batch_size: B, which matters where noise multiplies; ``None`` takes the problem's own.
 
     Raises:
         BadMethod: The step keeps changing (a schedule, Polyak's average), so that there is no one factor.
 
     Example:
-        >>> from optwise.problems import nqm
-        >>> from optwise.methods import Momentum
+        >>> from optwise.problems import least_squares_sgd, nqm
+        >>> from optwise.methods import SGD, Momentum
         >>> round(rate(nqm(h=[1.0, 0.1]), Momentum(lr=0.5, momentum=0.9)), 12) == round(0.9**0.5, 12)
         True
+        >>> round(rate(least_squares_sgd(h=[1.0]), SGD(lr=0.5), batch_size=1), 12)  # (1 - lr)^2 + 2 lr^2
+        0.75
     """
-    found = rates(problem, method)
+    found = outlook(problem, closed(method), batch_of(problem, batch_size))
     if found is None:
         raise BadMethod(
             f"{method.label} changes its step as it goes, so there is no one rate; read the risk of a forecast instead."
         )
-    return float(found.max(initial=0.0))
+    return found.rate
 
 
 def floor(problem: Problem, method: Method, batch_size: float | None = None) -> float | None:
-    r"""Limit of the expected risk under constant hyperparameters: what noise holds it up at.
+    r"""Limit of the expected risk under constant hyperparameters: what noise, and a pull elsewhere, hold it up at.
 
-    .. math:: \tfrac12 \sum_i h_i \, u^\top P_i u, \qquad P_i = A(h_i) P_i A(h_i)^\top + \tfrac{c_i}{B} v v^\top
+    .. math:: \tfrac12 \sum_i h_i \, \bigl( u^\top P_i u + (\langle u, e_i \rangle + \langle u, \zeta \rangle - 1)^2
+        w_i^{\star 2} \bigr), \qquad P_i = A(h_i) P_i A(h_i)^\top + \tfrac{c_i}{B} v v^\top, \qquad
+        e_i = A(h_i) e_i + M \zeta - \zeta
+
+    The second part is there where the rule is pulled elsewhere than to the optimum, as by weight decay: the squared
+    distance at which its mean comes to rest. At the edge of stability, without noise, it is what is left of the start.
 
     Args:
         problem: One that declares its quadratic.
@@ -124,16 +152,20 @@ def floor(problem: Problem, method: Method, batch_size: float | None = None) -> 
         batch_size: B; ``None`` takes the problem's own.
 
     Returns:
-        Infinity beyond stability; ``None`` where the step keeps changing, or batches are drawn without replacement.
+        Infinity where the risk grows without end; ``None`` where the step keeps changing, batches are drawn without
+        replacement, or the risk goes up and down for ever.
 
     Example:
         >>> from optwise.problems import nqm
         >>> from optwise.methods import SGD
         >>> round(floor(nqm(h=[1.0]), SGD(lr=0.1), batch_size=1), 9)  # lr c / (2 (2 - lr h))
         0.026315789
+        >>> pulled = nqm(h=[1.0], c=[0.0], w_star=[3.0])
+        >>> round(floor(pulled, SGD(lr=0.1, weight_decay=0.5)), 9)  # it rests 3 / 1.5 from 0, at (3 - 2)^2 / 2
+        0.5
     """
     found = floors(problem, [method], [batch_of(problem, batch_size)])
-    return None if found is None else float(found[0, 0])
+    return None if found is None or np.isnan(found[0, 0]) else float(found[0, 0])
 
 
 def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[float]) -> Floats | None:
@@ -145,7 +177,8 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
         batch_sizes: B of them, at least 1 each.
 
     Returns:
-        Infinity beyond stability; ``None`` where the step keeps changing, or batches are drawn without replacement.
+        Infinity where the risk grows without end, not a number where it goes up and down for ever; ``None`` where the
+        step keeps changing, or batches are drawn without replacement.
 
     Example:
         >>> from optwise.problems import nqm
@@ -156,43 +189,100 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
                [    inf,     inf]])
     """
     quadratic, sizes = quadratic_of(problem), np.array([batch_of(problem, size) for size in batch_sizes])
+    methods = [closed(method) for method in methods]
+    hold_in_a_run(methods, quadratic)
     if drawn_once(problem):
         return None
-    at = Coordinates.of(quadratic)
+    at = Coordinates.of(quadratic, offset_of(problem))
     parts = []
     for few in _few(methods, at.h.size):
-        step = constant_step(few, at.h)
-        if step is None:
+        constant = _constant(few, at.h)
+        if constant is None:
             return None
+        step, start = constant
         if quadratic.noise is Noise.DESIGN:
-            parts.append(np.stack([stationary(step, at, float(size)).floor for size in sizes], axis=1))
+            parts.append(np.stack([_design_floors(step, start, at, float(size)) for size in sizes], axis=1))
         else:
-            parts.append(_additive_floors(step, at)[:, None] / np.where(_still(step), 1.0, sizes))
+            parts.append(limits(step, start, at).floors(sizes))
     return np.concatenate(parts)
 
 
-def _still(step: Step) -> NDArray[np.bool_]:
-    """Which settings take no steps, as with lr = 0: they leave the risk where it was [T, 1]."""
-    return np.asarray(~np.any(step.v != 0, axis=(0, 2)))[:, None]
+def _design_floors(step: Step, start: Floats, at: Coordinates, batch: float) -> Floats:
+    """Limits of the risk where noise multiplies [T]."""
+    found, A = stationary(step, start, at, batch).floor, step.transition(at.h)
+    v, u = (np.broadcast_to(each, A.shape[1:]) for each in (step.v, step.u))
+    never = ~reached_by_gradients(A, v, u).any(1)
+    for t in np.flatnonzero(~np.isfinite(found) | never):  # at the edge, or where nothing moves or is there to grow
+        own = step.some(slice(t, t + 1))
+        found[t] = _without_end(own, start[:, t : t + 1], at, batch)
+    return found
 
 
-def _additive_floors(step: Step, at: Coordinates) -> Floats:
-    """Limits of the risk for batches of one [T]; of a setting that takes no steps, the risk at the start."""
-    A = step.transition(at.h)
-    v, u = (np.broadcast_to(part, A.shape[1:]) for part in (step.v, step.u))
-    stable = spectral_radius(A) < 1
-    P = lyapunov(np.where(stable, A, 0.0), outer(v, v))
-    limits = np.where(stable.all(1), form(P, u) @ (0.5 * at.h * at.count * at.c), np.inf)
-    return np.where(_still(step)[:, 0], 0.5 * at.h @ (at.count * at.start), limits)
+def _without_end(step: Step, start: Floats, at: Coordinates, batch: float) -> float:
+    """The limit at one setting whose second moments do not contract: infinite, unless nothing is there that grows."""
+    noiseless, A = limits(step, start, at.noiseless()), step.transition(at.h)
+    v, u = (np.broadcast_to(each, A.shape[1:]) for each in (step.v, step.u))
+    nothing = not np.any(at.start) and not np.any(at.c) and not noiseless.bias.any()
+    if nothing or not reached_by_gradients(A, v, u).any():
+        return float(noiseless.bias[0])
+    at_edge = abs(risk_rate(step, at, batch) - 1) <= EDGE
+    return float("nan") if at_edge and not np.any(at.c) and not np.any(at.square) else float("inf")
 
 
-def lyapunov(A: Floats, Q: Floats) -> Floats:
-    """The P with ``P = A P A^T + Q`` for stacks of stable matrices [m, m, ...], by one linear system each."""
-    m = A.shape[0]
-    kron = np.einsum("ij...,kl...->...ikjl", A, A).reshape(*A.shape[2:], m * m, m * m)
-    right = stacked_last(Q).reshape(*Q.shape[2:], m * m, 1)
-    solved = np.linalg.solve(np.eye(m * m) - kron, right)
-    return np.moveaxis(solved.reshape(*A.shape[2:], m, m), (-2, -1), (0, 1))
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """Where one method leads a problem under constant hyperparameters.
+
+    Args:
+        rates: Factor per step on the mean's error in each coordinate with curvature.
+        floor: Limit of the risk, infinite where it grows without end; ``None`` where it has none.
+        grows: Whether the risk grows without end.
+        edge: Whether it stands on the edge of stability.
+        elsewhere: The part of the floor that is there without noise: the mean rests beside the optimum.
+        risk_rate: Factor per step on the risk itself where noise multiplies; ``None`` where it does not.
+    """
+
+    rates: Floats
+    floor: float | None
+    grows: bool
+    edge: bool
+    elsewhere: float
+    risk_rate: float | None
+
+    @property
+    def rate(self) -> float:
+        """The one that counts: that of the risk where noise multiplies, else the largest on the error."""
+        return float(self.rates.max(initial=0.0)) if self.risk_rate is None else self.risk_rate
+
+
+def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = False) -> Outlook | None:
+    """Where a closed method leads a problem; ``None`` where the step keeps changing.
+
+    Args:
+        problem: One that declares its quadratic.
+        method: A closed linear rule.
+        batch: B.
+        checked: Whether the rule is known to be linear.
+    """
+    quadratic, once = quadratic_of(problem), drawn_once(problem)
+    if not checked:
+        hold_in_a_run([method], quadratic)
+    at = Coordinates.of(quadratic, offset_of(problem))
+    constant = _constant([method], at.h)
+    if constant is None:
+        return None
+    step, start = constant
+    own = roots_of(step, at.h)
+    rates = own.radius[0, np.searchsorted(at.h, quadratic.h[quadratic.h > 0])]
+    found = limits(step, start, at)
+    if quadratic.noise is Noise.DESIGN and at.h.size:
+        limit, factor = float(_design_floors(step, start, at, batch)[0]), risk_rate(step, at, batch)
+        elsewhere = float(limits(step, start, at.noiseless()).bias[0])
+        limit_known = None if np.isnan(limit) else limit
+        return Outlook(rates, limit_known, limit == np.inf, abs(factor - 1) <= EDGE, elsewhere, factor)
+    limit, elsewhere = float(found.floors(np.array([batch]))[0, 0]), float(found.bias[0])
+    grows = bool(found.grows[0]) if not once else bool((rates > 1).any() and found.grows[0])
+    return Outlook(rates, None if once or np.isnan(limit) else limit, grows, bool(found.edge[0]), elsewhere, None)
 
 
 def max_lr(problem: Problem, method: Method, batch_size: float | None = None) -> float:
@@ -223,11 +313,12 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
     at = Coordinates.of(quadratic)
     if at.h.size == 0:
         return float("inf")
+    hold_in_a_run([closed(method.close({"lr": own / at.h[-1]})) for own in (SCANNED[0], 1.0)], quadratic)
     if quadratic.noise is not Noise.DESIGN and at.h.size > SPREAD:
         at = at.some(np.unique(np.searchsorted(at.h, np.geomspace(at.h[0], at.h[-1], SPREAD)).clip(max=at.h.size - 1)))
 
     def unstable(lrs: Floats) -> NDArray[np.bool_]:
-        settings = [method.close({"lr": float(lr)}) for lr in lrs]
+        settings = [closed(method.close({"lr": float(lr)})) for lr in lrs]
         return np.concatenate([_unstable(few, problem, at, batch) for few in _few(settings, at.h.size)])
 
     low, high, count = SCANNED
@@ -251,13 +342,12 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
 
 def _unstable(methods: Sequence[Method], problem: Problem, at: Coordinates, batch: float) -> NDArray[np.bool_]:
     """Which settings let second moments grow [T]."""
-    step = constant_step(methods, at.h)
-    if step is None:
+    constant = _constant(methods, at.h)
+    if constant is None:
         raise BadMethod(
             f"{methods[0].label} changes its step as it goes, so that no one step size bounds it; take its schedule "
             "and its average away."
         )
     if quadratic_of(problem).noise is Noise.DESIGN:
-        return ~(stationary(step, at, batch).gain < 1)
-    # the flattest directions hardly move, and rounding may put their factor at 1 or just beyond
-    return np.asarray(~(spectral_radius(step.transition(at.h)).max(-1) <= 1 + ROUNDING))
+        return ~(stationary(*constant, at, batch).gain < 1)
+    return np.asarray(~roots_of(constant[0], at.h).inside.all(-1))

@@ -16,23 +16,14 @@ from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise
 from optwise.core.showing import Terse
 from optwise.core.space import Space
-from optwise.theory.first_hits import Search, first_hits
 from optwise.theory.forecasting import forecast
-from optwise.theory.linear_rules import LinearRule
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, factors_of, nodes_of, quadratic_of
-from optwise.theory.moments import Nodes, moments
-from optwise.theory.spectrum import ORDER, compressed
-from optwise.theory.walks import constant_from, steps_of
+from optwise.theory.models import batch_of, closed, drawn_once, nodes_of, offset_of, quadratic_of
+from optwise.theory.searches import Asked, searched
+from optwise.theory.whole_runs import hold_in_a_run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-KEPT_CURVATURES = 256
-"""Up to this many distinct curvatures a survey compresses nothing."""
-
-CHUNK_NUMBERS = 2**15
-"""Settings times curvatures that are advanced together: their arrays stay in the cache."""
 
 REFINED = 1.01
 """Ratio of neighbouring batch sizes between which a critical one is interpolated."""
@@ -48,9 +39,11 @@ def steps_to(
     batch_sizes: Sequence[float],
     *,
     max_steps: int = 20_000,
-    order: int = ORDER,
 ) -> Floats:
     """First step whose expected risk is at most ``target``, for every setting and batch size.
+
+    More than 256 distinct curvatures are compressed, for each setting to as many nodes as the turning of its roots asks
+    for; where the bound on what that misses is more than 1e-10 of the target, more are taken, and at last all.
 
     Args:
         problem: One that declares its quadratic.
@@ -58,7 +51,6 @@ def steps_to(
         target: Excess over the optimum, above 0.
         batch_sizes: B of them, at least 1 each.
         max_steps: Where to give up; also the horizon of schedules that need one.
-        order: Nodes of a compressed block of the spectrum; more than 256 distinct curvatures are compressed.
 
     Returns:
         Steps [T, B], infinite for a miss.
@@ -81,36 +73,12 @@ def steps_to(
         raise BadProtocol(f"A risk of {target:g} is never met; give a target above the optimum, as in 0.01.")
     if sizes.size == 0 or max_steps < 1:
         raise BadProtocol("A survey needs at least one batch size and one step.")
+    hold_in_a_run(methods, quadratic)
     if quadratic.noise is Noise.DESIGN or drawn_once(problem):  # noise that does not scale with 1 / B
         one_by_one = [[forecast(problem, m, max_steps, b).steps_to(target) for b in sizes] for m in methods]
         return np.array([[np.inf if k is None else k for k in row] for row in one_by_one], dtype=np.float64)
-    nodes = nodes_of(quadratic)
-    if nodes.bias.size > KEPT_CURVATURES:
-        nodes = Nodes(compressed(nodes.bias, order), compressed(nodes.noise, order))
-    length = max(1, CHUNK_NUMBERS // max(nodes.bias.size, nodes.noise.size, 1))
-    parts = [methods[i : i + length] for i in range(0, len(methods), length)]
-    return np.concatenate([_hits(own, nodes, target, sizes, max_steps) for own in parts])
-
-
-def _hits(methods: Sequence[Method], nodes: Nodes, target: float, sizes: Floats, most: int) -> Floats:
-    rule = LinearRule(methods, nodes.h)
-    factors = [factors_of(method, most) for method in methods]
-    constant = constant_from(rule, most) if all(f is None for f in factors) else None
-    if constant is not None and not constant[0]:
-        start, first = rule.start, rule.measured_at()
-        return first_hits(Search(start, first, constant[1], nodes, target, sizes, most))
-    found = np.full((len(methods), sizes.size), np.inf)
-    lost = np.zeros_like(found, dtype=bool)
-    walk = steps_of(rule, most, factors)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for k, (F, G, _, _) in enumerate(moments(rule.start, rule.measured_at(), walk, nodes)):
-            bias, noise = F @ nodes.bias.weights, (G @ nodes.noise.weights)[:, None] / sizes
-            risk = bias[:, None] + noise
-            found = np.where((risk <= target) & np.isinf(found), float(k), found)
-            lost = ~np.isfinite(risk)
-            if not np.any(np.isinf(found) & ~lost):
-                break
-    return found
+    nodes = nodes_of(quadratic, offset_of(problem))
+    return searched(methods, nodes, Asked(target, sizes, max_steps))
 
 
 @dataclass(frozen=True, eq=False)

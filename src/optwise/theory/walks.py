@@ -8,14 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optwise.theory.linear_rules import LinearRule, Step
+from optwise.theory.linear_rules import LOOKED_AT_CURVATURES, LinearRule
 from optwise.theory.matrices import Floats
+from optwise.theory.settings import extremes
+from optwise.theory.steps import Step
 
 ONE_BY_ONE = 16
 """Steps at which a rule with clocks is looked at one by one."""
 
 AT_ONCE = 2**15
 """Settings times curvatures times steps that are then probed in one call."""
+
+FARTHEST = 48
+"""Logarithm of the last step beyond its horizon at which a rule is asked whether it has changed."""
+
+SAMPLED = 32
+"""Steps at which every setting is looked at, where only some settings are looked at in every step."""
 
 
 def steps_of(rule: LinearRule, count: int, factors: Sequence[Floats | None]) -> Iterator[Step]:
@@ -56,8 +64,8 @@ def constant_from(rule: LinearRule, count: int) -> tuple[list[Step], Step] | Non
     """The first few steps and the one that all later ones equal, for constant factors; ``None`` if they differ.
 
     A rule without clocks cannot change. One with clocks is looked at step by step at first; where its clocks count
-    steps, it is then probed at all of the next thousands of steps at once, and at the powers of 2 beyond them. The rule
-    is left where it was.
+    steps, a few settings, those with the least and the largest numbers among them, are then looked at in every later
+    step and at the powers of 2 beyond, and all settings at a few steps. The rule is left where it was.
 
     Args:
         rule: At T settings, before its first step.
@@ -77,14 +85,22 @@ def constant_from(rule: LinearRule, count: int) -> tuple[list[Step], Step] | Non
     settled = next(k for k in range(ONE_BY_ONE) if all(step.same_as(last) for step in found[k:]))
     if settled == ONE_BY_ONE - 1 or ticks is None:
         return None
-    together = AT_ONCE // (len(rule.rules) * len(rule.curvatures))
-    dense = np.arange(ONE_BY_ONE, max(min(count, together), ONE_BY_ONE + 1), dtype=np.float64)
-    beyond = 2.0 ** np.arange(0, max(count, 2).bit_length())
-    later = np.union1d(dense, beyond[beyond > ONE_BY_ONE])
-    many = rule.probe_later(later, ticks, np.ones((len(rule.rules), len(later))))
-    if many is None or not _all_are(last, many, len(later)):
+    horizon = max(count, ONE_BY_ONE + 1)
+    beyond = 2.0 ** np.arange(horizon.bit_length(), FARTHEST)
+    every = np.concatenate([np.arange(ONE_BY_ONE, horizon, dtype=np.float64), beyond])
+    few = extremes(rule.values)
+    some = every if len(few) == len(rule.rules) else np.random.default_rng(0).permutation(every)[:SAMPLED]
+    asked = [(few, every)] if some is every else [(few, every), (list(range(len(rule.rules))), some)]
+    if not all(_stays(rule, last, ticks, rows, later) for rows, later in asked):
         return None
     return found[:settled], last
+
+
+def _stays(rule: LinearRule, step: Step, ticks: Sequence[Tensor], rows: list[int], later: Floats) -> bool:
+    """Whether the settings at ``rows`` take the one ``step`` at each of the ``later`` steps."""
+    together = max(1, AT_ONCE // (len(rows) * min(len(rule.curvatures), LOOKED_AT_CURVATURES)))
+    one = step.some(rows)
+    return all(rule.takes(one, later[i : i + together], ticks, rows) for i in range(0, len(later), together))
 
 
 def _ticks(seen: Sequence[Sequence[Tensor]]) -> list[Tensor] | None:
@@ -97,15 +113,6 @@ def _ticks(seen: Sequence[Sequence[Tensor]]) -> list[Tensor] | None:
         for clock, start, tick in zip(clocks, begin, ticks, strict=True)
     )
     return ticks if counted else None
-
-
-def _all_are(one: Step, many: Step, K: int) -> bool:
-    """Whether the K steps that were probed together are all ``one``, up to rounding."""
-    pairs = ((many.M, one.M), (many.v, one.v), (many.u, one.u))
-    return all(
-        np.allclose(a.reshape(*b.shape[:-2], K, *b.shape[-2:]), b[..., None, :, :], rtol=1e-14, atol=0.0)
-        for a, b in pairs
-    )
 
 
 def _apart(many: Step, K: int) -> Iterator[Step]:

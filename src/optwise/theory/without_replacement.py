@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from optwise.theory.linear_rules import Step
 from optwise.theory.matrices import Floats, applied, congruence, form, inner, outer
 from optwise.theory.moments import Nodes, part
+from optwise.theory.steps import Step
 
 
 def epoch_sizes(examples: int, batch: int, *, drop_last: bool = False) -> list[int]:
@@ -30,13 +30,14 @@ def epoch_sizes(examples: int, batch: int, *, drop_last: bool = False) -> list[i
 
 
 def epoch_noise(
-    steps: Iterable[Step], nodes: Nodes, examples: int, batch: int, *, drop_last: bool = False
+    steps: Iterable[Step], nodes: Nodes, start: Floats, examples: int, batch: int, *, drop_last: bool = False
 ) -> Iterator[Floats]:
     """After every step, the variance that batches add [T, Nn] for a population of variance 1.
 
     Args:
         steps: The rule's steps.
         nodes: Curvatures.
+        start: What a unit start makes of the state [m, T, N].
         examples: n.
         batch: B.
         drop_last: Whether a short last batch is left out.
@@ -44,7 +45,7 @@ def epoch_noise(
     sizes = epoch_sizes(examples, batch, drop_last=drop_last)
     P: Floats | None = None
     for k, step in enumerate(steps):
-        _, noisy = part(step, nodes)
+        _, noisy = part(step, nodes, start)
         A = noisy.transition(nodes.noise.h)
         v = np.broadcast_to(noisy.v, A.shape[1:])
         if P is None:

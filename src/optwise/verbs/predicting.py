@@ -128,21 +128,17 @@ def _plain(values: Floats) -> list[float | None]:
 def _findings(problem: Problem, method: Method, found: Forecast) -> list[Finding]:
     subject = f"{problem.name}/{method.label}"
     findings = []
-    rate = found.rate
-    if found.diverges:
-        pace = "" if rate is None else f"; the error grows {rate:.6g}-fold a step in the worst direction"
-        if rate is not None and rate <= 1:
-            pace = "; the noise of single rows keeps the second moments growing although the mean settles"
-        findings.append(
-            Finding("stability", Grade.FAIL, f"{method.label} diverges{pace}.", subject, value=rate, source=SOURCE)
-        )
+    if found.diverges or found.edge:
+        grade = Grade.FAIL if found.diverges else Grade.WARN
+        sentence = f"{method.label} {_stability(found)}."
+        findings.append(Finding("stability", grade, sentence, subject, value=found.rate, source=SOURCE))
     if found.bound > 0:
         findings.append(
             Finding(
                 "compression",
-                Grade.PASS if found.bound <= 1e-6 * max(float(found.risk[0]), 1e-300) else Grade.WARN,
+                Grade.PASS if found.share <= 1e-6 else Grade.WARN,
                 f"The spectrum of {problem.name} was compressed to {found.nodes} curvatures; no risk is off by more "
-                f"than {found.bound:.1e}.",
+                f"than {found.bound:.1e}, nor by more than {found.share:.1e} of itself.",
                 subject,
                 value=found.bound,
                 interval=Interval(0.0, found.bound),
@@ -150,6 +146,26 @@ def _findings(problem: Problem, method: Method, found: Forecast) -> list[Finding
             )
         )
     return findings
+
+
+def _stability(found: Forecast) -> str:
+    """What a method does at or beyond the edge of stability, as the rest of a sentence."""
+    rate = found.rate
+    at_edge = "stands on the edge of stability, where the slightest larger step diverges"
+    if not found.diverges:
+        return f"{at_edge}: the risk neither settles nor grows without end"
+    if rate is None:
+        return "diverges"
+    if found.edge and rate <= 1 + 1e-9:
+        noisy = np.any(found.noise)
+        how = "noise adds to the risk in every step" if noisy else "the error grows as a power of the step"
+        return f"{at_edge}: it diverges, slowly; {how}"
+    if found.risk_rate is not None:
+        mean = found.rates is not None and float(found.rates.max(initial=0.0)) <= 1
+        rows = "; the noise of single rows keeps the second moments growing although the mean settles"
+        settles = rows if mean else ""
+        return f"diverges; the risk grows {rate:.6g}-fold a step{settles}"
+    return f"diverges; the error grows {rate:.6g}-fold a step in the worst direction"
 
 
 def prediction_text(run: Run, target: Target | None = None) -> str:
@@ -169,12 +185,7 @@ def prediction_text(run: Run, target: Target | None = None) -> str:
         f"{k:>10}  {found.risk[k]:>10.4g} = {found.bias[k]:>10.4g} + {found.noise[k] / found.batch_size:>10.4g}"
         for k in shown
     ]
-    if found.floor is not None:
-        lines.append(f"floor {found.floor:.4g}: what noise holds the risk up at, for ever")
-    else:
-        lines.append("no floor: the step keeps changing")
-    if found.rate is not None:
-        lines.append(f"rate {found.rate:.6g}: factor per step on the error in the slowest direction")
+    lines += [line for line in (found.floor_words, found.rate_words) if line]
     if target is not None:
         reached = run.steps_to(target)
         lines.append(f"{target} {f'after {reached} steps' if reached is not None else f'not within {steps} steps'}")
