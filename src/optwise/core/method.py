@@ -49,7 +49,7 @@ class Method(Shown, ABC):
 
     Args:
         schedule: Factor on ``lr`` over the steps; ``None`` takes the verb's own: constant in ``solve`` and ``predict``,
-            the protocol's in ``compare`` and ``tune``.
+            the protocol's in ``compare``.
         name: Label, unique within a comparison; ``None`` takes the class name in lower case.
     """
 
@@ -192,7 +192,7 @@ class Method(Shown, ABC):
         for path, distribution in self.space.fields.items():
             raise BadMethod(
                 f"{type(self).__name__}.{path} is still open: {distribution}. "
-                f"Choose a number, or let `tune` or `compare` choose one."
+                f"Choose a number, or let `compare` choose one."
             )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optwise.core.method import Method
 from optwise.theory.courses import Course, course
+from optwise.theory.doubling import responses_at
 from optwise.theory.matrices import Floats
 from optwise.theory.moments import Nodes
 from optwise.theory.spectrum import (
@@ -22,6 +25,10 @@ from optwise.theory.spectrum import (
     order_of,
     tails,
 )
+from optwise.theory.steps import Step
+
+ConstantRule: TypeAlias = "Callable[[Nodes], tuple[Floats, Step]]"
+"""What a unit start makes of the state, and the one step, at the curvatures of some nodes."""
 
 FULL_NUMBERS = 2**26
 """Numbers of second moments that may be held at once; a larger spectrum is compressed whatever the bound."""
@@ -74,33 +81,50 @@ def _sorted_parts(lean: Floats, bias: Measure) -> list[NDArray[np.intp]]:
 class _Points:
     """Where the responses of one measure are looked at: three directions a block where the optimum matters.
 
-    ``sizes`` and ``masses`` [blocks] belong to the compressed ones.
+    ``sizes``, ``masses`` and ``orders`` [blocks] belong to the compressed ones.
     """
 
     h: Floats
     lean: Floats | None
     sizes: NDArray[np.intp]
     masses: Floats
+    orders: tuple[int, ...]
+
+    def _table(self, values: Floats) -> Floats:
+        """Responses [L, C] by block and direction, the third being the product of the first two."""
+        table = values.reshape(len(values), self.sizes.size, -1, CHECKED_DEGREE + 1)
+        if self.lean is None:
+            return table
+        first, second, both = table[:, :, 0], table[:, :, 1], table[:, :, 2]
+        return np.stack([first, second, both - first - second], axis=2)
+
+    def bound(self, values: Floats) -> Floats:
+        """What compressing each block to its own order misses [L] of responses ``values`` [L, C]."""
+        table, missed = self._table(values) if self.sizes.size else np.empty(0), np.zeros(len(values))
+        for i, (order, mass) in enumerate(zip(self.orders, self.masses, strict=True)):
+            if 2 * order <= CHECKED_DEGREE:  # beyond, nothing is seen that quadrature could miss
+                missed += mass * tails(table[:, i], (order,))[0].sum(-1)
+        return missed
 
     def bounds(self, values: Floats) -> Floats:
         """What compressing to each order misses [orders, L] of responses ``values`` [L, C]."""
         if not self.sizes.size:
             return np.zeros((len(ORDERS), len(values)))
-        table = values.reshape(len(values), self.sizes.size, -1, CHECKED_DEGREE + 1)
-        if self.lean is not None:
-            first, second, both = table[:, :, 0], table[:, :, 1], table[:, :, 2]
-            table = np.stack([first, second, both - first - second], axis=2)
+        table = self._table(values)
         missed = tails(table, ORDERS).sum(-1) * self.masses
         return np.stack([missed[i, :, self.sizes > order].sum(0) for i, order in enumerate(ORDERS)])
 
 
-def _points(h: Floats, weights: Floats, lean: Floats | None) -> _Points:
-    points, sizes, masses, directions = [np.empty(0)], [], [], [np.empty((2, 0))]
+def _points(h: Floats, weights: Floats, lean: Floats | None, order: Order = ORDERS[0]) -> _Points:
+    """The points of the blocks that ``order`` compresses."""
+    points, sizes, masses, orders, directions = [np.empty(0)], [], [], [], [np.empty((2, 0))]
     for block in blocks(Measure(h, weights)):
-        if h[block].size <= ORDERS[0] or not weights[block].sum() > 0:
+        nodes_here = order_of(order, h[block])
+        if h[block].size <= nodes_here or not weights[block].sum() > 0:
             continue
         at = chebyshev_points(h[block])
         sizes.append(h[block].size)
+        orders.append(nodes_here)
         if lean is None:
             points.append(at)
             masses.append(weights[block].sum())
@@ -111,24 +135,47 @@ def _points(h: Floats, weights: Floats, lean: Floats | None) -> _Points:
         along = np.array([[a, 0.0, a], [0.0, b, b]])
         directions.append(np.repeat(along, at.size, axis=1))
     every = None if lean is None else np.concatenate(directions, axis=1)
-    return _Points(np.concatenate(points), every, np.array(sizes, dtype=np.intp), np.array(masses))
+    return _Points(np.concatenate(points), every, np.array(sizes, dtype=np.intp), np.array(masses), tuple(orders))
+
+
+def _all_points(nodes: Nodes, order: Order) -> tuple[list[_Points], _Points, Nodes]:
+    """Points of the measures of the bias and of the noise, and both as nodes without weights."""
+    if nodes.lean is None:
+        own = [_points(nodes.bias.h, nodes.bias.weights, None, order)]
+    else:
+        own = [
+            _points(nodes.bias.h[places], nodes.bias.weights[places], nodes.lean[:, places], order)
+            for places in _sorted_parts(nodes.lean, nodes.bias)
+        ]
+    noisy = _points(nodes.noise.h, nodes.noise.weights, None, order)
+    h = np.concatenate([np.empty(0), *(each.h for each in own)])
+    directions = [each.lean for each in own if each.lean is not None]
+    lean = np.concatenate(directions, axis=1) if directions else None
+    return own, noisy, Nodes(Measure(h, np.ones(h.size)), Measure(noisy.h, np.ones(noisy.h.size)), lean)
+
+
+def bounds_at(rule: ConstantRule, nodes: Nodes, order: Order, k: int) -> tuple[Floats, Floats]:
+    """What compressing misses of bias and noise [T] after exactly ``k`` steps of a rule whose step does not change.
+
+    Args:
+        rule: It, at T settings.
+        nodes: The whole spectrum.
+        order: Nodes of each block.
+        k: Steps, at least 1.
+    """
+    own, noisy, points = _all_points(nodes, order)
+    if not points.h.size:
+        return np.zeros(1), np.zeros(1)
+    F, G = responses_at(*rule(points), points, k)
+    cuts = np.cumsum([each.h.size for each in own])[:-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        bias = sum((each.bound(part) for each, part in zip(own, np.split(F, cuts, axis=1), strict=True)), np.zeros(1))
+        return np.nan_to_num(bias, nan=np.inf), np.nan_to_num(noisy.bound(G), nan=np.inf)
 
 
 def compression_bounds(on_way: Course, method: Method, steps: int) -> tuple[NDArray[np.intp], Floats, Floats]:
     """Steps that were looked at [K], and what compressing misses there of bias and noise [orders, K] each."""
-    nodes = on_way.nodes
-    if nodes.lean is None:
-        own = [_points(nodes.bias.h, nodes.bias.weights, None)]
-    else:
-        own = [
-            _points(nodes.bias.h[places], nodes.bias.weights[places], nodes.lean[:, places])
-            for places in _sorted_parts(nodes.lean, nodes.bias)
-        ]
-    noisy = _points(nodes.noise.h, nodes.noise.weights, None)
-    h = np.concatenate([each.h for each in own])
-    directions = [each.lean for each in own if each.lean is not None]
-    lean = np.concatenate(directions, axis=1) if directions else None
-    points = Nodes(Measure(h, np.ones(h.size)), Measure(noisy.h, np.ones(noisy.h.size)), lean)
+    own, noisy, points = _all_points(on_way.nodes, ORDERS[0])
     looked, bias, noise = _looked_at(steps), [], []
     at, begin = [], 0
     with np.errstate(over="ignore", invalid="ignore"):

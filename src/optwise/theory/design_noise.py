@@ -140,7 +140,8 @@ def _maps(A: Floats, v: Floats, at: Coordinates, batch: float) -> Floats:
     m, T, N = v.shape
     kron = np.einsum("ijtn,kltn->tnikjl", A, A)
     kron[..., 0, 0] += np.einsum("itn,ktn->tnik", v, v) * (at.h**2 / batch)[:, None, None]
-    return kron.reshape(T, N, m * m, m * m)
+    maps: Floats = kron.reshape(T, N, m * m, m * m)
+    return maps
 
 
 def _radius(maps: Floats) -> Floats:
@@ -154,4 +155,4 @@ def _resolvent(maps: Floats, v: Floats, factor: Floats) -> Floats:
     source = np.einsum("itn,ktn->tnik", v, v).reshape(T, N, m * m, 1)
     systems = np.eye(m * m) * factor[..., None, None] - maps
     solved_each: Floats = np.linalg.solve(systems, source).reshape(T, N, m, m)
-    return np.moveaxis(solved_each, (2, 3), (0, 1))
+    return np.asarray(np.moveaxis(solved_each, (2, 3), (0, 1)))

@@ -63,7 +63,13 @@ class Powers:
 
 
 def risk_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Floats]:
-    """Bias and noise [T] of a constant rule after exactly ``k`` steps, k at least 1.
+    """Bias and noise [T] of a constant rule after exactly ``k`` steps, as :func:`responses_at` has them."""
+    F, G = responses_at(start, step, nodes, k)
+    return F @ nodes.bias.weights, G @ nodes.noise.weights
+
+
+def responses_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Floats]:
+    """Squared responses of the start [T, Nb] and of unit noise [T, Nn] after exactly ``k`` steps, k at least 1.
 
     Args:
         start: What a unit start makes of the state [m, T, N].
@@ -82,5 +88,4 @@ def risk_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Fl
             if k >> j & 1:
                 noise = noise + form(noise_powers.gramian(j), x)
                 x, z = applied(noise_powers.power(j), x), applied(powers.power(j), z)
-        bias = inner(np.broadcast_to(own.u, z.shape), z) ** 2
-        return bias @ nodes.bias.weights, noise @ nodes.noise.weights
+        return inner(np.broadcast_to(own.u, z.shape), z) ** 2, noise

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optwise.theory.doubling import Powers
-from optwise.theory.matrices import Floats, applied, form, inner, turning_angle
+from optwise.theory.matrices import Floats, applied, inner, turning_angle
 from optwise.theory.moments import Nodes, part
 from optwise.theory.steps import Step
 
-PER_OCTAVE = 16
+PER_OCTAVE = 12
 """Blocks between k and 2 k."""
 
 FINER = 2
@@ -92,6 +92,8 @@ class _Scan:
         self.bias, self.noise = Powers(A, own.u), Powers(An, noisy.u)
         self.weights, self.noise_weights = nodes.bias.weights, nodes.noise.weights
         self.inverse = 1.0 / search.batch_sizes
+        # most rules are measured at the parameters themselves, the first part of the state
+        self.first = bool(np.all(own.u[0] == 1) and not np.any(own.u[1:]))
         self.angle: Floats | None = None
         self.found = np.full((A.shape[2], search.batch_sizes.size), np.inf)
         self.hopeless = np.zeros_like(self.found, dtype=bool)
@@ -153,7 +155,7 @@ class _Scan:
         inside: list[_State] = []
         for _ in range(count):
             before, z, x = state, applied(A, state.z), applied(An, state.x)
-            noise, y = state.noise + form(Q, state.x) @ noise_weights, inner(u, z)
+            noise, y = state.noise + _weighed(Q, state.x, noise_weights), z[0] if self.first else inner(u, z)
             state = _State(rows, state.k + 2**level, z, x, noise, y, state.dy if turns is None else inner(slope, z))
             bias, limit = y**2 @ weights, self.search.target
             added = noise[:, None] * self.inverse
@@ -182,6 +184,18 @@ class _Scan:
         if self.angle is None:
             self.angle = turning_angle(self.bias.A)
         return self.angle
+
+
+def _weighed(Q: Floats, x: Floats, weights: Floats) -> Floats:
+    """Sums of ``x^T Q x`` over the curvatures [E], without the stacks in between; Q is symmetric."""
+    total = np.zeros(x.shape[1])
+    for i in range(len(x)):
+        row = Q[i, i] * x[i]
+        for j in range(i):
+            row += 2.0 * Q[i, j] * x[j]
+        row *= x[i]
+        total += row @ weights
+    return total
 
 
 def first_hits(search: Search) -> Floats:

@@ -65,6 +65,11 @@ def turning_angle(A: Floats) -> Floats:
     """Largest angle of an eigenvalue in the complex plane [...], in [0, pi]: 0 where none turns."""
     if A.shape[0] == 1:
         return np.where(A[0, 0] < 0, np.pi, 0.0)
+    if A.shape[0] == 2:
+        half, discriminant = (A[0, 0] + A[1, 1]) / 2, ((A[0, 0] - A[1, 1]) / 2) ** 2 + A[0, 1] * A[1, 0]
+        least = half - np.sqrt(np.maximum(discriminant, 0.0))
+        turned = np.arctan2(np.sqrt(np.maximum(-discriminant, 0.0)), half)
+        return np.asarray(np.where(discriminant < 0, turned, np.where(least < -1e-12, np.pi, 0.0)))
     ordered = stacked_last(A)
     values = np.linalg.eigvals(np.where(np.isfinite(ordered), ordered, 0.0))
     # rounding gives a double root a small angle: 1e-8 is the square root of the precision

@@ -19,8 +19,8 @@ from optwise.theory.steps import Step
 LADDER = np.array([8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512])
 """Numbers of nodes that are told apart."""
 
-DIGITS = 23.0
-"""Logarithm of how much smaller than the target what is missed must be: ten digits."""
+DIGITS = 21.0
+"""Logarithm of how much smaller than the target what is missed must be: nine digits."""
 
 WHOLE = 2**20
 """Nodes of a block that is not compressed."""

@@ -128,7 +128,7 @@ def _powers(A: Floats, k: Floats) -> Floats:
     """``A^(2 k)`` for whole k [K, N]; what hardly is a number is none."""
     found: Floats = np.abs(A) ** (2 * k[:, None])
     found[found < 1e-290] = 0.0
-    return found
+    return np.asarray(found)
 
 
 def responses(at: Standing, count: int) -> Iterator[tuple[Floats, Floats]]:
@@ -169,8 +169,8 @@ def _squared(row: Floats, states: Floats, kept: int) -> Floats:
     found = row[0] * states[0, :kept]
     for i in range(1, len(row)):
         found += row[i] * states[i, :kept]
-    found *= found
-    return found
+    squares: Floats = found * found
+    return squares
 
 
 def _states(A: Floats, z: Floats, length: int) -> Floats:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optwise.core.method import Method
-from optwise.theory.compression import compressed_nodes
+from optwise.theory.compression import ConstantRule, bounds_at, compressed_nodes
 from optwise.theory.first_hits import Search, first_hits
 from optwise.theory.linear_rules import LinearRule
 from optwise.theory.matrices import Floats
 from optwise.theory.models import factors_of
 from optwise.theory.moments import Nodes, moments, pulls
-from optwise.theory.orders import needed_orders, octaves_of, order_by_octave
-from optwise.theory.spectrum import sums
+from optwise.theory.orders import WHOLE, needed_orders, octaves_of, order_by_octave
+from optwise.theory.spectrum import Order, sums
 from optwise.theory.steps import Step
 from optwise.theory.walks import constant_from, steps_of
 
@@ -25,6 +26,21 @@ KEPT_CURVATURES = 256
 
 CHUNK_NUMBERS = 2**14
 """Settings times curvatures that are advanced together: their arrays stay in the cache."""
+
+ALIKE = 1.15
+"""Ratio of the nodes that settings of one group need."""
+
+HARDEST = 2
+"""Settings of a group whose compression is bounded: those that need the most nodes."""
+
+UNMET = 1000
+"""The step at which it is bounded where nothing meets the target."""
+
+ACCEPTED = 1e-9
+"""Bound relative to the target up to which a group's nodes are enough; else twice as many are taken."""
+
+MANY = 512
+"""Nodes of an octave beyond which all are taken."""
 
 PROBED_TOGETHER = 4096
 """Settings that are probed together."""
@@ -45,25 +61,38 @@ class Asked:
     most: int
 
 
-def searched(methods: Sequence[Method], nodes: Nodes, asked: Asked) -> Floats:
-    """First steps at the target [T, B], infinite for a miss.
+@dataclass(frozen=True, eq=False)
+class Found:
+    """First steps at the target.
+
+    Args:
+        steps: Of each setting at each batch size [T, B], infinite for a miss.
+        bound: What compressing the spectrum missed at most, relative to the target, at the hits that were looked at.
+    """
+
+    steps: Floats
+    bound: float = 0.0
+
+
+def searched(methods: Sequence[Method], nodes: Nodes, asked: Asked) -> Found:
+    """First steps at the target.
 
     Args:
         methods: Closed settings of one linear rule.
         nodes: The whole spectrum.
         asked: What is looked for.
     """
-    found = []
+    found: list[Found] = []
     for first in range(0, len(methods), PROBED_TOGETHER):
         few = list(methods[first : first + PROBED_TOGETHER])
         factors = [factors_of(method, asked.most) for method in few]
         plain = LinearRule(few, _ends(nodes)[0])
         constant = constant_from(plain, asked.most) if all(f is None for f in factors) else None
         if constant is None or constant[0]:
-            found.append(_walked(few, nodes, asked))
+            found.append(Found(_walked(few, nodes, asked)))
         else:
             found.append(_constant(few, plain, constant[1], nodes, asked))
-    return np.concatenate(found)
+    return Found(np.concatenate([each.steps for each in found]), max(each.bound for each in found))
 
 
 def _ends(nodes: Nodes) -> tuple[Floats, Floats]:
@@ -81,28 +110,78 @@ def _ends(nodes: Nodes) -> tuple[Floats, Floats]:
     return np.stack([upper, 0.75 * upper, 0.5 * upper], axis=1).reshape(-1), sums(places, weights, upper.size)
 
 
-def _constant(methods: list[Method], plain: LinearRule, step: Step, nodes: Nodes, asked: Asked) -> Floats:
+def _constant(methods: list[Method], plain: LinearRule, step: Step, nodes: Nodes, asked: Asked) -> Found:
     """Settings whose step does not change, in groups that need about as many nodes."""
     first = Step(step.M, step.v, plain.measured_at())
     if nodes.lean is not None and not pulls(first, plain.start) and not pulls(step, plain.start):
         nodes = nodes.upright()
-    found = np.full((len(methods), asked.sizes.size), np.inf)
-    for rows, small in _groups(step, nodes, asked):
-        start, seen, own = plain.start[:, rows], first.u[:, rows], step.some(rows)
-        if plain.looks:
-            rule = LinearRule([methods[t] for t in rows], small.h)
-            start, seen, own = rule.start, rule.measured_at(), rule.probe(np.ones(len(rows)))
-        found[rows] = first_hits(Search(start, seen, own, small, asked.target, asked.sizes, asked.most))
-    return found
+
+    def at(rows: NDArray[np.intp], own: Nodes) -> tuple[Floats, Step, Floats]:
+        """Start, step and first look of some settings at some curvatures."""
+        if not plain.looks:
+            return plain.start[:, rows], step.some(rows), first.u[:, rows]
+        rule = LinearRule([methods[t] for t in rows], own.h)
+        seen = rule.measured_at()
+        return rule.start, rule.probe(np.ones(len(rows))), seen
+
+    found, worst = np.full((len(methods), asked.sizes.size), np.inf), 0.0
+    for group in _groups(step, nodes, asked):
+        rows, orders = group.rows, group.orders
+        while True:
+            order = WHOLE if orders is None else order_by_octave(orders, group.largest)
+            small = nodes if orders is None else compressed_nodes(nodes, order)
+            start, own, seen = at(rows, small)
+            found[rows] = first_hits(Search(start, seen, own, small, asked.target, asked.sizes, asked.most))
+            missed, hardest = 0.0, rows[-HARDEST:]
+            if orders is not None:
+                missed = _missed(partial(_first_two, at, hardest), nodes, asked, found[hardest], order)
+            if missed <= ACCEPTED:
+                break
+            orders = None if orders is None or orders.min() >= WHOLE else np.where(orders < MANY, 2 * orders, WHOLE)
+        worst = max(worst, missed)
+    return Found(found, worst)
 
 
-def _groups(step: Step, nodes: Nodes, asked: Asked) -> Iterator[tuple[NDArray[np.intp], Nodes]]:
-    """Places of settings, and the curvatures that do for them."""
-    T, whole = step.M.shape[2], nodes.bias.size + nodes.noise.size
+def _first_two(
+    at: Callable[[NDArray[np.intp], Nodes], tuple[Floats, Step, Floats]], rows: NDArray[np.intp], own: Nodes
+) -> tuple[Floats, Step]:
+    start, step, _ = at(rows, own)
+    return start, step
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Settings that need about as many nodes: their places, hardest last, and the nodes of each octave.
+
+    ``orders`` is ``None`` where nothing is compressed; ``largest`` is the curvature that octaves are counted from.
+    """
+
+    rows: NDArray[np.intp]
+    orders: NDArray[np.intp] | None
+    largest: float
+
+
+def _missed(rule: ConstantRule, nodes: Nodes, asked: Asked, found: Floats, order: Order) -> float:
+    """Bound on what compressing misses at the first and last hits of the hardest settings, relative to the target."""
+    steps = found[np.isfinite(found)]
+    steps = steps[steps > 0]
+    looked = {int(steps.min()), int(steps.max())} if steps.size else {min(asked.most, UNMET)}
+    worst = 0.0
+    for k in looked:
+        bias, noise = bounds_at(rule, nodes, order, k)
+        hit = (found <= k).any(1) | ~np.isfinite(found).any(1)
+        # a batch at which this step counts has no more noise than the target
+        worst = max(worst, float(np.max((bias + noise / asked.sizes.max())[hit], initial=0.0)) / asked.target)
+    return worst
+
+
+def _groups(step: Step, nodes: Nodes, asked: Asked) -> Iterator[_Group]:
+    """All settings, in groups."""
+    T = step.M.shape[2]
     distinct = np.union1d(nodes.bias.h, nodes.noise.h).size
     if distinct <= KEPT_CURVATURES:
         length = max(1, CHUNK_NUMBERS // max(nodes.bias.size, nodes.noise.size, 1))
-        yield from ((np.arange(i, min(i + length, T)), nodes) for i in range(0, T, length))
+        yield from (_Group(np.arange(i, min(i + length, T)), None, 1.0) for i in range(0, T, length))
         return
     ends, masses = _ends(nodes)
     with np.errstate(divide="ignore"):
@@ -110,16 +189,12 @@ def _groups(step: Step, nodes: Nodes, asked: Asked) -> Iterator[tuple[NDArray[np
     orders = needed_orders(step, ends, excess, asked.most)
     counts = sums(octaves_of(np.union1d(nodes.bias.h, nodes.noise.h), ends[0]), np.ones(distinct), len(masses))
     needed = np.minimum(orders, counts).sum(1)
-    largest, ranked, at, made = float(ends[0]), np.argsort(needed, kind="stable"), 0, {}
+    ranked, at = np.argsort(needed, kind="stable"), 0
     while at < T:
         length = max(1, int(CHUNK_NUMBERS // needed[ranked[at]]))
         rows = ranked[at : at + length]
-        rows = rows[needed[rows] <= 1.15 * needed[rows[0]]]
-        own = np.minimum(orders[rows].max(0), whole)
-        key = own.tobytes()
-        if key not in made:
-            made[key] = compressed_nodes(nodes, order_by_octave(own, largest))
-        yield np.sort(rows), made[key]
+        rows = rows[needed[rows] <= ALIKE * needed[rows[0]]]
+        yield _Group(rows, orders[rows].max(0), float(ends[0]))
         at += len(rows)
 
 

@@ -16,10 +16,11 @@ from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise
 from optwise.core.showing import Terse
 from optwise.core.space import Space
+from optwise.theory.courses import course
 from optwise.theory.forecasting import forecast
 from optwise.theory.matrices import Floats
 from optwise.theory.models import batch_of, closed, drawn_once, nodes_of, offset_of, quadratic_of
-from optwise.theory.searches import Asked, searched
+from optwise.theory.searches import Asked, Found, searched
 from optwise.theory.whole_runs import hold_in_a_run
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ def steps_to(
         array([[  inf, 1118., 1079.],
                [  inf,   inf,  108.]])
     """
+    return _found(problem, methods, target, batch_sizes, max_steps).steps
+
+
+def _found(
+    problem: Problem, methods: Sequence[Method], target: float, batch_sizes: Sequence[float], max_steps: int
+) -> Found:
+    """First steps, and the bound on what compressing the spectrum missed."""
     if not methods:
         raise BadProtocol("No setting was given; give at least one closed method.")
     methods, quadratic = [closed(method) for method in methods], quadratic_of(problem)
@@ -76,7 +84,7 @@ def steps_to(
     hold_in_a_run(methods, quadratic)
     if quadratic.noise is Noise.DESIGN or drawn_once(problem):  # noise that does not scale with 1 / B
         one_by_one = [[forecast(problem, m, max_steps, b).steps_to(target) for b in sizes] for m in methods]
-        return np.array([[np.inf if k is None else k for k in row] for row in one_by_one], dtype=np.float64)
+        return Found(np.array([[np.inf if k is None else k for k in row] for row in one_by_one], dtype=np.float64))
     nodes = nodes_of(quadratic, offset_of(problem))
     return searched(methods, nodes, Asked(target, sizes, max_steps))
 
@@ -95,6 +103,8 @@ class Survey(Terse):
         target: Excess over the optimum.
         max_steps: Where a setting was given up.
         noiseless: First step at the target without noise [T].
+        bound: What compressing the spectrum missed at most, relative to the target, at the hits that were looked at;
+            the best setting of each batch size was looked up on the whole spectrum besides.
     """
 
     problem: str
@@ -106,6 +116,7 @@ class Survey(Terse):
     target: float
     max_steps: int
     noiseless: Floats
+    bound: float = 0.0
 
     def least(self) -> Floats:
         """Steps of the best setting at each batch size [B], infinite where none meets the target."""
@@ -286,7 +297,11 @@ def critical_batch_size(
 def _surveyed(problem: Problem, method: Method, target: float, sizes: Floats, *, points: int, max_steps: int) -> Survey:
     settings = grid(method.space, points) if method.space.fields else [{}]
     methods = [method.close(point) for point in settings]
-    steps = steps_to(problem, methods, target, [*sizes.tolist(), NO_NOISE], max_steps=max_steps)
+    asked = [*sizes.tolist(), NO_NOISE]
+    found = _found(problem, methods, target, asked, max_steps)
+    steps = found.steps
+    if found.bound > 0:
+        _look_up_the_best(problem, methods, steps, Asked(target, np.array(asked), max_steps))
     return Survey(
         problem=problem.name,
         method=method.label,
@@ -297,4 +312,22 @@ def _surveyed(problem: Problem, method: Method, target: float, sizes: Floats, *,
         target=target,
         max_steps=max_steps,
         noiseless=steps[:, -1],
+        bound=found.bound,
     )
+
+
+def _look_up_the_best(problem: Problem, methods: Sequence[Method], steps: Floats, asked: Asked) -> None:
+    """Look up the least steps of each batch size on the whole spectrum, until the least is one that was looked up."""
+    nodes = nodes_of(quadratic_of(problem), offset_of(problem))
+    risks: dict[int, tuple[Floats, Floats]] = {}
+    for j, size in enumerate(asked.sizes):
+        known: set[int] = set()
+        while np.isfinite(steps[:, j]).any() and (i := int(np.argmin(steps[:, j]))) not in known:
+            last = min(int(steps[i, j]) + 1, asked.most)
+            if i not in risks or len(risks[i][0]) <= last:
+                found = course(methods[i], nodes, max(last, 1)).totals(None, 1.0)
+                risks[i] = found.bias, found.noise
+            bias, noise = risks[i]
+            hits = np.flatnonzero(bias + noise / size <= asked.target)
+            steps[i, j] = hits[0] if hits.size else np.inf
+            known.add(i)

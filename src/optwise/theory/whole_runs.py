@@ -25,8 +25,8 @@ from optwise.theory.settings import extremes, sentences
 STEPS = 16
 """Steps of a run that are held against the probes."""
 
-ALL_SIZES = 2
-"""Settings whose steps are looked at at all sizes, too."""
+RUNS = 3
+"""Settings of many whose runs are looked at, the first at all sizes."""
 
 MOST = 2**15
 """Coordinates up to which a rule that looks at curvature is held against probes as wide as its problem."""
@@ -43,9 +43,10 @@ def hold_in_a_run(methods: Sequence[Method], quadratic: Quadratic) -> None:
         BadMethod: A rule that is not linear at some size, or looks at how many coordinates there are, or at their
             place; one that draws random numbers.
     """
-    chosen = extremes([method.values() for method in methods]) if len(methods) > 1 else [0]
+    # the probes of all settings are looked at wherever they are stepped
+    chosen = extremes([method.values() for method in methods])[:RUNS] if len(methods) > 1 else [0]
     for place, i in enumerate(chosen):
-        _OneRun(methods[i], quadratic).hold(all_sizes=place < ALL_SIZES)
+        _OneRun(methods[i], quadratic).hold(all_sizes=place == 0)
 
 
 class _OneRun:
