@@ -100,8 +100,8 @@ def main() -> None:
     ours, theirs = long_forecast()
     ratio = statistics.median(ours) / statistics.median(theirs)
     Console(width=100).print(
-        f"d = {LONG_D}, {LONG_STEPS} steps of gradient descent: {statistics.median(ours):.3f} CPU seconds, eight lines of "
-        f"numpy {statistics.median(theirs):.3f}, ratio {ratio:.2f} (bar {LONG_BAR:.0f})"
+        f"d = {LONG_D}, {LONG_STEPS} steps of gradient descent: {statistics.median(ours):.3f} CPU seconds, eight lines "
+        f"of numpy {statistics.median(theirs):.3f}, ratio {ratio:.2f} (bar {LONG_BAR:.0f})"
     )
     published, rng = peer(), np.random.default_rng(0)
     published.rounded_spectrum(D)

@@ -99,10 +99,11 @@ def _of_powers(standing: Standing, count: int, spread: Spread | None, batch: flo
     together = max(1, TABLE_NUMBERS // widest)
     F, unit_powers = _powers(A, np.arange(1.0, L + 1)), _powers(An, np.arange(0.0, L))  # [L, N]
     G = np.cumsum(unit_powers, axis=0)  # after l = 1 to L steps
-    grown = np.zeros(An.size)  # at the blocks' start
+    alike, grown = np.array_equal(A, An), np.zeros(An.size)  # of the noise, at the blocks' start
     bias, noise, variance = [], [], []
     for at in range(0, b.size, together):
-        leaps, noise_leaps = _powers(A, L * b[at : at + together]), _powers(An, L * b[at : at + together])  # [b, N]
+        leaps = _powers(A, L * b[at : at + together])  # [b, N]
+        noise_leaps = leaps if alike else _powers(An, L * b[at : at + together])
         bias.append(F @ (first * nodes.bias.weights * leaps).T)
         risen = grown + np.concatenate([np.zeros((1, An.size)), np.cumsum(noise_leaps * G[-1], axis=0)])
         grown, risen = risen[-1], risen[:-1]
@@ -113,7 +114,7 @@ def _of_powers(standing: Standing, count: int, spread: Spread | None, batch: flo
             squares = spread.noisy * noise_unit**2 / 2
             found = (G * G) @ (squares * noise_leaps**2).T + G @ (2 * squares * noise_leaps * risen).T
             found += (risen**2) @ squares
-            p, q, cross = spread.across.first, spread.across.second, spread.across.weights
+            p, q, cross = spread.across.at_first(A.size), spread.across.at_second(An.size), spread.across.weights
             both = first[p] * noise_unit[q] * cross
             found += F[:, p] @ (both * leaps[:, p] * risen[:, q]).T
             found += (F[:, p] * G[:, q]) @ (both * leaps[:, p] * noise_leaps[:, q]).T

@@ -29,13 +29,22 @@ class Pairs:
 
     def of(self, F: Floats, G: Floats) -> Floats:
         """The weighted sum of products of ``F`` [L, ...] and ``G`` [L, ...]: [L]."""
-        found: Floats = (_at(F, self.first) * _at(G, self.second)) @ self.weights
+        first, second = self.at_first(F.shape[1]), self.at_second(G.shape[1])
+        found: Floats = (F[:, first] * G[:, second]) @ self.weights
         return found
 
+    def at_first(self, size: int) -> Places | slice:
+        """The places of the one response among ``size``: a slice, which copies nothing, where they are all."""
+        return _all_or_some(self.first, size)
 
-def _at(F: Floats, places: Places) -> Floats:
-    whole = places.size == F.shape[1] and bool(np.all(places == np.arange(places.size)))
-    return F if whole else F[:, places]
+    def at_second(self, size: int) -> Places | slice:
+        """The places of the other."""
+        return _all_or_some(self.second, size)
+
+
+def _all_or_some(places: Places, size: int) -> Places | slice:
+    whole = places.size == size and bool(np.all(places == np.arange(size)))
+    return slice(None) if whole else places
 
 
 @dataclass(frozen=True, eq=False)
