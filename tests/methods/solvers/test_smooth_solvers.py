@@ -25,7 +25,7 @@ from optwise.methods.solvers.quasi_newton import BFGS, LBFGS
 from optwise.methods.solvers.trust_region import TrustRegion
 from optwise.problems.terms.linear_models import LinearModelTerm
 from optwise.problems.terms.operators import MatrixOperator
-from optwise.problems.terms.predictions import LogisticLoss, SquaredError
+from optwise.problems.terms.predictions import HuberLoss, LogisticLoss, SquaredError
 
 FIRST_ORDER = [GradientDescent(), ArmijoDescent(), WolfeDescent()]
 FAST = [
@@ -522,3 +522,23 @@ def test_least_squares_in_one_newton_step():
     first = next(Newton().solve(Composite(smooth), torch.zeros(5, dtype=torch.float64)))
     oracle, *_ = np.linalg.lstsq(X, y, rcond=None)
     assert first.w.numpy() == pytest.approx(oracle, rel=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_losses_that_do_not_curve_are_left_along_their_slope_whatever_the_units(dtype):
+    """Huber's loss far from the data: no residual curves at the start, and each column has a unit of its own."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((40, 5)) * 10.0 ** np.array([-4.0, 4.0, 0.0, 2.0, -2.0])
+    y = X @ (10 / np.abs(X).max(0)) + 0.01 * rng.standard_normal(40)
+    design = MatrixOperator(torch.tensor(X, dtype=dtype))
+    smooth = LinearModelTerm(LinearModel(design, torch.tensor(y, dtype=dtype), HuberLoss(0.02), 1 / 40))
+    last = run(Newton(), Composite(smooth), torch.zeros(5, dtype=dtype), most=500)[-1]
+    best = minimize(
+        lambda v: float(
+            HuberLoss(0.02).values(torch.from_numpy(X @ (v / np.abs(X).max(0))), torch.from_numpy(y)).mean()
+        ),
+        np.full(5, 10.0),
+        method="BFGS",
+        options={"gtol": 1e-12},
+    )
+    assert last.value <= best.fun * (1 + (1e-6 if dtype is torch.float64 else 1e-2))

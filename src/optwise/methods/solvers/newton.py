@@ -174,11 +174,31 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     if not largest > 0.0:
         return -point.gradient, None
     d = Q @ ((g @ Q) / -sizes.clamp(min=tiny * largest)) / scale
-    if problem.smooth.model is not None:  # what no prediction sees stays where it is, in the units of w
-        blind, _ = torch.linalg.qr(Q[:, sizes < tiny * largest] / scale[:, None])
-        d = d - blind @ (blind.mT @ d)
+    if problem.smooth.model is not None:
+        flat = Q[:, sizes < tiny * largest] / scale[:, None]
+        d = _seen(problem.smooth.model, d, flat, least=tiny * largest)
     bent = Q[:, 0] / scale if float(eigenvalues[0]) < -math.sqrt(eps) * largest else None
     return d, bent
+
+
+def _seen(model: LinearModel, d: Tensor, flat: Tensor, *, least: float) -> Tensor:
+    """A step without what no prediction sees of it: that stays where it is, in the units of w.
+
+    A direction may also be flat because losses do not curve there, as Huber's far from the data: that one is gone.
+
+    Args:
+        model: Whose losses they are.
+        d: The step [p].
+        flat: Directions without curvature [p, k].
+        least: A curvature that is rounding.
+    """
+    curved = model.scale * model.loss.smoothness * model.X.forward(flat.mT).square().sum(1) + model.l2
+    blind = flat[:, curved < least]
+    if not blind.shape[1]:
+        return d
+    basis, _ = torch.linalg.qr(blind)
+    seen: Tensor = d - basis @ (basis.mT @ d)
+    return seen
 
 
 def _escaped(problem: Composite, point: Point, v: Tensor) -> Point | None:
