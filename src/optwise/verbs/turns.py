@@ -46,6 +46,7 @@ class Turns:
         self._of, self._prices = matched.of, matched.prices
         self._ranks = {name: rank(name, self._of) for name in matched.methods}  # of those that may be asked
         self._spent: dict[str, float] = {}
+        self._in_vain = 0.0
 
     @property
     def again(self) -> float | None:
@@ -63,8 +64,13 @@ class Turns:
         return None
 
     def given(self, choice: Choice) -> float:
-        """How much work it may take this time, in frozen seconds."""
-        return max(LEAST, PATIENCE * choice.seconds, LONGER * self._spent.get(choice.method, 0.0))
+        """How much work it may take this time, in frozen seconds.
+
+        Once others were not done in time, predictions are worth less: then it is a few times what all have had.
+        """
+        asked, spent = max(LEAST, PATIENCE * choice.seconds), sum(self._spent.values())
+        own = LONGER * self._spent.get(choice.method, 0.0)
+        return max(min(asked, LONGER * max(spent, LEAST)), own) if spent > 0 else asked
 
     def work(self, method: str, iterations: int, counts: Mapping[str, float]) -> float:
         """Frozen seconds of so many iterations and questions."""
@@ -81,6 +87,8 @@ class Turns:
 
     def unfinished(self, choice: Choice, work: float) -> None:
         """Its work was up: it is asked again once the others are expected to take more."""
+        if choice.method in self._spent:
+            self._in_vain = max(self._in_vain, self._spent[choice.method] + work)
         self._spent[choice.method] = self._spent.get(choice.method, 0.0) + work
         worse = self._of
         while worse.condition < WORST and predicted_seconds(choice.method, worse) < work:
@@ -97,5 +105,11 @@ class Turns:
         fresh = len(self._spent) < ATTEMPTS
         return [name for name in self._ranks if fresh or name in self._spent]
 
-    def _expected(self, name: str) -> float:
-        return max(self._ranks[name], self._spent.get(name, 0.0))
+    def _expected(self, name: str) -> tuple[float, bool]:
+        """Work expected, and whether the method had a turn.
+
+        Who had none is expected to take no more than two turns of another took in vain: predictions are wrong then.
+        """
+        if name in self._spent:
+            return max(self._ranks[name], self._spent[name]), True
+        return min(self._ranks[name], self._in_vain or self._ranks[name]), False

@@ -18,6 +18,7 @@ from optwise.methods.solvers.curvature_pairs import CompactHessian
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.lower_bounds import LowerBound
 from optwise.methods.solvers.rays import SHARE, Point, point_at, ray_from, searched
+from optwise.methods.solvers.units import own_units
 
 PATIENCE = 20
 """Iterations without progress before the method stalls."""
@@ -108,6 +109,12 @@ class LBFGSB(Solver):
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"history_size": (1, math.inf), "curvature": SHARE}
 
     def solve(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
+        units = own_units(problem, w)
+        if units is None:
+            return self._descend(problem, w)
+        return units.back(self._descend(units.problem, units.there(w)))
+
+    def _descend(self, problem: Composite, w: Tensor) -> Iterator[Iterate]:
         assert problem.constraint is not None
         box = _Box(*(bound.to(w) for bound in problem.constraint.bounds()))
         hessian = CompactHessian(self.history_size, w)
