@@ -59,8 +59,8 @@ def duality_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
     argument = dual if dual is not None and dual.shape == at.image.shape else None
     if at.problem.operator is None and at.has_prox and not at.joint:
         modulus = at.problem.smooth.strong_convexity
-        t = 1 / modulus if modulus > 0 else at.step
         if modulus > 0 or type(at.problem.smooth).conjugate is not Smooth.conjugate:
+            t = 1 / modulus if modulus > 0 else at.step
             yield _near(at, at_prox(at, at.w - t * at.gradient, t))
     if argument is not None:
         yield from (_near(at, point) for point in with_normals(at, argument))

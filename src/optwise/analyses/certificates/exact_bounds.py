@@ -64,7 +64,9 @@ def _near_points(at: Evaluation, argument: Tensor | None) -> Iterator[DualPoint]
     if operator is not None:
         yield from with_normals(at, least_squares(operator, -at.gradient) if argument is None else argument)
         return
-    if at.has_prox:
+    if at.smooth_only:  # no map, and so no step, for which a Lipschitz constant would have to be found
+        yield DualPoint(None, None, 0.0, 0.0, torch.zeros_like(at.w))
+    elif at.has_prox:
         yield at_prox(at, at.w - at.step * at.gradient, at.step)
     if argument is not None:
         yield from with_normals(at, argument)
