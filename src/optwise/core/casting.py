@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Self
 
 import torch
@@ -51,8 +52,13 @@ def ours(part: object) -> bool:
     """
     if not type(part).__module__.startswith("optwise."):
         return False
-    held = [getattr(part, f.name) for f in fields(part)] if is_dataclass(part) else []
+    held = [getattr(part, name) for name in _names(type(part))]
     return all(ours(value) if isinstance(value, Part) else not _foreign(value) for value in held)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _foreign(value: object) -> bool:
