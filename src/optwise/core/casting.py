@@ -6,7 +6,7 @@ import copy
 from abc import ABC
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ def ours(part: object) -> bool:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
 
 
