@@ -40,7 +40,7 @@ class Part(Terse, ABC):
         return other
 
 
-def ours(part: object) -> bool:
+def ours(part: Any) -> bool:
     """Whether all of a part was written here: its class, the parts it holds, and no function of the caller among them.
 
     Example:
