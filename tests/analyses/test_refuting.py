@@ -245,3 +245,44 @@ def test_a_backward_that_does_not_belong_to_its_forward_is_found_by_differences(
 def test_a_random_function_is_not_held_against_itself():
     noisy = FunctionTerm(lambda w: squared(w) + 1e-3 * torch.rand(()).double(), 3)
     assert refutation(replace(Composite(noisy), start=START), W) == ""
+
+
+KINKS = {
+    "a roof": lambda w: 5 - w.abs().sum() + (w**4).sum(),
+    "a ramp": lambda w: 5 + (w**2 - w.relu()).sum(),
+    "two planes": lambda w: 5 + w[0] ** 2 - torch.maximum(w[1], -w[1]),
+    "one of many": lambda w: 5 + (w**2).sum() - 1e-3 * w[2].abs(),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_a_kink_from_which_f_falls_is_no_stationary_point_whatever_autograd_says(name):
+    """Autograd takes 0 for the derivative of |w| at 0, from where each of these falls on one side or both."""
+    run = ow.solve(ow.problems.smooth(KINKS[name], [0.0, 0.0, 0.0]))
+    assert run.status is Status.STALLED
+    assert "f has a kink at w = [0, 0, 0]" in run.why
+
+
+def test_a_kink_at_the_bottom_is_none_to_fall_from():
+    run = ow.solve(ow.problems.smooth(lambda w: 5 + w.abs().sum() + (w**2).sum(), [0.0, 0.0]))
+    assert run.status is Status.STATIONARY
+
+
+@pytest.mark.parametrize("name", ["cubic", "monkey", "quartic hill"])
+def test_a_point_that_only_third_or_fourth_derivatives_leave_is_told_as_a_saddle(name):
+    f = {
+        "cubic": lambda w: 1 + (w**3).sum(),
+        "monkey": lambda w: 1 + w[0] ** 3 - 3 * w[0] * w[1] ** 2,
+        "quartic hill": lambda w: 1 - w[0] ** 4 + w[0] ** 6 + w[1] ** 4,
+    }[name]
+    run = ow.solve(ow.problems.smooth(f, [0.0, 0.0]))
+    assert run.status is Status.STATIONARY
+    assert run.certificate.saddle
+    assert float(f(run.w + run.certificate.leaving)) < float(f(run.w))
+
+
+@pytest.mark.parametrize("power", [4, 6, 8])
+def test_a_flat_minimum_is_no_saddle(power):
+    run = ow.solve(ow.problems.smooth(lambda w: 1 + (w**power).sum(), [1.0, 2.0]))
+    assert run.status is Status.STATIONARY
+    assert not run.certificate.saddle

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from abc import ABC
 from dataclasses import fields, is_dataclass
-from functools import cache
 from typing import Any, Self
 
 import torch
@@ -56,9 +55,14 @@ def ours(part: Any) -> bool:
     return all(ours(value) if isinstance(value, Part) else not _foreign(value) for value in held)
 
 
-@cache
+_NAMES: dict[Any, tuple[str, ...]] = {}
+
+
 def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
+    """The fields of a class, looked up once."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
+    return _NAMES[kind]
 
 
 def _foreign(value: object) -> bool:

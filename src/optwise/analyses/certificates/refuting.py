@@ -74,6 +74,7 @@ def _smooth(problem: Composite, w: Tensor) -> Iterator[str]:
     smooth, start = problem.smooth, problem.start
     if smooth.model is not None and not ours(smooth.model.X):
         yield _first(_adjoint(smooth.model.X, w, "the design"))
+    yield _kink(smooth, w)
     for point in (w, *(() if start is None or torch.equal(start, w) else (start,))):
         yield _gradient(smooth, point, w if start is None else start)
     if "hvp" in smooth.stated:
@@ -108,6 +109,32 @@ def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
             return ""
         found = f"along one direction it says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
     return _not_the_gradient(w, found)
+
+
+def _kink(smooth: Smooth, w: Tensor) -> str:
+    """Whether f falls in proportion to the step on one side of the point, faster than its gradient there says.
+
+    A derivative that autograd gives at a kink is one of several; where f bends down it hides a descent.
+    """
+    value, slope = smooth.value_and_gradient(w)
+    here = float(value)
+    noise = NOISE * DOUBLE * abs(here)
+    for n in (0, 1):
+        d = _direction(w, w, seed=10 + n)
+        told = STRIDE * abs(float(slope @ d))
+        with torch.no_grad():
+            falls = {t: here - float(smooth.value(w + t * STRIDE * d)) for t in (1.0, -1.0, 0.5, -0.5)}
+            again = float(smooth.value(w))
+        if again != here and not math.isclose(again, here, rel_tol=NOISE * DOUBLE):
+            return ""  # a function that is not the same twice cannot be held against itself
+        # of a smooth f both sides cancel to second order, and a half step has a quarter of that
+        both, halves, most = falls[1.0] + falls[-1.0], falls[0.5] + falls[-0.5], max(falls.values())
+        if most > noise + 10 * told and both > 0.2 * most and halves > 0.4 * both:
+            return (
+                f"f has a kink at w = {_few(w)}: it falls by {most / STRIDE:.3g} a unit on one side, where the gradient "
+                "says next to nothing; start elsewhere, or give the part with the kink as a penalty."
+            )
+    return ""
 
 
 def _not_the_gradient(w: Tensor, found: str) -> str:

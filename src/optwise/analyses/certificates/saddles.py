@@ -53,6 +53,11 @@ def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
     return None
 
 
+def first_length(at: Evaluation) -> float:
+    """How far a direction is followed first: a coordinate of curvature 1 rises by as much as counts."""
+    return math.sqrt(2 * LOWER * abs(at.value))
+
+
 def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
     r"""A step along a direction of next to no curvature after which F is lower: what looks like a minimum is a terrace.
 
@@ -69,7 +74,7 @@ def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
     for d in soft:
         bend = abs(float(d @ at.bend(d)))
         most = math.sqrt(2 * abs(at.value) / bend) if bend > 0 else math.inf
-        t = math.sqrt(2 * LOWER * abs(at.value))  # a coordinate of curvature 1 rises by as much as counts
+        t = first_length(at)
         for _ in range(STRETCHES):
             for way in (d, -d):
                 step, fall = _moved(at, t * way)

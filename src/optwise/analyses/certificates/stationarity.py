@@ -11,10 +11,15 @@ from torch import Tensor
 from optwise.analyses.certificates.dual_points import at_prox, least_squares, of_argument, of_set
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.predicted_decrease import newton_promise
+from optwise.analyses.certificates.saddles import first_length
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
 
 DECREMENT = "Newton decrement"
+WEAK, WEAKEST = 1e-3, 4
+"""Part of F that a coordinate of weak curvature changes it by over its own size, and how many such are kept."""
+SHARE = 1e-3
+"""Part of its size by which such a coordinate is moved first."""
 STEPS = tuple(10.0**k for k in range(13))
 """Multiples of the step 1/L by which a proximal or projected step is tried, since one L may not fit all coordinates."""
 
@@ -94,7 +99,26 @@ def _within_bounds(at: Evaluation) -> Stationarity:
         gain = float((room * g.abs())[held].sum())
         free = ~held
     found = newton_promise(at, free, g, enough=enough)
-    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, found.curvatures, found.soft)
+    soft = _weak(at, found.curvatures, found.soft)
+    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, found.curvatures, soft)
+
+
+def _weak(at: Evaluation, curvatures: Tensor | None, soft: Tensor | None) -> Tensor | None:
+    """Soft directions, and coordinates that curve little over their own size at the point or the start [k, p]."""
+    if curvatures is None:
+        return soft
+    start = at.w if at.problem.start is None else at.problem.start
+    size = torch.maximum(at.w.abs(), start.abs())
+    size = size.where(size > 0, 1.0)
+    bends = curvatures * size.square()
+    weak = torch.nonzero(bends <= WEAK * abs(at.value))[:WEAKEST, 0]
+    steps = torch.zeros(len(weak), len(at.w), dtype=at.w.dtype)
+    steps[torch.arange(len(weak)), weak] = size[weak]
+    first = first_length(at)
+    if not first > 0:
+        return soft
+    steps = SHARE / first * steps
+    return steps if soft is None else torch.cat([soft, steps])
 
 
 def _by_maps(at: Evaluation) -> float:
