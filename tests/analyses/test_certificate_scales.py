@@ -1,16 +1,19 @@
 """No scale of a certificate knows the start or a unit: the same point in other units gets the same word."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import scipy.optimize
 import torch
 
+import optwise as ow
 from optwise.analyses.certificates import certify
 from optwise.core.certificate import CertificateKind
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
+from optwise.core.status import Status
 from optwise.problems.terms.functions import FunctionTerm
 from optwise.problems.terms.linear_models import LinearModelTerm
 from optwise.problems.terms.operators import MatrixOperator
@@ -180,3 +183,57 @@ def test_a_small_residual_is_no_rounding_because_another_is_computed_from_large_
         assert (settled.name, settled.meets(1e-6)) == (name, True)
         off = torch.tensor([1 + 2.0**-52, 1e-3 + 1e-6], dtype=torch.float64)
         assert not certify(Composite(term), off).meets(1e-6)
+
+
+def exact_least_squares(A, b):
+    """The least half square of a float64 least squares problem, in rational arithmetic."""
+    rows = [[Fraction(float(x)) for x in row] for row in A]
+    right = [Fraction(float(x)) for x in b]
+    p = len(rows[0])
+    both = [[*row, y] for row, y in zip(rows, right, strict=True)]
+    system = [[sum(r[i] * r[j] for r in both) for j in range(p + 1)] for i in range(p)]
+    for i in range(p):
+        pivot = next(k for k in range(i, p) if system[k][i] != 0)
+        system[i], system[pivot] = system[pivot], system[i]
+        for k in range(p):
+            if k != i:
+                factor = system[k][i] / system[i][i]
+                system[k] = [x - factor * y for x, y in zip(system[k], system[i], strict=True)]
+    w = [system[i][p] / system[i][i] for i in range(p)]
+    left = [sum(x * v for x, v in zip(row, w, strict=True)) - y for row, y in zip(rows, right, strict=True)]
+    return float(sum(r * r for r in left) / 2)
+
+
+@pytest.mark.parametrize("apart", [1e-6, 1e-10, 1e-12, 1e-13, 1e-14, 3e-15])
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_that_nearly_depend_on_each_other_are_no_excuse_for_a_false_optimum(apart, seed):
+    """What one column adds to its near twin can explain part of the data: held against rational arithmetic."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((30, 4))
+    A = np.c_[A, A[:, 0] * (1 + apart * rng.standard_normal(30))]
+    b = A.sum(1) + rng.standard_normal(30)
+    run = ow.solve(ow.problems.least_squares(A, b, reduction="sum"))
+    if run.status in (Status.OPTIMAL, Status.STATIONARY):
+        w = [Fraction(float(v)) for v in run.w]
+        z = [sum(Fraction(float(x)) * v for x, v in zip(row, w, strict=True)) for row in A]
+        value = float(sum((a - Fraction(float(y))) ** 2 for a, y in zip(z, b, strict=True)) / 2)
+        assert value <= exact_least_squares(A, b) * (1 + 1.01e-6)
+    else:
+        assert apart < 1e-11
+        assert "depend on each other" in run.why or run.certificate.value < 1e-2
+
+
+@pytest.mark.parametrize("n", [30, 1000])
+@pytest.mark.parametrize("kind", ["twin", "classes and an intercept", "sum", "low rank", "zero"])
+def test_columns_that_do_depend_on_each_other_are_proved_all_the_same(kind, n):
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal((n, 5))
+    classes = np.eye(4)[rng.integers(0, 4, n)]
+    A = {
+        "twin": np.c_[A, 3.7 * A[:, 0]],
+        "classes and an intercept": np.c_[np.ones(n), classes, A],
+        "sum": np.c_[A, A[:, 0] + A[:, 1]],
+        "low rank": A @ rng.standard_normal((5, 8)),
+        "zero": np.c_[A, np.zeros(n)],
+    }[kind]
+    assert ow.solve(ow.problems.least_squares(A, A.sum(1) + rng.standard_normal(n))).status is Status.OPTIMAL

@@ -32,6 +32,10 @@ RECEDES = (
     "The classes are separated by these weights: F falls for ever along them, so that its infimum is not attained; add "
     "a penalty, such as l2=1e-4."
 )
+DOUBTFUL = (
+    "Columns of the design depend on each other up to rounding, and nobody can tell whether they do: leave one out, or "
+    "add l2."
+)
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
 
 
@@ -100,7 +104,9 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             relative = 0.0 if _drowned(at, bound, scale) else relative
         value = max(relative, violation)
         if (at.convex and bound.closes) or value <= problem.tol:
-            return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale)
+            factor = _FACTORS.get(problem) if value > problem.tol else None
+            remark = DOUBTFUL if factor is not None and factor.doubtful else ""
+            return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale, remark=remark)
     found = stationarity(at, dual)
     residual = found.value if found.value >= 0 else math.inf
     if residual > problem.tol and problem.operator is None and residual < math.inf:

@@ -116,8 +116,8 @@ def _projected(at: Evaluation, model: LinearModel, factor: DesignFactor) -> floa
     gap = factor.inverse_form(at.gradient)
     if math.isfinite(gap):
         return gap
-    part = factor.along_range(model.loss.derivative(at.predictions, model.y))
-    return math.inf if part is None else model.scale / (2 * model.loss.smoothness) * float(part.square().sum())
+    square = factor.most_along_range(model.loss.derivative(at.predictions, model.y))
+    return model.scale / (2 * model.loss.smoothness) * square
 
 
 def _balanced(at: Evaluation, model: LinearModel, point: DualPoint, factor: DesignFactor) -> Slack:

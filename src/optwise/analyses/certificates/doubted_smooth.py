@@ -1,0 +1,175 @@
+"""What contradicts itself in a smooth term: its gradient, its Hessian products, what it says of its shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from optwise.analyses.certificates.doubted_parts import SLACK, adjoint_faults
+from optwise.analyses.certificates.doubted_points import direction, few
+from optwise.core.casting import ours
+from optwise.core.composite import DOUBLE, Composite
+from optwise.core.smooth import Smooth
+
+STRIDE = DOUBLE ** (1 / 3)
+"""Length of a difference, in sizes of the point. Source: what balances rounding and curvature of central ones."""
+NOISE = 1e3
+"""Rounding errors of a value that a difference of values may be off by."""
+AGREEMENT = 1e-3
+"""Part by which a slope may differ from a difference quotient that is as good as it looks."""
+EXACT = 1e-6
+"""Part by which two ways to compute one derivative may differ: inner iterations, not other formulas."""
+
+
+def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
+    """What contradicts itself in a smooth term at the answer and at the start, a sentence each."""
+    smooth, start = problem.smooth, problem.start
+    if smooth.model is not None and not ours(smooth.model.X):
+        yield from adjoint_faults(smooth.model.X, w, "the design")
+    yield _kink(smooth, w)
+    for point in (w, *(() if start is None or torch.equal(start, w) else (start,))):
+        yield _gradient(smooth, point, w if start is None else start)
+    if "hvp" in smooth.stated:
+        yield _curvature(smooth, w)
+    if start is not None and not torch.equal(start, w):
+        yield _shape(smooth, w, start)
+        yield _shape(smooth, start, w)
+    f = float(smooth.value(w))
+    if f < smooth.lower_bound - SLACK * abs(smooth.lower_bound):
+        yield f"f says that it is never below {smooth.lower_bound:g}, and is {f:g} at the answer; mend its lower_bound."
+
+
+def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
+    value, slope = smooth.value_and_gradient(w)
+    if not bool(torch.isfinite(slope).all()) or not math.isfinite(float(value)):
+        return ""
+    exact = _by_autograd(smooth, w) if "gradient" in smooth.stated else None
+    if exact is not None:
+        apart, size = float((slope - exact).norm()), float(exact.norm() + slope.norm())
+        if math.isfinite(size) and apart > EXACT * size:
+            return _not_the_gradient(
+                w, f"it has length {float(slope.norm()):.3g}, autograd's {float(exact.norm()):.3g}"
+            )
+        return ""
+    for n in (0, 1):
+        d = direction(w, other, seed=n)
+        told = float(slope @ d)
+        if _between(smooth, w, d, float(value), told):
+            return ""
+        low, high = _slopes(smooth, w, d, float(value))
+        if low <= told <= high or abs(told - 0.5 * (low + high)) <= AGREEMENT * max(abs(told), abs(low), abs(high)):
+            return ""
+        found = f"along one direction it says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
+    return _not_the_gradient(w, found)
+
+
+def _kink(smooth: Smooth, w: Tensor) -> str:
+    """Whether f falls in proportion to the step on one side of the point, faster than its gradient there says.
+
+    A derivative that autograd gives at a kink is one of several; where f bends down it hides a descent.
+    """
+    value, slope = smooth.value_and_gradient(w)
+    here = float(value)
+    noise = NOISE * DOUBLE * abs(here)
+    for n in (0, 1):
+        d = direction(w, w, seed=10 + n)
+        told = STRIDE * abs(float(slope @ d))
+        with torch.no_grad():
+            falls = {t: here - float(smooth.value(w + t * STRIDE * d)) for t in (1.0, -1.0, 0.5, -0.5)}
+            again = float(smooth.value(w))
+        if again != here and not math.isclose(again, here, rel_tol=NOISE * DOUBLE):
+            return ""  # a function that is not the same twice cannot be held against itself
+        # of a smooth f both sides cancel to second order, and a half step has a quarter of that
+        both, halves, most = falls[1.0] + falls[-1.0], falls[0.5] + falls[-0.5], max(falls.values())
+        if most > noise + 10 * told and both > 0.2 * most and halves > 0.4 * both:
+            return (
+                f"f has a kink at w = {few(w)}: it falls by {most / STRIDE:.3g} a unit on one side, where its gradient "
+                "says little; start elsewhere, or give the part with the kink as a penalty."
+            )
+    return ""
+
+
+def _not_the_gradient(w: Tensor, found: str) -> str:
+    return (
+        f"The gradient is not that of f at w = {few(w)}: {found}; mend it or leave it to autograd, and see "
+        "ow.check_gradient."
+    )
+
+
+def _by_autograd(smooth: Smooth, w: Tensor) -> Tensor | None:
+    try:
+        _, slope = Smooth.value_and_gradient(smooth, w)
+        with torch.enable_grad():
+            seen = smooth.value(w.detach().requires_grad_()).requires_grad
+    except RuntimeError:
+        return None
+    return slope if seen else None
+
+
+def _between(smooth: Smooth, w: Tensor, d: Tensor, here: float, told: float) -> bool:
+    """Whether a slope lies between the one-sided ones over a short way, as at a point where f bends up it does."""
+    with torch.no_grad():
+        ahead, behind = (float(smooth.value(w + t * d)) for t in (STRIDE, -STRIDE))
+    low, high = sorted(((ahead - here) / STRIDE, (here - behind) / STRIDE))
+    return bool(low <= told <= high)
+
+
+def _slopes(smooth: Smooth, w: Tensor, d: Tensor, here: float) -> tuple[float, float]:
+    """The least and the largest one-sided slope along d that values at two distances leave room for."""
+    with torch.no_grad():
+        around = {t: float(smooth.value(w + t * d)) for h in (STRIDE, 2 * STRIDE) for t in (-h, h)}
+        again = float(smooth.value(w))
+    if again != here and not math.isclose(again, here, rel_tol=NOISE * DOUBLE):
+        return -math.inf, math.inf  # a function that is not the same twice cannot be held against itself
+    if not all(math.isfinite(v) for v in around.values()):
+        return -math.inf, math.inf
+    sided = [(v - here) / t for t, v in around.items()]
+    centred = [(around[h] - around[-h]) / (2 * h) for h in (STRIDE, 2 * STRIDE)]
+    noise = abs(centred[0] - centred[1]) + NOISE * DOUBLE * max(abs(v) for v in (here, *around.values())) / STRIDE
+    return min(sided) - noise, max(sided) + noise
+
+
+def _curvature(smooth: Smooth, w: Tensor) -> str:
+    d = direction(w, w, seed=2)
+    told = smooth.hvp(w, d)
+    ahead, behind = (smooth.value_and_gradient(w + t * d)[1] for t in (STRIDE, -STRIDE))
+    found = (ahead - behind) / (2 * STRIDE)
+    noise = NOISE * DOUBLE * float(ahead.norm() + behind.norm()) / STRIDE
+    apart, size = float((told - found).norm()), float(told.norm() + found.norm())
+    if math.isfinite(size) and apart > 0.1 * size + noise:
+        here = smooth.value_and_gradient(w)[1]
+        halves = [(ahead - here) / STRIDE, (here - behind) / STRIDE]  # they differ where the curvature jumps
+        if min(float((told - half).norm()) for half in halves) > 0.1 * size + 2 * noise:
+            return (
+                f"The Hessian product is not that of the gradient at w = {few(w)}: it has length "
+                f"{float(told.norm()):.3g}, the gradient changes by {float(found.norm()):.3g}; mend hvp or leave it to "
+                "autograd."
+            )
+    return ""
+
+
+def _shape(smooth: Smooth, a: Tensor, b: Tensor) -> str:
+    """What convexity, a modulus and a Lipschitz constant say of f at b from its tangent at a."""
+    f, slope = smooth.value_and_gradient(a)
+    there, d = float(smooth.value(b)), b - a
+    tangent, square = float(f + slope @ d), float(d @ d)
+    size = SLACK * (abs(float(f)) + abs(there) + float((slope * d).abs().sum()))
+    if not math.isfinite(there + tangent + size):
+        return ""
+    modulus, lipschitz = smooth.strong_convexity, smooth.lipschitz
+    if (smooth.convex or modulus > 0) and there < tangent - size:
+        return (
+            f"f says that it is convex, and at w = {few(b)} it is {there:.4g}, below its tangent from w = {few(a)}, "
+            f"{tangent:.4g}; take convex=True away."
+        )
+    if modulus > 0 and there < tangent + 0.5 * modulus * square - size:
+        return f"f says that its modulus of strong convexity is {modulus:g}, and bends less on the way to the answer."
+    if lipschitz is not None and there > tangent + 0.5 * lipschitz * square + size:
+        return (
+            f"f says that its gradient has the Lipschitz constant {lipschitz:g}, and bends more on the way to the "
+            "answer; give a larger one, or none."
+        )
+    return ""
