@@ -103,3 +103,16 @@ def test_a_model_that_underflowed_is_said_to_answer_no_longer(rate):
     assert run.status is not Status.OPTIMAL
     assert run.status is not Status.STATIONARY or run.certificate.saddle
     assert "no longer answers" in run.why or run.certificate.saddle
+
+
+@pytest.mark.parametrize("build", [ow.problems.logistic, ow.problems.softmax])
+def test_classes_that_are_separated_in_part_are_told_to_be(build):
+    """One column is above 0 for one class alone, and the other says nothing: quasi-complete separation."""
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 40)
+    X = np.c_[np.where((y == 1) & (rng.random(40) < 0.3), 1.0, 0.0), rng.standard_normal(40), np.ones(40)]
+    run = ow.solve(build(X, y))
+    assert "separated" in run.why
+    assert "its infimum is not attained" in run.why
+    mixed = ow.solve(build(X + 0.5 * rng.standard_normal(X.shape), y))
+    assert "separated" not in mixed.why

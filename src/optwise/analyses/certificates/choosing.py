@@ -19,6 +19,7 @@ from optwise.analyses.certificates.feasibility import relative_violation
 from optwise.analyses.certificates.repairs import repaired_bounds
 from optwise.analyses.certificates.rounding import balanced, rounding_error
 from optwise.analyses.certificates.saddles import way_along, way_down
+from optwise.analyses.certificates.separation import separated
 from optwise.analyses.certificates.silence import silence
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
@@ -31,6 +32,10 @@ QUICK = 2e8
 RECEDES = (
     "The classes are separated by these weights: F falls for ever along them, so that its infimum is not attained; add "
     "a penalty, such as l2=1e-4."
+)
+SEPARATED = (
+    "Some examples are separated from all others: F falls for ever along weights that grow, so that its infimum is not "
+    "attained, and what is given is as close as was asked; add a penalty, such as l2=1e-4."
 )
 DOUBTFUL = (
     "Columns of the design depend on each other up to rounding, and nobody can tell whether they do: leave one out, or "
@@ -106,6 +111,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         if (at.convex and bound.closes) or value <= problem.tol:
             factor = _FACTORS.get(problem) if value > problem.tol else None
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
+            remark = SEPARATED if value <= problem.tol and separated(at) else remark
             return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale, remark=remark)
     found = stationarity(at, dual)
     residual = found.value if found.value >= 0 else math.inf
@@ -119,6 +125,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     if leaving is None and found.soft is not None:
         leaving = way_along(at, found.soft)
     silent, all_of_them = silence(at, found.curvatures)
+    silent = SEPARATED if separated(at) else silent
     return Certificate(
         CertificateKind.STATIONARITY,
         found.name,
