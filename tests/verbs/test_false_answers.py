@@ -6,6 +6,8 @@ import torch
 
 import optwise as ow
 from optwise.core.certificate import CertificateKind
+from optwise.core.errors import BadProblem
+from optwise.core.penalty import Penalty
 from optwise.core.status import Status
 
 RNG = np.random.default_rng(0)
@@ -116,3 +118,78 @@ def test_classes_that_are_separated_in_part_are_told_to_be(build):
     assert "its infimum is not attained" in run.why
     mixed = ow.solve(build(X + 0.5 * rng.standard_normal(X.shape), y))
     assert "separated" not in mixed.why
+
+
+CENTRE = [1 / 3, 1 / 3, 1 / 3]
+
+
+def hill(w):
+    return 3 - 0.5 * w.square().sum() + 0.25 * (w**4).sum()
+
+
+@pytest.mark.parametrize(
+    ("start", "parts", "told"),
+    [
+        (CENTRE, {"constraint": ow.sets.Simplex(1.0)}, True),
+        ([0.0] * 3, {"constraint": ow.sets.L2Ball(1.0)}, True),
+        ([0.0] * 3, {"constraint": ow.sets.L1Ball(1.0)}, True),
+        ([0.0] * 3, {"constraint": (-1.0, 1.0)}, True),
+        ([0.0] * 3, {"penalty": ow.penalties.SquaredL2(0.3)}, True),
+        ([0.0] * 3, {"penalty": ow.penalties.HuberNorm(0.3, 0.5)}, True),
+        ([0.0] * 3, {"penalty": ow.penalties.TotalVariation1D(0.1)}, True),
+        ([0.0] * 3, {"penalty": ow.penalties.L1(0.3)}, False),  # 0 is a local minimum of that
+    ],
+    ids=lambda case: type(next(iter(case.values()))).__name__ if isinstance(case, dict) else "",
+)
+def test_a_hilltop_is_told_within_any_set_and_under_any_penalty(start, parts, told):
+    run = ow.solve(ow.problems.smooth(hill, start, **parts))
+    assert run.status is Status.STATIONARY
+    assert run.certificate.saddle is told
+
+
+@pytest.mark.parametrize("start", [[0.3, 0.1], [-2.0, 0.5], [0.6, -0.6]])
+def test_a_ring_of_minima_has_no_saddle(start):
+    for f in (lambda w: 5 - w.norm() + w.square().sum(), lambda w: 1 + (w.square().sum() - 1) ** 2):
+        run = ow.solve(ow.problems.smooth(f, start))
+        assert run.status is Status.STATIONARY
+        assert not run.certificate.saddle
+
+
+@pytest.mark.parametrize("bounds", [None, (-2.0, 2.0)])
+def test_a_function_that_is_not_convex_is_not_called_optimal_because_somebody_said_so(bounds):
+    def wells(w):
+        return (w.square() - 1).square().sum() + 0.3 * w.sum() + 1
+
+    run = ow.solve(ow.problems.smooth(wells, [0.5], bounds, convex=True))
+    assert run.status is Status.STALLED
+    assert "take convex=True away" in run.why
+
+
+def test_a_wrong_hessian_product_does_not_certify_a_point():
+    """Right for positive coordinates, and so large for negative ones that any slope seems to be nothing."""
+    problem = ow.problems.smooth(
+        lambda w: 5 + (w + 1).square().sum(), [3.0, -3.0], hvp=lambda w, v: torch.where(w < 0, 1e8, 2.0) * v
+    )
+    for method in ("auto", "newton", "trust-region", "lbfgs"):
+        run = ow.solve(problem, method, max_seconds=10)
+        assert run.status not in PROVED
+
+
+def test_residuals_whose_squares_underflow_are_held_against_nothing():
+    run = ow.solve(ow.problems.nonlinear_least_squares(lambda w: 1e-160 * (w - 1), [3.0, 2.0]))
+    assert run.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("kind", ["raises", "other shape", "other dtype"])
+def test_a_prox_that_cannot_be_used_is_one_sentence(kind):
+    class Mine(Penalty):
+        def value(self, w):
+            return w.abs().sum(-1)
+
+        def prox(self, v, step):
+            if kind == "raises":
+                raise ValueError("boom")
+            return v[:2] if kind == "other shape" else v.float()
+
+    with pytest.raises(BadProblem, match="The prox of Mine"):
+        ow.problems.least_squares(A, B, penalty=Mine())

@@ -11,7 +11,7 @@ from optwise.analyses.preflight import preflight
 from optwise.analyses.prices import Prices, prices_of
 from optwise.analyses.solver_costs import TIE, Features, features, predicted_seconds, rank
 from optwise.analyses.solver_reasons import reason_for
-from optwise.core.composite import Composite, start_row
+from optwise.core.composite import Composite, TimeIsUp, start_row
 from optwise.core.matching import fits, mismatch, parts_of
 from optwise.core.oracles import Oracle
 from optwise.core.problem import Problem
@@ -197,7 +197,12 @@ def _defaults() -> dict[str, Solver]:
 
 def look_closely(method: str, seconds: float, of: Features, composite: Composite) -> Choice:
     """The choice of a method that fits, refused where it says so of this very problem."""
-    refusal = _defaults()[method].refusal(composite)
+    try:
+        refusal = _defaults()[method].refusal(composite)
+    except TimeIsUp:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's part may raise anything when it is asked
+        refusal = f"cannot be tried: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
     if refusal:
         return Choice(method, math.inf, f"{method} {refusal}", eligible=False)
     return Choice(method, seconds, reason_for(method, of), eligible=True)

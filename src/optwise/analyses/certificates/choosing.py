@@ -16,6 +16,7 @@ from optwise.analyses.certificates.duality import duality_bounds, joint_bounds
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.exact_bounds import exact_bounds, factor_of
 from optwise.analyses.certificates.feasibility import relative_violation
+from optwise.analyses.certificates.predicted_decrease import bent_directions
 from optwise.analyses.certificates.repairs import repaired_bounds
 from optwise.analyses.certificates.rounding import balanced, rounding_error
 from optwise.analyses.certificates.saddles import way_along, way_down
@@ -41,6 +42,8 @@ DOUBTFUL = (
     "Columns of the design depend on each other up to rounding, and nobody can tell whether they do: leave one out, or "
     "add l2."
 )
+GROWTHS = (1e3, 1e9)
+"""Multiples of a point that a set holds where it is a cone."""
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
 
 
@@ -98,7 +101,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     violation = relative_violation(problem, w)
     if not at.finite:
         return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf)
-    if at.smooth_only and problem.smooth.recedes(w):
+    if problem.penalty is None and problem.smooth.recedes(w) and _stays(problem, w):
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=RECEDES, hopeless=True)
     bound = smallest_bound(at, dual, optimum=optimum)
     scale = 0.0
@@ -121,7 +124,8 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     value = max(residual, violation)
     if value > problem.tol:
         return Certificate(CertificateKind.STATIONARITY, found.name, value, scale)
-    leaving = None if found.bent is None else way_down(at, found.bent)
+    bent = [found.bent] if found.bent is not None else bent_directions(at) if found.maps else []
+    leaving = next((step for d in bent if (step := way_down(at, d)) is not None), None)
     if leaving is None and found.soft is not None:
         leaving = way_along(at, found.soft)
     silent, all_of_them = silence(at, found.curvatures)
@@ -172,6 +176,11 @@ def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None
 
 def _met(at: Evaluation, found: Iterable[Bound]) -> bool:
     return any(bound.relative(at.value) <= at.problem.tol for bound in found)
+
+
+def _stays(problem: Composite, w: Tensor) -> bool:
+    """Whether the set holds all multiples of a point, as far as anybody can see: weights may grow in it for ever."""
+    return all(relative_violation(problem, factor * w) <= problem.tol**2 for factor in GROWTHS)
 
 
 def _drowned(at: Evaluation, bound: Bound, error: float) -> bool:

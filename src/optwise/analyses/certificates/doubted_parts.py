@@ -39,7 +39,7 @@ def penalty_faults(problem: Composite, penalty: Penalty, w: Tensor) -> Iterator[
     steps = [_natural_step(problem, w, size)]
     steps += [size]
     for t, v in ((steps[0], _mapped(problem, w, image, steps[0])), (steps[1], size * mixed / mixed.abs().max())):
-        x = penalty.prox(v, t)
+        x = penalty.prox(v.clone(), t)
         if not bool(torch.isfinite(x).all()):
             continue
         level, scale = _proximal_value(penalty, x, v, t)
@@ -95,7 +95,7 @@ def set_faults(problem: Composite, constraint: ConstraintSet, w: Tensor) -> Iter
     longest = outside[0].abs() == outside[0].abs().max()
     inside = [constraint.project(v) for v in (w, -w, torch.zeros_like(w), FAR[-1] * outside[0] * longest)]
     for v in outside:
-        x = constraint.project(v)
+        x = constraint.project(v.clone())
         away = float((x - v).norm())
         for other in inside:
             # seen from the nearest point of a convex set, no other lies towards v

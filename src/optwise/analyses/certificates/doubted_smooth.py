@@ -16,8 +16,12 @@ from optwise.core.smooth import Smooth
 
 STRIDE = DOUBLE ** (1 / 3)
 """Length of a difference, in sizes of the point. Source: what balances rounding and curvature of central ones."""
+LEAST = 1e-280
+"""A value below which differences of values underflow."""
 NOISE = 1e3
 """Rounding errors of a value that a difference of values may be off by."""
+SPREADS = (1.0, -1.0, 10.0, -10.0)
+"""How many sizes of the answer away from it convexity is looked at."""
 AGREEMENT = 1e-3
 """Part by which a slope may differ from a difference quotient that is as good as it looks."""
 EXACT = 1e-6
@@ -34,17 +38,28 @@ def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
         yield _gradient(smooth, point, w if start is None else start)
     if "hvp" in smooth.stated:
         yield _curvature(smooth, w)
-    if start is not None and not torch.equal(start, w):
-        yield _shape(smooth, w, start)
-        yield _shape(smooth, start, w)
+    for point in _others(problem, w):
+        if not torch.equal(point, w):
+            yield _shape(smooth, w, point)
+            yield _shape(smooth, point, w)
     f = float(smooth.value(w))
     if f < smooth.lower_bound - SLACK * abs(smooth.lower_bound):
         yield f"f says that it is never below {smooth.lower_bound:g}, and is {f:g} at the answer; mend its lower_bound."
 
 
+def _others(problem: Composite, w: Tensor) -> list[Tensor]:
+    """Points that what f says of its shape is held against: the start, and others near and far, all of the set."""
+    start, smooth = problem.start, problem.smooth
+    found = [] if start is None else [start]
+    if smooth.convex or smooth.strong_convexity > 0:
+        spread = direction(w, w if start is None else start, seed=7)
+        found += [-w, torch.zeros_like(w), *(w + far * spread for far in SPREADS)]
+    return found if problem.constraint is None else [problem.constraint.project(point) for point in found]
+
+
 def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
     value, slope = smooth.value_and_gradient(w)
-    if not bool(torch.isfinite(slope).all()) or not math.isfinite(float(value)):
+    if not bool(torch.isfinite(slope).all()) or not LEAST < abs(float(value)) < math.inf:
         return ""
     exact = _by_autograd(smooth, w) if "gradient" in smooth.stated else None
     if exact is not None:
@@ -73,6 +88,8 @@ def _kink(smooth: Smooth, w: Tensor) -> str:
     """
     value, slope = smooth.value_and_gradient(w)
     here = float(value)
+    if not LEAST < abs(here) < math.inf:
+        return ""
     noise = NOISE * DOUBLE * abs(here)
     for n in (0, 1):
         d = direction(w, w, seed=10 + n)

@@ -30,6 +30,8 @@ FEW = 4
 """Products spent on a point that may be far from stationary."""
 SOFT, SOFTEST = 1e-6, 3
 """Part of what a coordinate curves that is next to nothing, and how many such directions are kept."""
+BENT, MOST_BENT = 1e-8, 4
+"""Part of what a coordinate curves below which curvature is negative, and how many such directions are tried."""
 KRYLOV = 120
 """Products spent at most where the Hessian is not formed."""
 SETTLED = 0.1
@@ -104,6 +106,25 @@ def _bent_anywhere(product: Operator, like: Tensor) -> Tensor | None:
     signs = torch.Generator().manual_seed(0)
     start = torch.randn(like.shape, generator=signs, dtype=torch.float64).to(like)
     return _along_krylov(product, start, torch.ones_like(like), LOOKS, enough=math.inf).bent
+
+
+def bent_directions(at: Evaluation) -> list[Tensor]:
+    """Directions of negative curvature of f, the most negative first, and two that mix them all [p]."""
+    if at.w.numel() > DENSE:
+        return []
+    hessian = formed_hessian(at, torch.arange(at.w.numel()))
+    if not bool(torch.isfinite(hessian).all()):
+        return []
+    scale = symmetric_scales(hessian)
+    scale = scale.where(scale > 0, 1.0)
+    values, vectors = torch.linalg.eigh(hessian / scale / scale[:, None])
+    space = vectors[:, values < -BENT]
+    found = space / scale[:, None]
+    if not found.shape[1]:
+        return []
+    even = space @ (space.mT @ scale) / scale  # what penalties of differences do not see
+    mix = torch.randn(found.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(found)
+    return [*found[:, :MOST_BENT].mT, even, found @ mix / mix.norm()]
 
 
 def _spread(at: Evaluation, index: Tensor, part: Tensor | None, rest: float) -> Tensor | None:

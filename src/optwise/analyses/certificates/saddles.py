@@ -17,8 +17,12 @@ LOWER = 1e-4
 """Part of F that a step along a soft direction must gain."""
 STRETCHES, STRETCH = 12, 4.0
 """How many lengths of such a step are tried, each how many times the last."""
+BEYOND = 1e3
+"""Times what a Newton decrement at the tolerance may leave that a way down must gain."""
 DOUBLINGS = 40
 """How often a step that has found lower ground is drawn out."""
+CLOSE = 5
+"""The same where there is a penalty."""
 SHARE = 0.25
 """Part of what the curvature promises that F must have fallen by."""
 
@@ -37,6 +41,7 @@ def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
     Returns:
         The step [p], as long as F goes on falling; ``None`` where it does not fall.
     """
+    problem = at.problem
     curvature = -float(bent @ at.bend(bent))
     if not 0 < curvature < math.inf:
         return None
@@ -44,11 +49,14 @@ def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
     bent = bent if slope <= 0 else -bent
     size = abs(at.f) + abs(at.g)
     t = math.sqrt(2 * RESOLVED * DOUBLE * size / curvature) if size > 0 else 1e-4
-    for _ in range(REACHES):
+    # a penalty's kink outweighs any curvature close by, and none far off
+    for _ in range(REACHES if problem.penalty is None else CLOSE):
         for way in (bent, -bent):
             step, fall = _moved(at, t * way)
             if fall >= SHARE * 0.5 * t * t * curvature:
-                return _further(at, step, fall)
+                step, fall = _further(at, step, fall)
+                # on a ring of minima, or beside a minimum, what is left to gain is what the tolerance leaves
+                return step if fall > BEYOND * problem.tol**2 * size else None
         t *= 3
     return None
 
@@ -79,7 +87,7 @@ def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
             for way in (d, -d):
                 step, fall = _moved(at, t * way)
                 if fall >= LOWER * abs(at.value) > 0:
-                    return _further(at, step, fall)
+                    return _further(at, step, fall)[0]
             t *= STRETCH
             if t > most:
                 break
@@ -94,11 +102,11 @@ def _moved(at: Evaluation, step: Tensor) -> tuple[Tensor, float]:
     return step, fall if math.isfinite(fall) else -math.inf
 
 
-def _further(at: Evaluation, step: Tensor, fall: float) -> Tensor:
-    """The step drawn out for as long as F falls more."""
+def _further(at: Evaluation, step: Tensor, fall: float) -> tuple[Tensor, float]:
+    """The step drawn out for as long as F falls more, with its fall."""
     for _ in range(DOUBLINGS):
         longer, more = _moved(at, 2 * step)
         if more <= fall:
             break
         step, fall = longer, more
-    return step
+    return step, fall

@@ -34,6 +34,7 @@ class Stationarity:
         bent: The direction of the most negative curvature [p], where there is one.
         curvatures: How much each coordinate curves, by itself or with others [p], where that was looked at.
         soft: Directions along which curvature is next to nothing [k, p].
+        maps: Whether only proximal or projected steps were looked at, and negative curvature was not.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Stationarity:
     bent: Tensor | None = None
     curvatures: Tensor | None = None
     soft: Tensor | None = None
+    maps: bool = False
 
 
 def stationarity(at: Evaluation, dual: Tensor | None) -> Stationarity:
@@ -69,7 +71,7 @@ def stationarity(at: Evaluation, dual: Tensor | None) -> Stationarity:
         return Stationarity("KKT residual", _kkt_residual(at, problem.operator, dual))
     if at.smooth_only or _boxed(at):
         return _within_bounds(at)
-    return Stationarity(DECREMENT, _over_size(at, _by_maps(at)))
+    return Stationarity(DECREMENT, _over_size(at, _by_maps(at)), maps=not at.convex)
 
 
 def _over_size(at: Evaluation, decrease: float) -> float:

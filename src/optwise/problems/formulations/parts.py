@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from optwise.core.casting import ours
 from optwise.core.constraint import ConstraintSet
 from optwise.core.errors import BadProblem
 from optwise.core.oracles import Oracle
@@ -87,6 +88,13 @@ def read_penalty(
         raise BadProblem(
             f"{type(penalty).__name__} gives shape {tuple(value.shape)} for one point; let its value be one number."
         )
+    if Oracle.PROX in moved.oracles and not ours(moved):
+        mapped = _asked(lambda v: moved.prox(v, 1.0), row.clone(), f"The prox of {type(penalty).__name__}")
+        if mapped.shape != row.shape or mapped.dtype != row.dtype:
+            given, got = (f"{str(v.dtype).removeprefix('torch.')} of shape {tuple(v.shape)}" for v in (row, mapped))
+            raise BadProblem(
+                f"The prox of {type(penalty).__name__} gives {got} for {given}; return a tensor like the one it gets."
+            )
     return moved
 
 
