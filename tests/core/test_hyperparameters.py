@@ -185,7 +185,9 @@ def optimizer():
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
 
 
-AVAILABLE = "Constant, Exponential, InverseSqrt, InverseTime, StepDecay, WarmupCosine, WarmupLinear, WarmupStableDecay"
+AVAILABLE = (
+    "Constant, Exponential, InverseSqrt, InverseTime, StepDecay, Table, WarmupCosine, WarmupLinear, WarmupStableDecay"
+)
 
 
 @pytest.mark.parametrize("build", [SGD, lambda **v: Torch(torch.optim.SGD, **v)], ids=["own", "torch"])

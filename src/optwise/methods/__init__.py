@@ -22,6 +22,7 @@ from optwise.methods.schedules import (
     WarmupLinear,
     WarmupStableDecay,
 )
+from optwise.methods.tabled import Table
 from optwise.methods.torch_optimizers import Torch
 
 METHODS: Mapping[str, type[Method]] = {
@@ -49,6 +50,7 @@ SCHEDULES: Mapping[str, type[Schedule]] = {
     "inverse-time": InverseTime,
     "step-decay": StepDecay,
     "exponential": Exponential,
+    "table": Table,
 }
 """Schedules by the name a command line takes."""
 
@@ -73,6 +75,7 @@ __all__ = [
     "RMSProp",
     "ScheduleFreeSGD",
     "StepDecay",
+    "Table",
     "Torch",
     "WarmupCosine",
     "WarmupLinear",

@@ -1,5 +1,6 @@
 """What stochastic methods do on quadratics, computed and not simulated: forecasts, floors, rates, step-size limits."""
 
+from optwise.theory.best_schedules import BestSchedule, best_schedule
 from optwise.theory.bounds import (
     Bound,
     adagrad_bound,
@@ -13,6 +14,7 @@ from optwise.theory.stability import floor, floors, max_lr, rate, rates, rates_o
 from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
 
 __all__ = [
+    "BestSchedule",
     "Bound",
     "Survey",
     "adagrad_bound",
@@ -20,6 +22,7 @@ __all__ = [
     "adam_bound_by_horizon",
     "best_adagrad_bound",
     "best_adam_bound",
+    "best_schedule",
     "critical_batch_size",
     "floor",
     "floors",
