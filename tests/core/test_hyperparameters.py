@@ -186,7 +186,8 @@ def optimizer():
 
 
 AVAILABLE = (
-    "Constant, Exponential, InverseSqrt, InverseTime, StepDecay, Table, WarmupCosine, WarmupLinear, WarmupStableDecay"
+    "Constant, Exponential, InverseSqrt, InverseTime, Milestones, StepDecay, Table, WarmupCosine, WarmupLinear, "
+    "WarmupStableDecay"
 )
 
 

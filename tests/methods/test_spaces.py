@@ -26,6 +26,7 @@ SPACES = {
     "ema": {"lr": (1e-3, 10), "1-decay": (1e-3, 1)},
     "polyak": {"lr": (1e-3, 10)},
     "preconditioned": {"lr": (1e-3, 10), "1-power": (0, 1)},
+    "phases": {"lr": (1e-3, 10)},
 }
 
 

@@ -35,6 +35,8 @@ SCHEDULED = [
     ow.Exponential(0.9),
     ow.InverseTime(2.0),
     ow.WarmupCosine(horizon=7),
+    ow.Milestones((3, 9), (0.5, 0.05)),
+    ow.Table((1.0, 0.5, 0.75)),
 ]
 
 

@@ -29,7 +29,13 @@ def predict(
     *,
     budget: Annotated[str | None, flag("--budget", "How long.", BUDGET, metavar="AMOUNT")] = None,
     batch_size: Annotated[
-        float | None, flag("--batch-size", "Examples a step looks at; by default the problem's own.")
+        str | None,
+        flag(
+            "--batch-size",
+            "Examples a step looks at, 64, or where that changes 64,500:256: 256 from step 500 on; by default the "
+            "problem's own.",
+            metavar="B",
+        ),
     ] = None,
     target: Annotated[
         str | None, flag("--target", "Print the first step at or past it: 'objective<=0.01'.", metavar="METRIC<=VALUE")
@@ -45,11 +51,13 @@ def predict(
     with stdout_for(json_only=json):
         from optwise.catalog import load_method, load_problem
         from optwise.core.metric import Target
+        from optwise.theory.batches_in_time import parsed_batches
         from optwise.verbs.predicting import predict as run_prediction
         from optwise.verbs.predicting import prediction_document, prediction_text
 
         goal = None if target is None else Target.parse(target)
-        run = run_prediction(load_problem(problem), load_method(method), budget or BUDGET, batch_size)
+        sizes = None if batch_size is None else parsed_batches(batch_size)
+        run = run_prediction(load_problem(problem), load_method(method), budget or BUDGET, sizes)
         reached = None if goal is None else run.steps_to(goal)
     if not json:
         show(prediction_text(run, goal))

@@ -9,6 +9,7 @@ from optwise.core.schedule import Schedule
 from optwise.methods.adaptive import Adagrad, Adam, AdamW, NAdamW, RMSProp
 from optwise.methods.averaging import EMA, Polyak
 from optwise.methods.descent import SGD, Momentum, Nesterov
+from optwise.methods.phases import Phases
 from optwise.methods.preconditioning import Preconditioned
 from optwise.methods.schedule_free import ScheduleFreeSGD
 from optwise.methods.schedules import (
@@ -22,7 +23,7 @@ from optwise.methods.schedules import (
     WarmupLinear,
     WarmupStableDecay,
 )
-from optwise.methods.tabled import Table
+from optwise.methods.tabled import Milestones, Table
 from optwise.methods.torch_optimizers import Torch
 
 METHODS: Mapping[str, type[Method]] = {
@@ -38,6 +39,7 @@ METHODS: Mapping[str, type[Method]] = {
     "ema": EMA,
     "polyak": Polyak,
     "preconditioned": Preconditioned,
+    "phases": Phases,
 }
 """Built-in methods by the name a command line takes."""
 
@@ -50,6 +52,7 @@ SCHEDULES: Mapping[str, type[Schedule]] = {
     "inverse-time": InverseTime,
     "step-decay": StepDecay,
     "exponential": Exponential,
+    "milestones": Milestones,
     "table": Table,
 }
 """Schedules by the name a command line takes."""
@@ -67,9 +70,11 @@ __all__ = [
     "Exponential",
     "InverseSqrt",
     "InverseTime",
+    "Milestones",
     "Momentum",
     "NAdamW",
     "Nesterov",
+    "Phases",
     "Polyak",
     "Preconditioned",
     "RMSProp",

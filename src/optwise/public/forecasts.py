@@ -6,6 +6,7 @@ from optwise.catalog.resolving import MethodAsked, ProblemAsked, resolve_method,
 from optwise.core.budget import Budget
 from optwise.core.run import Run
 from optwise.public.documents import documented_as
+from optwise.theory.batches_in_time import Batches
 from optwise.verbs import predicting
 
 
@@ -14,7 +15,7 @@ def predict(
     problem: ProblemAsked,
     method: MethodAsked,
     budget: Budget | str | int = "1000steps",
-    batch_size: float | None = None,
+    batch_size: Batches = None,
     *,
     evaluations: int = predicting.EVALUATIONS,
 ) -> Run:

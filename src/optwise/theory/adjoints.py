@@ -105,9 +105,9 @@ class Cost:
         total, S = 0.0, self.begin()
         with np.errstate(over="ignore", invalid="ignore"):
             for k, lr in enumerate(lrs):
-                total += self._risk(S, k)
+                total += self.counted_risk(S, k)
                 S = self.after(S, k, lr)
-            return _or_inf(total + self._risk(S, self.steps))
+            return _or_inf(total + self.counted_risk(S, self.steps))
 
     def risks(self, lrs: Floats) -> Floats:
         """The expected risk after every step from 0, whatever counts [K + 1]."""
@@ -173,7 +173,8 @@ class Cost:
             return max(self.steps, 1)
         return math.ceil(math.sqrt(self.steps))
 
-    def _risk(self, S: Floats, k: int) -> float:
+    def counted_risk(self, S: Floats, k: int) -> float:
+        """What second moments after ``k`` steps add to the cost."""
         return float(np.sum(self.counted(k) * S)) if self.weights[k] else 0.0
 
 
@@ -189,10 +190,10 @@ class Path:
                 self._kept.append(S)
             if self.length >= len(lrs):
                 whole.append(S)
-            total += cost._risk(S, k)
+            total += cost.counted_risk(S, k)
             S = cost.after(S, k, lr)
         self._whole = whole
-        self.value = _or_inf(total + cost._risk(S, len(lrs)))
+        self.value = _or_inf(total + cost.counted_risk(S, len(lrs)))
 
     def backward(self) -> Iterator[tuple[int, Floats]]:
         """Every step and the second moments before it, the last step first."""
@@ -226,4 +227,4 @@ def _form(worth: Floats, v: Floats) -> Floats:
 
 
 def _or_inf(value: float) -> float:
-    return value if value == value else math.inf
+    return math.inf if math.isnan(value) else value

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from optwise.core.budget import Budget
 from optwise.core.errors import BadProtocol
 from optwise.core.problem import Problem
 from optwise.theory.matrices import Floats
@@ -55,3 +56,56 @@ def _from_milestones(problem: Problem, asked: Mapping[int, float], steps: int) -
     for begin, size in sorted(asked.items()):
         table[begin:] = batch_of(problem, float(size))
     return table
+
+
+def steps_within(budget: Budget, problem: Problem, asked: Batches, gradients_per_step: float) -> int:
+    """How many steps spend a budget: the step in which it is reached is finished.
+
+    Args:
+        budget: Steps, or what amounts to steps.
+        problem: Whose own size holds where nothing else is asked for.
+        asked: Batch sizes.
+        gradients_per_step: Of the method.
+
+    Example:
+        >>> from optwise.problems import nqm
+        >>> steps_within(Budget.parse("100examples"), nqm(d=2), {0: 8, 5: 32}, 1.0)
+        7
+    """
+
+    def of_size(batch: float) -> int:
+        return budget.steps(batch=max(1, round(batch)), gradients_per_step=gradients_per_step)
+
+    table = batch_table(problem, asked, 1)
+    if asked is None or isinstance(asked, int | float | np.number) or of_size(table[0]) == of_size(1e6 * table[0]):
+        return of_size(float(table[0]))
+    # in examples, of which every step looks at its own number
+    wanted = budget.steps(batch=1, gradients_per_step=gradients_per_step)
+    steps = 1
+    while np.rint(batch_table(problem, asked, steps)).sum() < wanted:
+        steps *= 2
+    spent = np.cumsum(np.rint(batch_table(problem, asked, steps)))
+    return int(np.searchsorted(spent, wanted)) + 1
+
+
+def parsed_batches(text: str) -> float | dict[int, float]:
+    """What a command line says of batch sizes: ``64``, or ``64,500:256`` for 64 and, from step 500 on, 256.
+
+    Raises:
+        BadProtocol: What is no number.
+
+    Example:
+        >>> parsed_batches("64"), parsed_batches("64,500:256,800:1024")
+        (64.0, {0: 64.0, 500: 256.0, 800: 1024.0})
+    """
+    found: dict[int, float] = {}
+    try:
+        for i, piece in enumerate(text.split(",")):
+            begin, colon, size = piece.rpartition(":")
+            found[int(begin) if colon or i else 0] = float(size)
+    except ValueError as error:
+        raise BadProtocol(
+            f"Batch size {text!r} is no number; give one, as 64, or where it changes on the way 64,500:256: 64, and "
+            "256 from step 500 on."
+        ) from error
+    return found[0] if list(found) == [0] else found

@@ -26,7 +26,9 @@ EDGE = 1e-9
 """How far from 1 the factor of the risk counts as 1: it is the root of a sum over the spectrum."""
 
 
-def total_risk(start: Floats, first: Floats, steps: Iterable[Step], at: Coordinates, batch: float) -> Iterator[float]:
+def total_risk(
+    start: Floats, first: Floats, steps: Iterable[Step], at: Coordinates, batches: Iterable[float]
+) -> Iterator[float]:
     """Expected excess risk at every step from 0, at one setting.
 
     Args:
@@ -34,7 +36,7 @@ def total_risk(start: Floats, first: Floats, steps: Iterable[Step], at: Coordina
         first: Where the rule is measured before its first step [m, 1, N].
         steps: Its steps.
         at: Curvatures.
-        batch: B.
+        batches: B of each step.
     """
     m, N = start.shape[0], at.h.size
     zeta, far = np.zeros((m + 1, 1, N)), np.zeros((m + 1, 1, N))
@@ -45,7 +47,7 @@ def total_risk(start: Floats, first: Floats, steps: Iterable[Step], at: Coordina
     yield float((form(P, np.broadcast_to(begin.u, zeta.shape)) @ half)[0])
     last: Step | None = None
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in steps:
+        for step, batch in zip(steps, batches, strict=False):
             if step is not last:
                 last, whole = step, with_center(step, start)
                 A = whole.transition(at.h)

@@ -13,12 +13,14 @@ from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise
 from optwise.core.sampler import Shuffled
+from optwise.theory.batches_in_time import Batches, batch_table
+from optwise.theory.changing_batches import changing_totals
 from optwise.theory.compression import small_enough
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.courses import Course, course
 from optwise.theory.design_noise import total_risk
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, nodes_of, offset_of, quadratic_of
+from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes
 from optwise.theory.spreads import Spread, by_coordinate, spread_of
 from optwise.theory.stability import outlook
@@ -32,28 +34,38 @@ MOST_STEPS = 20_000_000
 """Steps of the longest forecast: its arrays then hold half a gigabyte."""
 
 
-def forecast(problem: Problem, method: Method, steps: int, batch_size: float | None = None) -> Forecast:
+def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches = None) -> Forecast:
     r"""Exact expected risk of a linear rule on a quadratic with gradient noise.
 
     Args:
         problem: One that declares its quadratic.
         method: A closed rule; its schedule's horizon is ``steps`` unless it has its own.
         steps: How many, at least 1.
-        batch_size: B; ``None`` takes the problem's own.
+        batch_size: B; ``{0: 64, 500: 256}`` where it changes, by the step from which each holds, or one for every step;
+            ``None`` takes the problem's own. Floor and rate are then those of the last one.
 
     Raises:
         CallerError: A problem that is no quadratic, a method that is not linear or still open, a batch size below 1.
+
+    Example:
+        >>> from optwise.methods import SGD
+        >>> from optwise.problems import nqm
+        >>> found = forecast(nqm(h=[1.0], w0=[0.0]), SGD(lr=0.5), 4, {0: 1, 2: 4})
+        >>> found.risk.round(4).tolist(), found.batch_size
+        ([0.0, 0.125, 0.1562, 0.0703, 0.0488], 2.5)
     """
-    method, quadratic, batch = closed(method), quadratic_of(problem), batch_of(problem, batch_size)
+    method, quadratic = closed(method), quadratic_of(problem)
     if not 1 <= steps <= MOST_STEPS:
         raise BadProtocol(
             f"A forecast over {steps} steps cannot be given: it holds every step, from 1 to {MOST_STEPS} of them; ask "
             "theory.floor for the limit, or give fewer."
         )
+    sizes = batch_table(problem, batch_size, steps)
+    batch = float(sizes.mean())
     hold_in_a_run([method], quadratic)
-    ahead = outlook(problem, method, batch, checked=True)
+    ahead = outlook(problem, method, float(sizes[-1]), checked=True)
     parts = _design if quadratic.noise is Noise.DESIGN else _drawn_once if drawn_once(problem) else _independent
-    found = parts(problem, method, steps, batch)
+    found = parts(problem, method, steps, sizes)
     return Forecast(
         bias=_finite_or_inf(found.bias),
         noise=_finite_or_inf(found.noise),
@@ -85,19 +97,20 @@ class _Parts:
     share: float = 0.0
 
 
-def _independent(problem: Problem, method: Method, steps: int, batch: float) -> _Parts:
+def _independent(problem: Problem, method: Method, steps: int, sizes: Floats) -> _Parts:
     """Where each step's noise is independent of the others."""
-    quadratic, offset = quadratic_of(problem), offset_of(problem)
+    quadratic, offset, batch = quadratic_of(problem), offset_of(problem), float(sizes.mean())
     nodes = nodes_of(quadratic, offset)
     distinct = np.union1d(nodes.bias.h, nodes.noise.h).size
     on_way, spread, bound, share = course(method, nodes, steps), None, 0.0, 0.0
-    if distinct > FULL_CURVATURES:
+    changing = bool(np.any(sizes != sizes[0]))
+    if distinct > FULL_CURVATURES and not changing:
         nodes, bound, share = small_enough(on_way, method, steps, batch)
         whole = bound == 0.0
         on_way = on_way if whole else course(method, nodes, steps)
-    elif quadratic.noise is Noise.ADDITIVE:
+    elif distinct <= FULL_CURVATURES and quadratic.noise is Noise.ADDITIVE:
         on_way, spread = _with_spread(on_way, problem, method, steps)
-    found = on_way.totals(spread, batch)
+    found = changing_totals(on_way, spread, sizes) if changing else on_way.totals(spread, batch)
     at = on_way.nodes
     return _Parts(
         found.bias,
@@ -118,27 +131,28 @@ def _with_spread(on_way: Course, problem: Problem, method: Method, steps: int) -
     return course(method, nodes, steps), spread
 
 
-def _drawn_once(problem: Problem, method: Method, steps: int, batch: float) -> _Parts:
+def _drawn_once(problem: Problem, method: Method, steps: int, sizes: Floats) -> _Parts:
     """Where batches are drawn from a data set without replacement."""
     quadratic = quadratic_of(problem)
-    nodes = nodes_of(quadratic, offset_of(problem))
-    size = int(min(batch, quadratic.examples))
+    nodes, batch = nodes_of(quadratic, offset_of(problem)), float(sizes.mean())
+    drawn = np.minimum(sizes, quadratic.examples).astype(int).tolist()
     dropped = isinstance(problem.sampler, Shuffled) and problem.sampler.drop_last
     bias = course(method, nodes, steps).totals(None, batch).bias
     again = course(method, nodes, steps)
-    epochs = epoch_noise(again.walk(), again.nodes, again.rule.start, quadratic.examples, size, drop_last=dropped)
+    epochs = epoch_noise(again.walk(), again.nodes, again.rule.start, quadratic.examples, drawn, drop_last=dropped)
     noise = np.concatenate([np.zeros(1), *(batch * (G @ nodes.noise.weights) for G in epochs)])
     return _Parts(bias, noise, None, np.union1d(nodes.bias.h, nodes.noise.h).size)
 
 
-def _design(problem: Problem, method: Method, steps: int, batch: float) -> _Parts:
+def _design(problem: Problem, method: Method, steps: int, sizes: Floats) -> _Parts:
     """Where noise multiplies: least squares on fresh rows."""
+    batch = float(sizes.mean())
     quadratic, offset = quadratic_of(problem), offset_of(problem)
     at, plain = Coordinates.of(quadratic, offset), nodes_of(quadratic, offset)
     nodes = Nodes(plain.bias, plain.noise.nothing(), plain.lean, plain.plain)
     bias = course(method, nodes, steps).totals(None, batch).bias
     again = course(method, nodes, steps, curvatures=at.h)
-    risks: Iterator[float] = total_risk(again.rule.start, again.first, again.walk(), at, batch)
+    risks: Iterator[float] = total_risk(again.rule.start, again.first, again.walk(), at, sizes.tolist())
     with np.errstate(over="ignore", invalid="ignore"):
         risk = np.fromiter(risks, np.float64, steps + 1)
         noise = np.maximum((risk - bias) * batch, 0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def part(step: Step, nodes: Nodes, start: Floats) -> tuple[Step, Step]:
 
 
 def moments(
-    start: Floats, first: Floats, steps: Iterable[Step], nodes: Nodes
+    start: Floats, first: Floats, steps: Iterable[Step], nodes: Nodes, shares: Iterable[float] | None = None
 ) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
     """At every step from 0: responses of the start [T, Nb], of unit noise [T, Nn], and the states behind them.
 
@@ -116,6 +117,7 @@ def moments(
         first: Where the rule is measured before its first step [m, T, N].
         steps: Its steps.
         nodes: Curvatures.
+        shares: Variance of the noise of each step, where it is not 1 in all of them.
 
     Yields:
         ``F, G, z, P``; z [m, T, Nb] and P [m, m, T, Nn].
@@ -127,11 +129,11 @@ def moments(
     yield inner(u, z) ** 2, np.zeros((T, nodes.noise.size)), z, P
     last: Step | None = None
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in steps:
+        for step, share in zip(steps, repeat(1.0) if shares is None else shares, strict=False):
             if step is not last:
                 last = step
                 own, noisy = part(step, nodes, start)
                 A, An, added = own.transition(nodes.bias.h), noisy.transition(nodes.noise.h), outer(noisy.v, noisy.v)
                 u, un = own.u, noisy.u
-            z, P = applied(A, z), congruence(An, P) + added
+            z, P = applied(A, z), congruence(An, P) + (added if share == 1.0 else share * added)
             yield inner(u, z) ** 2, form(P, un), z, P

@@ -16,7 +16,8 @@ from optwise.core.problem import Problem
 from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.status import Status
 from optwise.theory import forecast
-from optwise.theory.models import batch_of, closed
+from optwise.theory.batches_in_time import Batches, steps_within
+from optwise.theory.models import closed
 
 EVALUATIONS = 201
 """Points of a predicted run's curve, start and end included; its forecast holds every step."""
@@ -28,7 +29,7 @@ def predict(
     problem: Problem,
     method: Method,
     budget: Budget | str | int = "1000steps",
-    batch_size: float | None = None,
+    batch_size: Batches = None,
     *,
     evaluations: int = EVALUATIONS,
 ) -> Run:
@@ -43,7 +44,8 @@ def predict(
         problem: One that declares its quadratic: ``ow.problems.nqm``, ``mean_estimation``, ``least_squares_sgd``.
         method: A closed linear rule, with a schedule or without.
         budget: Steps, or whatever amounts to steps; a bare number means steps.
-        batch_size: B, not necessarily whole; ``None`` takes the problem's own.
+        batch_size: B, not necessarily whole; ``{0: 64, 500: 256}`` where it changes, by the step from which each holds;
+            ``None`` takes the problem's own.
         evaluations: Points of the run's curve, start and end included.
 
     Returns:
@@ -62,8 +64,7 @@ def predict(
     allowed = budget if isinstance(budget, Budget) else Budget.parse(str(budget))
     if evaluations < 2:
         raise BadProtocol(f"evaluations is {evaluations}; give at least 2, the start and the end.")
-    batch = batch_of(problem, batch_size)
-    steps = allowed.steps(batch=max(1, round(batch)), gradients_per_step=closed(method).gradients_per_step)
+    steps = steps_within(allowed, problem, batch_size, closed(method).gradients_per_step)
     found = forecast(problem, method, steps, batch_size)
     return predicted_run(problem, method, found, np.unique(np.rint(np.linspace(0, steps, evaluations)).astype(int)))
 

@@ -93,7 +93,7 @@ def _schedule(described: Mapping[str, Any] | None) -> Schedule | None:
 
 
 def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, int | float)
+    return value is None or isinstance(value, int | float) or (isinstance(value, list) and all(map(_plain, value)))
 
 
 def _call(head: str, arguments: Iterable[str]) -> list[str]:
