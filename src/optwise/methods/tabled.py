@@ -120,7 +120,7 @@ def check_milestones(where: str, steps: Sequence[Any]) -> None:
     for step in steps:
         if isinstance(step, Tensor):  # inside a batched pass; looked at when the method was made
             continue
-        whole = isinstance(step, int | float | np.integer) and not isinstance(step, bool) and step == int(step)
+        whole = isinstance(step, int | float | np.integer) and not isinstance(step, bool) and float(step).is_integer()
         if not whole or step <= before:
             raise BadMethod(f"{where} is {tuple(steps)!r}; give whole steps from 0 on, each later than the one before.")
         before = int(step)

@@ -14,7 +14,7 @@ from optwise.core.errors import BadProblem
 from optwise.core.layout import Leaves
 from optwise.core.metric import OBJECTIVE, AtMost
 from optwise.core.problem import Optimum, Problem
-from optwise.core.quadratic import Quadratic
+from optwise.core.quadratic import Quadratic, semidefinite
 from optwise.core.sampler import Stream
 from optwise.numerics.rng import derive_seed, torch_generator
 from optwise.problems.objectives import FunctionObjective
@@ -52,6 +52,23 @@ class GradientNoise:
         return torch.stack(drawn) * deviation  # [S, 1, d]
 
 
+@dataclass(frozen=True, eq=False)
+class CorrelatedNoise:
+    """Draws the mean of a batch of noise vectors that are correlated between coordinates.
+
+    Args:
+        root: A matrix whose product with its transpose is the covariance of one vector [d, d].
+    """
+
+    root: Tensor = field(repr=False)
+
+    def __call__(self, generator: torch.Generator, steps: int, batch_size: int, w: Tensor | None) -> Tensor:
+        d = len(self.root)
+        drawn = [torch.randn(1, d, generator=generator, dtype=torch.float64) for _ in range(steps)]
+        correlated: Tensor = torch.stack(drawn) @ self.root.T / batch_size**0.5  # [S, 1, d]
+        return correlated
+
+
 def nqm(
     h: ArrayLike | None = None,
     c: ArrayLike | None = None,
@@ -71,8 +88,12 @@ def nqm(
     Zhang et al.: :math:`h_i = 1/i`, :math:`c_i = h_i`, starts with :math:`\mathbb E w_i^2 = 1`.
 
     Args:
-        h: Diagonal of the Hessian [d], at least 0.
-        c: Gradient noise of one example [d], at least 0; ``None`` takes ``h``.
+        h: Diagonal of the Hessian [d], at least 0; or the Hessian itself [d, d], symmetric and positive semidefinite.
+            Parameters are then coordinates along its eigenvectors, eigenvalues increasing, and ``c``, ``w0`` and
+            ``w_star``, which are given in the coordinates of ``h``, are rotated with it.
+        c: Gradient noise of one example: its variances [d], at least 0, or its covariance [d, d], symmetric and
+            positive semidefinite; ``None`` takes ``h``. The expected loss depends on its diagonal along the Hessian's
+            eigenvectors only, the spread of the loss on all of it.
         w0: The start of every seed [d]; ``None`` draws normal ones around ``w_star``, of ``second_moment``.
         second_moment: Of each coordinate of a drawn start, as a distance to ``w_star``.
         d: Dimension, instead of ``h``.
@@ -81,7 +102,8 @@ def nqm(
             for 0.
 
     Raises:
-        BadProblem: Both or neither of ``h`` and ``d``, unequal lengths, numbers that are negative or not finite.
+        BadProblem: Both or neither of ``h`` and ``d``, unequal lengths, numbers that are negative or not finite; a
+            matrix that is not symmetric or has a negative eigenvalue.
 
     Example:
         >>> problem = nqm(h=[1.0, 0.5], c=[0.0, 0.0], w0=[1.0, 2.0])
@@ -93,8 +115,11 @@ def nqm(
         Zhang, Li, Nado, Martens, Sachdeva, Dahl, Shallue, Grosse (2019), Which Algorithmic Choices Matter at Which
         Batch Sizes? Insights From a Noisy Quadratic Model, section 3.
     """
+    h, c, w0, w_star = rotated("nqm", h, c, w0, w_star)
     diagonal = diagonal_of("nqm", h, d)
-    variance = diagonal if c is None else _vector("nqm", c, "c", like=diagonal)
+    covariance = None if c is None or np.ndim(c) != 2 else semidefinite("nqm", "c", c, diagonal.numel())
+    own = c if covariance is None else np.maximum(np.diag(covariance), 0.0)
+    variance = diagonal if own is None else _vector("nqm", own, "c", like=diagonal)
     if bool((variance < 0).any()):
         raise BadProblem(f"nqm has a negative entry {float(variance.min()):g} in c; variances must be at least 0.")
     center = center_of("nqm", diagonal, w_star)
@@ -107,7 +132,7 @@ def nqm(
             name=reference or "nqm",
             objective=FunctionObjective(DiagonalQuadratic(diagonal, None if w_star is None else center)),
             start=start,
-            sampler=Stream(GradientNoise(variance), batch_size=batch_size, rows=1),
+            sampler=Stream(noise_of(variance, covariance), batch_size=batch_size, rows=1),
             optimum=Optimum(0.0, "closed form", {"w": center.clone()}),
             reference=reference,
             quadratic=Quadratic(
@@ -116,9 +141,58 @@ def nqm(
                 start=second,
                 center=center.numpy(),
                 fixed_start=w0 is not None,
+                covariance=covariance,
             ),
         )
     )
+
+
+def noise_of(variance: Tensor, covariance: NDArray[np.float64] | None) -> GradientNoise | CorrelatedNoise:
+    """What draws noise of these variances [d], or of this covariance [d, d]."""
+    if covariance is None:
+        return GradientNoise(variance)
+    values, vectors = np.linalg.eigh(covariance)
+    return CorrelatedNoise(torch.from_numpy(vectors * np.sqrt(np.maximum(values, 0.0))))
+
+
+def rotated(
+    name: str, h: ArrayLike | None, c: ArrayLike | None, w0: ArrayLike | None, w_star: ArrayLike | None
+) -> tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None, ArrayLike | None]:
+    """The same along the eigenvectors of ``h``, where that is a matrix.
+
+    Args:
+        name: Of the problem, for sentences.
+        h: Hessian.
+        c: Noise, as its variances or its covariance; ``None`` for ``h``.
+        w0: The start.
+        w_star: The optimum.
+
+    Raises:
+        BadProblem: A matrix that is not symmetric, or has a negative eigenvalue; other lengths than its own.
+    """
+    if h is None or np.ndim(h) != 2:
+        return h, c, w0, w_star
+    matrix = semidefinite(name, "h", h)
+    values, Q = np.linalg.eigh(matrix)
+    values = np.maximum(values, 0.0)
+
+    def turned(vector: ArrayLike | None, part: str) -> ArrayLike | None:
+        if vector is None:
+            return None
+        own = np.asarray(vector, dtype=np.float64)
+        if own.shape != values.shape:
+            raise BadProblem(
+                f"{name} has an h of shape {matrix.shape} but {part} of shape {own.shape}; make them agree."
+            )
+        return np.asarray(Q.T @ own)
+
+    if c is None:
+        return values, values, turned(w0, "w0"), turned(w_star, "w_star")
+    if np.ndim(c) == 1:
+        turned(c, "c")
+        c = np.diag(np.asarray(c, dtype=np.float64))
+    noise = Q.T @ semidefinite(name, "c", c, values.size) @ Q
+    return values, (noise + noise.T) / 2, turned(w0, "w0"), turned(w_star, "w_star")
 
 
 def harmonic_nqm(d: int = 100, batch_size: int = 64) -> Problem:

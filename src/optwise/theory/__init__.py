@@ -9,6 +9,7 @@ from optwise.theory.bounds import (
     best_adagrad_bound,
     best_adam_bound,
 )
+from optwise.theory.distributions import Distribution, distribution
 from optwise.theory.forecasting import forecast
 from optwise.theory.stability import floor, floors, max_lr, rate, rates, rates_of_each
 from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
@@ -16,6 +17,7 @@ from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
 __all__ = [
     "BestSchedule",
     "Bound",
+    "Distribution",
     "Survey",
     "adagrad_bound",
     "adam_bound",
@@ -24,6 +26,7 @@ __all__ = [
     "best_adam_bound",
     "best_schedule",
     "critical_batch_size",
+    "distribution",
     "floor",
     "floors",
     "forecast",

@@ -19,6 +19,7 @@ from optwise.theory.compression import small_enough
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.courses import Course, course
 from optwise.theory.design_noise import total_risk
+from optwise.theory.joint_moments import correlated_variance
 from optwise.theory.matrices import Floats
 from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes
@@ -108,14 +109,14 @@ def _independent(problem: Problem, method: Method, steps: int, sizes: Floats) ->
         nodes, bound, share = small_enough(on_way, method, steps, batch)
         whole = bound == 0.0
         on_way = on_way if whole else course(method, nodes, steps)
-    elif distinct <= FULL_CURVATURES and quadratic.noise is Noise.ADDITIVE:
+    elif distinct <= FULL_CURVATURES and quadratic.noise is Noise.ADDITIVE and quadratic.covariance is None:
         on_way, spread = _with_spread(on_way, problem, method, steps)
     found = changing_totals(on_way, spread, sizes) if changing else on_way.totals(spread, batch)
     at = on_way.nodes
     return _Parts(
         found.bias,
         found.noise,
-        found.variance,
+        correlated_variance(problem, method, steps, sizes) if quadratic.covariance is not None else found.variance,
         distinct if bound == 0.0 else at.bias.size + at.noise.size,
         bound,
         share,
