@@ -20,12 +20,19 @@ class Noise(Enum):
 
     ``ADDITIVE`` noise is independent of the parameters and between steps. ``POPULATION`` noise comes from batches of a
     finite data set, drawn as the problem's sampler draws them. ``DESIGN`` noise is that of least squares on fresh
-    Gaussian rows, which grows with the distance to the optimum.
+    Gaussian rows, which grows with the distance to the optimum. ``ROWS`` noise is that of least squares on the rows
+    of a finite data set, drawn as the problem's sampler draws them.
     """
 
     ADDITIVE = "additive"
     POPULATION = "population"
     DESIGN = "design"
+    ROWS = "rows"
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it grows with the distance to the optimum."""
+        return self in (Noise.DESIGN, Noise.ROWS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +49,14 @@ class Quadratic(Terse):
         fixed_start: Whether every seed starts at the same point; otherwise starts are independent normals around the
             optimum.
         noise: Where the noise comes from.
-        examples: Size of the data set under ``POPULATION`` noise; 0 elsewhere.
+        examples: Size of the data set under ``POPULATION`` and ``ROWS`` noise; 0 elsewhere.
         optimum: Best value of ``metric``.
         center: The optimum's coordinates [d].
         metric: What is predicted, by full name.
         covariance: Noise covariance of the gradient of one example [d, d], with ``c`` as its diagonal, for ``ADDITIVE``
             noise; ``None`` where coordinates are independent.
+        rows: Rows of the data under ``ROWS`` noise [n, d], whose second moments are ``diag(h)``.
+        residuals: What the optimum leaves of their labels [n].
 
     Raises:
         BadProblem: Vectors of unequal length, numbers that are not finite, a negative curvature or variance; a
@@ -68,6 +77,8 @@ class Quadratic(Terse):
     optimum: float = 0.0
     metric: str = OBJECTIVE
     covariance: Floats | None = None
+    rows: Floats | None = None
+    residuals: Floats | None = None
 
     def __post_init__(self) -> None:
         for name in ("h", "c", "start", "center"):
@@ -90,6 +101,9 @@ class Quadratic(Terse):
             object.__setattr__(self, "covariance", matrix)
             if not np.allclose(np.diag(matrix), self.c, rtol=1e-9, atol=1e-12 * float(self.c.max(initial=0.0))):
                 raise BadProblem("A quadratic has a covariance whose diagonal is not its c; make the two agree.")
+
+        if self.noise is Noise.ROWS and (self.rows is None or self.residuals is None):
+            raise BadProblem("A quadratic with the noise of rows has none; give its rows and residuals.")
 
     @property
     def dimension(self) -> int:

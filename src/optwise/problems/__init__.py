@@ -32,6 +32,7 @@ from optwise.problems.losses import half_squared_error
 from optwise.problems.mean_estimation import mean_estimation, named_mean_estimation
 from optwise.problems.modules import from_module
 from optwise.problems.quadratics import harmonic_nqm, nqm
+from optwise.problems.sampled_least_squares import named_sampled_least_squares, sampled_least_squares
 from optwise.problems.streamed_least_squares import harmonic_least_squares_sgd, least_squares_sgd
 from optwise.problems.valleys import rosenbrock
 
@@ -46,6 +47,7 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "nqm": harmonic_nqm,
     "mean-estimation": named_mean_estimation,
     "least-squares-sgd": harmonic_least_squares_sgd,
+    "sampled-least-squares": named_sampled_least_squares,
     "rosenbrock": rosenbrock,
     **FORMULATIONS,
     "more-garbow-hillstrom": more_garbow_hillstrom,
@@ -80,6 +82,7 @@ __all__ = [
     "quadratic",
     "ridge",
     "rosenbrock",
+    "sampled_least_squares",
     "smooth",
     "softmax",
     "svm",

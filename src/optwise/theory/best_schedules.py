@@ -127,6 +127,11 @@ def _cost(problem: Problem, method: Method, steps: int, batch_size: Batches, goa
             f"{problem.name} draws its batches without replacement, whose noise depends on earlier steps, and no best "
             "schedule is computed for that; draw with replacement, as in mean_estimation(..., replacement=True)."
         )
+    if quadratic.noise is Noise.ROWS:
+        raise BadProtocol(
+            f"{problem.name} has noise that looks at every row, and no best schedule is computed for that; model it by "
+            "its curvatures, ow.problems.least_squares_sgd(h, noise), and predict its rows with what is found."
+        )
     at = Coordinates.of(quadratic, offset_of(problem))
     own = closed(method.close({"lr": 1.0 / float(at.h.max(initial=1e-300))}))
     hold_in_a_run([replace(own, schedule=None)], quadratic)

@@ -126,7 +126,7 @@ def distribution(
             break
     own = [found[int(k)] for k in asked]
     normal = quadratic.noise is Noise.ADDITIVE
-    full = quadratic.covariance is not None
+    full = quadratic.covariance is not None or quadratic.noise is Noise.ROWS
     mean, cov = np.stack([joint.mean for joint in own]), np.stack([joint.covariance for joint in own])
     variance = np.diagonal(cov, axis1=1, axis2=2).copy() if full else cov
     laws = tuple(SumOfSquares.of_normal(joint.mean, joint.covariance, quadratic.h) for joint in own) if normal else ()

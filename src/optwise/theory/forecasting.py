@@ -23,6 +23,7 @@ from optwise.theory.joint_moments import correlated_variance
 from optwise.theory.matrices import Floats
 from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes
+from optwise.theory.row_noise import row_moments
 from optwise.theory.spreads import Spread, by_coordinate, spread_of
 from optwise.theory.stability import outlook
 from optwise.theory.whole_runs import hold_in_a_run
@@ -65,7 +66,7 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
     batch = float(sizes.mean())
     hold_in_a_run([method], quadratic)
     ahead = outlook(problem, method, float(sizes[-1]), checked=True)
-    parts = _design if quadratic.noise is Noise.DESIGN else _drawn_once if drawn_once(problem) else _independent
+    parts = ROUTES.get(quadratic.noise) or (_drawn_once if drawn_once(problem) else _independent)
     found = parts(problem, method, steps, sizes)
     return Forecast(
         bias=_finite_or_inf(found.bias),
@@ -158,6 +159,24 @@ def _design(problem: Problem, method: Method, steps: int, sizes: Floats) -> _Par
         risk = np.fromiter(risks, np.float64, steps + 1)
         noise = np.maximum((risk - bias) * batch, 0.0)
     return _Parts(bias, noise, None, at.h.size)
+
+
+def _rows(problem: Problem, method: Method, steps: int, sizes: Floats) -> _Parts:
+    """Where batches are rows of a finite data set."""
+    quadratic, batch = quadratic_of(problem), float(sizes.mean())
+    plain = nodes_of(quadratic, offset_of(problem))
+    bias = course(method, Nodes(plain.bias, plain.noise.nothing(), plain.lean, plain.plain), steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        risk = np.array([seen.risk(quadratic.h) for seen in row_moments(problem, method, steps, sizes)])
+        own = bias.totals(None, batch).bias
+        # the mean of shuffled epochs is not that of the noiseless run: what they are better at is less bias
+        bias_left = np.minimum(own, risk) if drawn_once(problem) else own
+        noise = np.maximum((risk - bias_left) * batch, 0.0)
+    return _Parts(bias_left, noise, None, quadratic.dimension)
+
+
+ROUTES = {Noise.DESIGN: _design, Noise.ROWS: _rows}
+"""Noise that has a route of its own, however batches are drawn."""
 
 
 def _finite_or_inf(values: Floats) -> Floats:

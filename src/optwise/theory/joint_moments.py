@@ -24,6 +24,7 @@ from optwise.theory.linear_rules import LinearRule
 from optwise.theory.matrices import Floats, applied, congruence, form, inner, outer
 from optwise.theory.models import drawn_once, factors_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes, with_center
+from optwise.theory.row_noise import row_moments
 from optwise.theory.spectrum import Measure
 from optwise.theory.steps import Step
 from optwise.theory.walks import steps_of
@@ -51,6 +52,9 @@ def joint_moments(problem: Problem, method: Method, steps: int, sizes: Floats) -
         sizes: Batch size of each step [steps].
     """
     quadratic, h = quadratic_of(problem), quadratic_of(problem).h
+    if quadratic.noise is Noise.ROWS:
+        seen = row_moments(problem, method, steps, sizes)
+        return (Joint(each.mean, each.second - np.outer(each.mean, each.mean)) for each in seen)
     rule, again = LinearRule([method], h), LinearRule([method], h)
     factors = factors_of(method, steps)
     start, first = rule.start, rule.measured_at()

@@ -15,6 +15,9 @@ from optwise.theory.matrices import Floats
 from optwise.theory.moments import Nodes
 from optwise.theory.spectrum import Measure, measure, sums
 
+FINITE = (Noise.POPULATION, Noise.ROWS)
+"""Noise of batches that come from a data set."""
+
 
 def quadratic_of(problem: Problem) -> Quadratic:
     """The quadratic that the problem declares.
@@ -47,7 +50,7 @@ def batch_of(problem: Problem, asked: float | None) -> float:
         raise BadProtocol(f"Batch size {size:g} draws nothing that can be counted; give a number of at least 1.")
     quadratic = quadratic_of(problem)
     whole = size == int(size) and size <= quadratic.examples
-    if quadratic.noise is Noise.POPULATION and isinstance(problem.sampler, Shuffled) and not whole:
+    if quadratic.noise in FINITE and isinstance(problem.sampler, Shuffled) and not whole:
         raise BadProtocol(
             f"Batch size {size:g} is no share of the {quadratic.examples} examples of {problem.name}, which are drawn "
             "without replacement; give a whole number of at most that."
@@ -62,7 +65,7 @@ def drawn_once(problem: Problem) -> bool:
         BadProblem: The sampler's noise is not known.
     """
     quadratic = quadratic_of(problem)
-    if quadratic.noise is not Noise.POPULATION:
+    if quadratic.noise not in FINITE:
         return False
     if isinstance(problem.sampler, Shuffled | Full):
         return True

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optwise.core.errors import BadMethod
+from optwise.core.errors import BadMethod, BadProblem
 from optwise.core.method import Method
 from optwise.core.problem import Problem
-from optwise.core.quadratic import Noise
+from optwise.core.quadratic import Noise, Quadratic
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.design_noise import EDGE, risk_rate, stationary
 from optwise.theory.limits import limits, reached_by_gradients
@@ -19,6 +19,8 @@ from optwise.theory.linear_rules import LinearRule
 from optwise.theory.matrices import Floats
 from optwise.theory.models import batch_of, closed, drawn_once, factors_of, offset_of, quadratic_of
 from optwise.theory.roots import roots_of
+from optwise.theory.row_limits import EDGE as ROW_EDGE
+from optwise.theory.row_limits import RowLimits
 from optwise.theory.steps import Step
 from optwise.theory.walks import constant_from
 from optwise.theory.whole_runs import hold_in_a_run
@@ -193,6 +195,11 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
     hold_in_a_run(methods, quadratic)
     if drawn_once(problem):
         return None
+    if quadratic.noise is Noise.ROWS:
+        found = [[outlook(problem, method, float(size), checked=True) for size in sizes] for method in methods]
+        if any(own is None for row in found for own in row):
+            return None
+        return np.array([[np.nan if own is None or own.floor is None else own.floor for own in row] for row in found])
     at = Coordinates.of(quadratic, offset_of(problem))
     parts = []
     for few in _few(methods, at.h.size):
@@ -275,6 +282,8 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
     own = roots_of(step, at.h)
     rates = own.radius[0, np.searchsorted(at.h, quadratic.h[quadratic.h > 0])]
     found = limits(step, start, at)
+    if quadratic.noise is Noise.ROWS:
+        return None if once else _outlook_of_rows(quadratic, method, batch, rates)
     if quadratic.noise is Noise.DESIGN and at.h.size:
         limit, factor = float(_design_floors(step, start, at, batch)[0]), risk_rate(step, at, batch)
         elsewhere = float(limits(step, start, at.noiseless()).bias[0])
@@ -283,6 +292,52 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
     limit, elsewhere = float(found.floors(np.array([batch]))[0, 0]), float(found.bias[0])
     grows = bool(found.grows[0]) if not once else bool((rates > 1).any() and found.grows[0])
     return Outlook(rates, None if once or np.isnan(limit) else limit, grows, bool(found.edge[0]), elsewhere, None)
+
+
+def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: Floats) -> Outlook:
+    """Where rows of a finite data set, drawn independently, lead."""
+    own = _rows_at(quadratic, method, batch)
+    factor = 0.0 if own is None else own.rate()
+    if own is None or not factor < 1 - ROW_EDGE:
+        at_edge = own is not None and abs(factor - 1) <= ROW_EDGE
+        limit = 0.0 if own is None else None if at_edge else float("inf")
+        return Outlook(rates, limit, not at_edge and own is not None, at_edge, 0.0, factor)
+    return Outlook(rates, own.floor(), False, False, own.elsewhere(), factor)
+
+
+def _rows_at(quadratic: Quadratic, method: Method, batch: float) -> RowLimits | None:
+    """The limits of one setting; ``None`` where no coordinate has curvature.
+
+    Raises:
+        BadMethod: The step keeps changing.
+    """
+    h = quadratic.h[quadratic.h > 0]
+    constant = _constant([method], h) if h.size else None
+    if h.size and constant is None:
+        raise BadMethod(f"{method.label} changes its step as it goes, so that it leads nowhere in particular.")
+    return None if constant is None else RowLimits(quadratic, *constant, batch)
+
+
+def _largest_of_rows(quadratic: Quadratic, method: Method, batch: float) -> float:
+    """The largest stable step size on rows of a data set, by halving: each one's factor on the risk is looked at."""
+    unit = 1.0 / float(quadratic.h.max())
+
+    def unstable(lr: float) -> bool:
+        own = _rows_at(quadratic, closed(method.close({"lr": lr})), batch)
+        return own is not None and not own.rate() < 1
+
+    low, high, _ = SCANNED
+    below, above = low * unit, low * unit
+    while not unstable(above):
+        below, above = above, 1.5 * above
+        if above > high * unit:
+            return float("inf")
+    if below == above:
+        return 0.0
+    while above - below > 1e-12 * above:
+        middle = (below + above) / 2
+        below, above = (below, middle) if unstable(middle) else (middle, above)
+    return below
 
 
 def max_lr(problem: Problem, method: Method, batch_size: float | None = None) -> float:
@@ -314,6 +369,13 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
     if at.h.size == 0:
         return float("inf")
     hold_in_a_run([closed(method.close({"lr": own / at.h[-1]})) for own in (SCANNED[0], 1.0)], quadratic)
+    if quadratic.noise is Noise.ROWS:
+        if drawn_once(problem):
+            raise BadProblem(
+                f"{problem.name} draws its rows without replacement, and no largest stable step is known for their "
+                "products; draw with replacement, or look at forecasts of several step sizes."
+            )
+        return _largest_of_rows(quadratic, method, batch)
     if quadratic.noise is not Noise.DESIGN and at.h.size > SPREAD:
         at = at.some(np.unique(np.searchsorted(at.h, np.geomspace(at.h[0], at.h[-1], SPREAD)).clip(max=at.h.size - 1)))
 

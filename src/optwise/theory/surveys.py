@@ -13,7 +13,6 @@ from optwise.core.errors import BadMethod, BadProtocol, UnknownName
 from optwise.core.finding import Interval
 from optwise.core.method import Method
 from optwise.core.problem import Problem
-from optwise.core.quadratic import Noise
 from optwise.core.showing import Terse
 from optwise.core.space import Space
 from optwise.theory.courses import course
@@ -82,7 +81,7 @@ def _found(
     if sizes.size == 0 or max_steps < 1:
         raise BadProtocol("A survey needs at least one batch size and one step.")
     hold_in_a_run(methods, quadratic)
-    if quadratic.noise is Noise.DESIGN or drawn_once(problem):  # noise that does not scale with 1 / B
+    if quadratic.noise.multiplies or drawn_once(problem):  # noise that does not scale with 1 / B
         one_by_one = [[forecast(problem, m, max_steps, b).steps_to(target) for b in sizes] for m in methods]
         return Found(np.array([[np.inf if k is None else k for k in row] for row in one_by_one], dtype=np.float64))
     nodes = nodes_of(quadratic, offset_of(problem))

@@ -89,7 +89,7 @@ def _predicted(problem: Problem, quadratic: Quadratic, method: Method, steps: Se
     at = np.array(steps, dtype=np.intp)
     own = forecast(problem, method, steps[-1])
     heavy = np.zeros(at.size, dtype=bool)
-    if quadratic.noise is Noise.DESIGN:
+    if quadratic.noise.multiplies:
         lighter = replace(problem, quadratic=replace(quadratic, noise=Noise.ADDITIVE))
         with np.errstate(invalid="ignore"):
             heavy = ~(own.risk[at] <= AMPLIFIED * forecast(lighter, method, steps[-1]).risk[at])
