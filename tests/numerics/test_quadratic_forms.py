@@ -103,6 +103,16 @@ def test_what_does_not_vary_is_itself():
     assert (law.below(0.0), law.above(-1.0), law.below(math.inf)) == (0.0, 1.0, 1.0)
 
 
+def test_what_overflowed_is_larger_than_anything():
+    for mean, covariance in (([math.inf], [1.0]), ([0.0], [math.inf]), ([0.0], [[math.nan]])):
+        law = SumOfSquares.of_normal(np.array(mean), np.array(covariance), np.ones(1))
+        assert (law.mean, law.deviation, law.quantile(0.1)) == (math.inf, math.inf, math.inf)
+        assert (law.below(1e300), law.above(1e300)) == (0.0, 1.0)
+    huge = SumOfSquares(np.array([1e250]), np.array([1e240]))
+    assert huge.quantile(0.95) == pytest.approx(1e250 * stats.chi2(1).ppf(0.95), rel=1e-6)
+    assert huge.deviation == pytest.approx(2**0.5 * 1e250, rel=1e-6)
+
+
 def test_correlated_normals_are_rotated_into_independent_ones():
     rng = np.random.default_rng(0)
     root, mean, h = rng.standard_normal((4, 4)), rng.standard_normal(4), np.array([1.0, 0.5, 0.0, 2.0])

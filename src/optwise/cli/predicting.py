@@ -40,6 +40,12 @@ def predict(
     target: Annotated[
         str | None, flag("--target", "Print the first step at or past it: 'objective<=0.01'.", metavar="METRIC<=VALUE")
     ] = None,
+    quantile: Annotated[
+        float | None,
+        flag(
+            "--quantile", "Print the risk that a run ends below with this probability, as 0.9.", metavar="PROBABILITY"
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Say what a linear rule will do on a noisy quadratic, exactly and without running it.
@@ -53,18 +59,22 @@ def predict(
         from optwise.core.metric import Target
         from optwise.theory.batches_in_time import parsed_batches
         from optwise.verbs.predicting import predict as run_prediction
-        from optwise.verbs.predicting import prediction_document, prediction_text
+        from optwise.verbs.predicting import prediction_document, prediction_text, quantile_words
 
         goal = None if target is None else Target.parse(target)
         sizes = None if batch_size is None else parsed_batches(batch_size)
-        run = run_prediction(load_problem(problem), load_method(method), budget or BUDGET, sizes)
+        asked = load_problem(problem)
+        run = run_prediction(asked, load_method(method), budget or BUDGET, sizes)
+        ends = None if quantile is None else quantile_words(asked, run, quantile)
         reached = None if goal is None else run.steps_to(goal)
     if not json:
-        show(prediction_text(run, goal))
+        show(prediction_text(run, goal) if ends is None else f"{prediction_text(run, goal)}\n{ends[1]}")
         return
     document = prediction_document(run)
     if goal is not None:
         document |= {"target": str(goal), "steps_to_target": reached}
+    if ends is not None:
+        document |= {"probability": quantile, "quantile": ends[0]}
     show_json(document)
     for finding in document["findings"]:
         say(finding)

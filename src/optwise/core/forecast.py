@@ -43,6 +43,8 @@ class Forecast(Shown):
         share: The same in any entry relative to the risk there.
         metric: What is predicted, by full name.
         optimum: Its best value; ``risk`` is the excess over it.
+        batch_sizes: Of each step [k], where they change; ``batch_size`` is then their mean, ``floor`` and ``rates`` are
+            those of the last.
     """
 
     bias: Floats
@@ -60,6 +62,14 @@ class Forecast(Shown):
     share: float = 0.0
     metric: str = OBJECTIVE
     optimum: float = 0.0
+    batch_sizes: Floats | None = None
+
+    @property
+    def batch_words(self) -> str:
+        """How large the batches are, for a sentence."""
+        if self.batch_sizes is None:
+            return f"{self.batch_size:g}"
+        return f"{self.batch_sizes.min():g} to {self.batch_sizes.max():g}, {self.batch_size:.6g} on average"
 
     @property
     def risk(self) -> Floats:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from optwise.core.method import Method
 from optwise.core.schedule import Schedule
+from optwise.core.tabled import Milestones, Table
 from optwise.methods.adaptive import Adagrad, Adam, AdamW, NAdamW, RMSProp
 from optwise.methods.averaging import EMA, Polyak
 from optwise.methods.descent import SGD, Momentum, Nesterov
@@ -23,7 +24,6 @@ from optwise.methods.schedules import (
     WarmupLinear,
     WarmupStableDecay,
 )
-from optwise.methods.tabled import Milestones, Table
 from optwise.methods.torch_optimizers import Torch
 
 METHODS: Mapping[str, type[Method]] = {

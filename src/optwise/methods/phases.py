@@ -11,10 +11,10 @@ from torch import Tensor
 
 from optwise.core.errors import BadMethod, UnknownName
 from optwise.core.method import Hyper, Rule, State
+from optwise.core.tabled import check_milestones
 from optwise.core.wrapper import Wrapper
 from optwise.methods.descent import SGD
 from optwise.methods.one_pass import coefficient, counter
-from optwise.methods.tabled import check_milestones
 
 
 @final
@@ -22,7 +22,7 @@ from optwise.methods.tabled import check_milestones
 class Phases(Wrapper):
     r"""Another rule whose hyperparameter ``parameter`` takes another value from each of some steps on.
 
-    The learning rate has schedules of its own, :class:`~optwise.methods.tabled.Milestones` among them, and both can be
+    The learning rate has schedules of its own, :class:`~optwise.core.tabled.Milestones` among them, and both can be
     given: lr, momentum and, in ``predict``, the batch size then vary together.
 
     Args:

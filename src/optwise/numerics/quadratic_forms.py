@@ -75,6 +75,8 @@ class SumOfSquares:
             covariance: Of e [d, d], or its diagonal [d] where coordinates are independent.
             curvature: h [d], at least 0.
         """
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):  # what overflowed is larger than anything
+            return cls(np.array([math.inf]), np.zeros(1))
         root = np.sqrt(curvature)
         if covariance.ndim == 1:
             return cls(0.5 * curvature * np.maximum(covariance, 0.0), 0.5 * curvature * mean**2)
@@ -92,7 +94,11 @@ class SumOfSquares:
     @property
     def deviation(self) -> float:
         """Its standard deviation."""
-        return math.sqrt(float(2 * (self.scales**2).sum() + 4 * (self.scales * self.masses).sum()))
+        unit = max(float(self.scales.max(initial=0.0)), float(self.masses.max(initial=0.0)))
+        if unit in (0, math.inf):
+            return unit
+        scales, masses = self.scales / unit, self.masses / unit
+        return unit * math.sqrt(float(2 * (scales**2).sum() + 4 * (scales * masses).sum()))
 
     @property
     def least(self) -> float:
@@ -112,6 +118,8 @@ class SumOfSquares:
         """The value that is not exceeded with ``probability``, in (0, 1)."""
         if not 0 < probability < 1:
             raise ValueError(f"A quantile belongs to a probability between 0 and 1, not {probability:g}.")
+        if not math.isfinite(self.mean):
+            return math.inf
         least, spread = self.least, self.mean - self.least
         if spread <= 1e-15 * abs(least) or self.deviation == 0:
             return self.mean
@@ -132,6 +140,8 @@ class SumOfSquares:
         return least + math.exp(float(brentq(excess, low, high, xtol=1e-15, rtol=1e-14))) if high > low else self.mean
 
     def _tails(self, value: float) -> tuple[float, float]:
+        if not math.isfinite(self.mean):
+            return (1.0, 0.0) if value == math.inf else (0.0, 1.0)
         x = value - self.least
         random = self.scales > 0
         scales, masses = self.scales[random], self.masses[random]

@@ -77,7 +77,7 @@ def affine_run(method: Method, h: Floats, count: int, *, far: bool) -> AffineRun
     Raises:
         NotLinear: A rule that is not linear, or whose step is no affine function of its own learning rate.
     """
-    unit = 1.0 / float(h.max(initial=1e-300))
+    unit = unit_of(h)
     own = replace(method.close({"lr": unit}), schedule=None)
     rule = LinearRule([own], h)
     constant = constant_from(rule, count)
@@ -97,6 +97,11 @@ def affine_run(method: Method, h: Floats, count: int, *, far: bool) -> AffineRun
     if constant is not None:
         made = [*made[:-1], *[made[-1]] * (count - len(made) + 1)]
     return _run(start, rule.measured_at(), made[:count], h, elsewhere=elsewhere)
+
+
+def unit_of(h: Floats) -> float:
+    """A learning rate of the problem's own size: one over the largest curvature, 1 where there is none."""
+    return 1.0 / float(h.max()) if h.size else 1.0
 
 
 def _steps(method: Method, h: Floats, count: int, factors: Floats) -> Iterator[Step]:

@@ -14,9 +14,9 @@ from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise
 from optwise.core.showing import Terse
-from optwise.methods.tabled import Table
+from optwise.core.tabled import Table
 from optwise.theory.adjoints import Cost
-from optwise.theory.affine_steps import affine_run
+from optwise.theory.affine_steps import affine_run, unit_of
 from optwise.theory.batches_in_time import Batches, batch_table
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.matrices import Floats
@@ -133,7 +133,7 @@ def _cost(problem: Problem, method: Method, steps: int, batch_size: Batches, goa
             "its curvatures, ow.problems.least_squares_sgd(h, noise), and predict its rows with what is found."
         )
     at = Coordinates.of(quadratic, offset_of(problem))
-    own = closed(method.close({"lr": 1.0 / float(at.h.max(initial=1e-300))}))
+    own = closed(method.close({"lr": unit_of(at.h)}))
     hold_in_a_run([replace(own, schedule=None)], quadratic)
     run = affine_run(own, at.h, int(steps), far=bool(np.any(at.square)))
     if steps * run.start.shape[0] ** 2 * at.h.size > MOST_NUMBERS:
@@ -173,7 +173,7 @@ class _Search:
         self.cost, self.pieces, self.low, self.high = cost, pieces, low, high
         self.lengths = np.diff([*pieces, cost.steps])
         self.free = len(pieces) == cost.steps
-        self.unit = 1.0 / float(cost.at.h.max(initial=1e-300)) if cost.at.h.size else 1.0
+        self.unit = unit_of(cost.at.h)
 
     def best_constant(self) -> tuple[float, float]:
         """The best constant learning rate between the bounds, and its risk."""

@@ -20,8 +20,8 @@ from optwise.theory.models import closed, quadratic_of
 from optwise.theory.whole_runs import hold_in_a_run
 
 NOT_NORMAL = (
-    "{name} has {noise} noise, which is not normal, so that no quantile of its risk is known; mean and variance are. "
-    "Model it as ow.problems.nqm(h, c), whose noise is normal."
+    "{name} has noise of kind {noise}, which is not normal, so that no quantile of its risk is known; mean and "
+    "variance are. Model it as ow.problems.nqm(h, c), whose noise is normal."
 )
 
 

@@ -84,6 +84,7 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
         share=found.share,
         metric=quadratic.metric,
         optimum=quadratic.optimum,
+        batch_sizes=sizes if np.any(sizes != sizes[0]) else None,
     )
 
 

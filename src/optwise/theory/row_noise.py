@@ -33,8 +33,8 @@ from optwise.theory.steps import Step
 from optwise.theory.walks import steps_of
 from optwise.theory.without_replacement import batches_of_epochs
 
-MOST_OPERATIONS = 2.0**42
-"""Steps times rows times squared dimension of the longest forecast: some minutes."""
+MOST_OPERATIONS = 2.0**37
+"""Steps times rows times squared dimension of the longest forecast: about a minute."""
 
 MOST_NUMBERS = 2.0**26
 """The same pairs times the squared dimension: half a gigabyte."""
@@ -80,8 +80,8 @@ def row_moments(problem: Problem, method: Method, steps: int, sizes: Floats) -> 
         return walk.shuffled(batches)
     if steps * len(rows) * quadratic.dimension**2 > MOST_OPERATIONS:
         raise BadProtocol(
-            f"{steps} steps of {len(rows)} rows in {quadratic.dimension} dimensions would take hours to predict; give "
-            "fewer steps, or model the problem by its curvatures, ow.problems.least_squares_sgd(h)."
+            f"{steps} steps of {len(rows)} rows in {quadratic.dimension} dimensions would take minutes to predict; "
+            "give fewer steps, or model the problem by its curvatures, ow.problems.least_squares_sgd(h)."
         )
     return walk.independent(sizes)
 

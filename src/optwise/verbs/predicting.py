@@ -15,7 +15,7 @@ from optwise.core.metric import Target
 from optwise.core.problem import Problem
 from optwise.core.run import Measurement, Run, TrialName
 from optwise.core.status import Status
-from optwise.theory import forecast
+from optwise.theory import distribution, forecast
 from optwise.theory.batches_in_time import Batches, steps_within
 from optwise.theory.models import closed
 
@@ -117,6 +117,20 @@ def prediction_document(run: Run) -> dict[str, Any]:
     }
 
 
+def quantile_words(problem: Problem, run: Run, probability: float) -> tuple[float, str]:
+    """The excess that the end of a run exceeds with one minus ``probability`` only, and that as a line.
+
+    Raises:
+        CallerError: Noise that is not normal, a probability outside of (0, 1).
+    """
+    found = run.forecast
+    assert found is not None
+    steps = len(found.bias) - 1
+    sizes = found.batch_size if found.batch_sizes is None else found.batch_sizes
+    value = float(distribution(problem, run.method, steps, sizes).quantile(probability)[0])
+    return value, f"with probability {probability:g} a run ends at a risk of at most {value:.4g}"
+
+
 def _split(metric: str) -> tuple[str, str]:
     split, _, name = metric.rpartition("/")
     return split, name
@@ -180,7 +194,7 @@ def prediction_text(run: Run, target: Target | None = None) -> str:
     assert found is not None
     steps = len(found.bias) - 1
     shown = sorted({0, *(round(steps ** (i / 6)) for i in range(7))})
-    lines = [f"{run.method.label} on {run.problem}, batches of {found.batch_size:g}, {steps} steps: {run.status.value}"]
+    lines = [f"{run.method.label} on {run.problem}, batches of {found.batch_words}, {steps} steps: {run.status.value}"]
     lines += [f"{'step':>10}  {'risk':>10} = {'bias':>10} + {'noise / B':>10}"]
     lines += [
         f"{k:>10}  {found.risk[k]:>10.4g} = {found.bias[k]:>10.4g} + {found.noise[k] / found.batch_size:>10.4g}"

@@ -14,7 +14,6 @@ from optwise.core.errors import BadMethod
 from optwise.core.hyperparameters import admitted, within
 from optwise.core.method import Hyper
 from optwise.core.schedule import Floats, Schedule
-from optwise.methods.ranges import NONNEGATIVE
 
 
 @final
@@ -95,7 +94,7 @@ class Milestones(Schedule):
         if len(self.steps) != len(self.then):
             raise BadMethod(f"Milestones has {len(self.steps)} steps and {len(self.then)} factors; give one to each.")
         for i, value in enumerate(self.then):
-            within(f"Milestones.then[{i}]", admitted(f"Milestones.then[{i}]", value, 1.0), NONNEGATIVE)
+            within(f"Milestones.then[{i}]", admitted(f"Milestones.then[{i}]", value, 1.0), (0.0, math.inf))
 
     def factor(self, k: Floats, horizon: int) -> Floats:
         places = np.searchsorted(np.asarray(self.steps, dtype=np.float64), k, side="right")
