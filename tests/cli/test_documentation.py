@@ -56,5 +56,5 @@ def test_every_way_to_name_a_method_in_the_docs_can_be_read():
 
     table = PAGE.partition("| You type |")[2].partition("\n\n")[0]
     typed = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    assert len(typed) == 11
+    assert len(typed) == 13
     assert all(load_method(text) is not None for text in typed)
