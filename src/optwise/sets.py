@@ -1,33 +1,4 @@
 """Sets that answers must lie in, as everybody types them: ``ow.sets.Simplex()``, ``from optwise.sets import Box``."""
 
-from optwise.problems.terms.sets import (
-    Affine,
-    Box,
-    Budget,
-    CappedSimplex,
-    Halfspace,
-    L1Ball,
-    L2Ball,
-    LInfBall,
-    Nonnegative,
-    NuclearBall,
-    PSDCone,
-    SecondOrderCone,
-    Simplex,
-)
-
-__all__ = [
-    "Affine",
-    "Box",
-    "Budget",
-    "CappedSimplex",
-    "Halfspace",
-    "L1Ball",
-    "L2Ball",
-    "LInfBall",
-    "Nonnegative",
-    "NuclearBall",
-    "PSDCone",
-    "SecondOrderCone",
-    "Simplex",
-]
+from optwise.problems.terms.sets import *  # noqa: F403 - the names are the room's own, listed there
+from optwise.problems.terms.sets import __all__  # noqa: F401 - and so is the list

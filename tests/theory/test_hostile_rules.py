@@ -136,7 +136,7 @@ class LooksAround(Moving):
     needs: ClassVar[frozenset[Oracle]] = frozenset({Oracle.GRADIENT, Oracle.CURVATURE})
 
     def init(self, w):
-        raise NotImplementedError
+        raise AssertionError("who is given the curvatures is started with them")
 
     def start(self, w, curvature):
         return {"h": curvature.clone()}

@@ -183,35 +183,3 @@ def chebyshev_points(block: Floats) -> Floats:
     """The points of a block at which :func:`tails` looks at a function [CHECKED_DEGREE + 1]."""
     angles = (np.arange(CHECKED_DEGREE + 1) + 0.5) * np.pi / (CHECKED_DEGREE + 1)
     return np.asarray((block[-1] + block[0]) / 2 + (block[-1] - block[0]) / 2 * np.cos(angles))
-
-
-@dataclass(frozen=True, eq=False)
-class Check:
-    """Where a function must be looked at to bound what a compressed measure misses of it.
-
-    Args:
-        h: Chebyshev points of every compressed block [C].
-        masses: Weight of each compressed block [blocks].
-        order: Of the quadrature.
-    """
-
-    h: Floats
-    masses: Floats
-    order: int
-
-    def bound(self, values: Floats) -> Floats:
-        """Bound on the error of the integral of a function with ``values`` [..., C] at the points: [...]."""
-        table = values.reshape(*values.shape[:-1], self.masses.size, CHECKED_DEGREE + 1)
-        bound: Floats = (tails(table, (self.order,))[0] * self.masses).sum(-1)
-        return bound
-
-
-def check_of(full: Measure, order: int) -> Check:
-    """The points at which :func:`compressed` with ``order`` is checked."""
-    points, masses = [np.empty(0)], []
-    for block in blocks(full):
-        h = full.h[block]
-        if h.size > order:
-            points.append(chebyshev_points(h))
-            masses.append(full.weights[block].sum())
-    return Check(np.concatenate(points), np.array(masses), order)
