@@ -1,10 +1,11 @@
 """Solves of this checkout against those of another commit, in turns: CPU seconds of the same problems, fresh each time.
 
-    python benchmarks/against.py COMMIT [--repeats 15] [--only lasso,nnls]
+    python benchmarks/against.py COMMIT [--repeats 15] [--only lasso,nnls] [--solvers]
 
 Each repeat starts a process for either commit, this one first in every other repeat; a process does each problem once
 uncounted and then times a few solves of problems that are built anew, building included. What is printed is the ratio
-of medians (above 1: this checkout is slower) with a 95 % bootstrap interval over the repeats.
+of medians (above 1: this checkout is slower) with a 95 % bootstrap interval over the repeats. With --solvers the
+problems are those of benchmarks/solvers.py, at the tolerances asked there.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from solver_problems import LASSOS, LOGISTICS, lasso_data, logistic_data, pursuit_data, variation_data
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parent.parent
@@ -68,26 +70,45 @@ def problems():
     }
 
 
-def timed(only):
+def problems_of_solvers():
+    """Those of benchmarks/solvers.py, each with its tolerance."""
+    import optwise as ow
+
+    P, tight = ow.problems, 1e-10
+    lassos = {f"lasso {n}x{p}, {ratio:g}": lasso_data(n, p, ratio) for n, p, ratio in LASSOS}
+    logistics = {f"logistic {n}x{p}": (*logistic_data(n, p), 1 / n) for n, p in LOGISTICS}
+    A, b, _ = pursuit_data()
+    y = variation_data()
+    return {
+        **{name: lambda data=data: (P.lasso(*data), "auto", tight) for name, data in lassos.items()},
+        **{name: lambda X=X, y=y, l2=l2: (P.logistic(X, y, l2=l2), "auto") for name, (X, y, l2) in logistics.items()},
+        "rosenbrock 1000 by lbfgs": lambda: (P.rosenbrock(1000), "lbfgs"),
+        "basis pursuit 256x1024": lambda: (P.basis_pursuit(A, b), "auto"),
+        "total variation 2000": lambda: (P.total_variation(y, 1.0, reduction="sum"), "auto", 1e-8),
+    }
+
+
+def timed(only, solvers):
     import optwise as ow
 
     found = {}
-    for name, build in problems().items():
+    for name, build in (problems_of_solvers() if solvers else problems()).items():
         if only and not any(word in name for word in only):
             continue
         taken = []
         for k in range(INNER + 1):
             started = time.process_time()
-            problem, method = build()
-            run = ow.solve(problem, method, max_seconds=30)
+            problem, method, *tol = build()
+            run = ow.solve(problem, method, *tol, max_seconds=30)
             taken += [time.process_time() - started] if k else []
         found[name] = [float(np.median(taken)), run.status.value]
     return found
 
 
-def asked(source, only):
+def asked(source, only, solvers):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(source)}
     words = [sys.executable, str(HERE), "--child", *(["--only", ",".join(only)] if only else [])]
+    words += ["--solvers"] if solvers else []
     return json.loads(subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout)
 
 
@@ -96,11 +117,12 @@ def main():
     parser.add_argument("commit", nargs="?", default="HEAD~1")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--only", default="")
+    parser.add_argument("--solvers", action="store_true")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     only = [word for word in given.only.split(",") if word]
     if given.child:
-        print(json.dumps(timed(only)))
+        print(json.dumps(timed(only, given.solvers)))
         return
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "other"
@@ -110,7 +132,7 @@ def main():
             for k in range(given.repeats):
                 both = {}
                 for source in (ROOT, other) if k % 2 else (other, ROOT):
-                    both[source] = asked(source / "src", only)
+                    both[source] = asked(source / "src", only, given.solvers)
                 pairs.append((both[ROOT], both[other]))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", other], cwd=ROOT, check=True)

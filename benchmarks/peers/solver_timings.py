@@ -24,6 +24,9 @@ import optwise as ow
 from optwise.core.composite import Composite, start_row
 from optwise.methods.solvers import LBFGS
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from solver_problems import LASSOS, LOGISTICS, lasso_data, logistic_data, pursuit_data, variation_data
+
 torch.set_num_threads(1)
 warnings.simplefilter("ignore")  # peers asked for more digits than they promise say so
 REPEATS = 7
@@ -88,18 +91,6 @@ HEADS = ("problem", "ours, ms", "peers, ms", "ratio to the best", "accuracy, our
 # -- lasso
 
 
-def lasso_data(n, p, seed=0, rho=0.5, nonzeros=50):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((p, n))
-    for j in range(1, p):
-        X[j] = rho * X[j - 1] + np.sqrt(1 - rho**2) * X[j]
-    X = np.asfortranarray(X.T)  # column-major for everybody
-    w = np.zeros(p)
-    w[rng.choice(p, nonzeros, replace=False)] = rng.standard_normal(nonzeros)
-    y = X @ w
-    return X, y + rng.standard_normal(n) * np.linalg.norm(y) / np.sqrt(n) / 3
-
-
 def lasso_gap(X, y, weight, w):
     """Relative duality gap of 1/(2n)|Xw - y|^2 + weight |w|_1."""
     n = len(y)
@@ -116,10 +107,8 @@ def lasso():
     from sklearn.linear_model import Lasso
 
     shown = table("lasso, certified relative duality gap <= 1e-10", HEADS)
-    cases = [(1000, 5000, 0.1), (1000, 5000, 0.02), (500, 20000, 0.05), (5000, 500, 0.01), (500, 600, 0.1)]
-    for n, p, ratio in cases:
-        X, y = lasso_data(n, p, rho=0.6 if p == 600 else 0.5)
-        weight = ratio * np.abs(X.T @ y).max() / n
+    for n, p, ratio in LASSOS:
+        X, y, weight = lasso_data(n, p, ratio)
         problem = ow.problems.lasso(X, y, weight)
 
         def theirs(kind, tol, X=X, y=y, weight=weight):
@@ -150,17 +139,11 @@ def lasso():
 # -- logistic regression
 
 
-def logistic_data(n, p, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, p)) / np.sqrt(p)
-    return X, np.sign(X @ rng.standard_normal(p) * 3 + rng.standard_normal(n))
-
-
 def logistic():
     from sklearn.linear_model import LogisticRegression
 
     shown = table("logistic L2, relative suboptimality <= 1e-6", HEADS)
-    for n, p in [(1000, 10), (200, 500), (20000, 200), (5000, 1000)]:
+    for n, p in LOGISTICS:
         X, y = logistic_data(n, p)
         l2 = 1 / n
         problem = ow.problems.logistic(X, y, l2=l2)
@@ -252,14 +235,11 @@ def lbfgs(d=1000, wanted=1e-5):
 # -- basis pursuit, total variation
 
 
-def pursuit(n=256, p=1024, k=20):
+def pursuit():
     import cvxpy as cp
 
-    rng = np.random.default_rng(0)
-    A = rng.standard_normal((n, p)) / np.sqrt(n)
-    truth = np.zeros(p)
-    truth[rng.choice(p, k, replace=False)] = rng.standard_normal(k)
-    b = A @ truth
+    A, b, truth = pursuit_data()
+    n, p = A.shape
     problem = ow.problems.basis_pursuit(A, b)
 
     def clarabel():
@@ -285,11 +265,11 @@ def pursuit(n=256, p=1024, k=20):
     console.print(f"  largest error of an entry: {errors}")
 
 
-def variation(n=2000, weight=1.0):
+def variation(weight=1.0):
     import cvxpy as cp
 
-    rng = np.random.default_rng(0)
-    y = np.repeat(rng.standard_normal(n // 50), 50) + 0.2 * rng.standard_normal(n)
+    y = variation_data()
+    n = len(y)
     problem = ow.problems.total_variation(y, weight, reduction="sum")
 
     def value(w):
@@ -317,7 +297,6 @@ def variation(n=2000, weight=1.0):
 
 
 def regret():
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     from solver_costs import held_out, timed_solvers
 
     shown = table(

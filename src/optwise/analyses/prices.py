@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from optwise.analyses.fitted_costs import FLOP_SECONDS, NUMBER_SECONDS, OPERATION_SECONDS
-from optwise.core.composite import COUNTED, Composite
+from optwise.core.composite import Composite
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
 
@@ -52,12 +52,13 @@ class Prices:
             >>> Prices(1.0, 3.0, 0.0).asked({"evaluations": 5.0, "gradients": 2.0})
             9.0
         """
-        of = {name: counts.get(name, 0.0) for name in COUNTED}
-        simple = (of["proxes"] + of["projections"]) * self.simple
+        of = counts.get
+        simple = (of("proxes", 0.0) + of("projections", 0.0)) * self.simple
+        products, gradients, hvps = of("products", 0.0), of("gradients", 0.0), of("hvps", 0.0)
         if self.linear:  # some methods book products, others gradients, some both
-            return simple + max(0.5 * of["products"], of["gradients"] + of["hvps"]) * self.gradient
-        smooth = of["evaluations"] * self.value + of["gradients"] * (self.gradient - self.value)
-        return simple + smooth + 2 * of["hvps"] * self.gradient + 0.5 * of["products"] * self.simple
+            return simple + max(0.5 * products, gradients + hvps) * self.gradient
+        smooth = of("evaluations", 0.0) * self.value + gradients * (self.gradient - self.value)
+        return simple + smooth + 2 * hvps * self.gradient + 0.5 * products * self.simple
 
 
 def prices_of(problem: Composite) -> Prices:

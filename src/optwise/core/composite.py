@@ -47,6 +47,7 @@ class Composite(Terse):
         tol: What a certificate must reach, so that inner iterations need not be more exact.
         counts: Questions asked so far, by name; a product is one matrix-vector product with the design or A.
         deadline: When the caller's time is up, on the clock of ``time.perf_counter``; nothing is asked after it.
+        known: A point [p], f and its gradient [p] there, which are not asked again.
     """
 
     smooth: Smooth
@@ -59,6 +60,7 @@ class Composite(Terse):
     tol: float = 1e-6
     counts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0.0))
     deadline: float = math.inf
+    known: tuple[Tensor, float, Tensor] | None = None
 
     @classmethod
     def of(cls, problem: Problem, *, tol: float = 1e-6, unit: float | None = None) -> Composite:
@@ -110,11 +112,17 @@ class Composite(Terse):
         return float(self.penalty.value(w if self.operator is None else self.operator.forward(w)))
 
     def f_and_gradient(self, w: Tensor) -> tuple[float, Tensor]:
-        """The value of f and its gradient [p] at ``w``."""
+        """The value of f and its gradient [p] at ``w``; what is known of that very tensor is not asked again."""
+        if self.known is not None and self.known[0] is w:
+            return self.known[1:]
         self.count("evaluations")
         self.count("gradients")
         value, gradient = self.smooth.value_and_gradient(w)
         return float(value), gradient
+
+    def knowing(self, w: Tensor) -> Composite:
+        """The same problem, which has been asked for f and its gradient at ``w``, a point that nobody changes."""
+        return replace(self, known=(w, *self.f_and_gradient(w)))
 
     def hvp(self, w: Tensor, v: Tensor) -> Tensor:
         """Hessian of f at ``w`` times ``v`` [p]."""

@@ -218,11 +218,11 @@ def run_solver(
     limits = _Limits(deadline, turn_over, rows[0].counts)
     limited, failure = replace(problem, deadline=deadline), ""
     try:
-        iterates = solver.solve(limited, w)
-        if look_first and _nearly_solved(limited, start) and watch.look(start).meets(tol):
+        limited, near = _nearly_solved(limited, start) if look_first else (limited, False)
+        if near and watch.look(start).meets(tol):
             status = _ENDS[watch.proof.kind]
         else:
-            status = _followed(limited, iterates, watch, rows, limits=limits, find_ray=find_ray)
+            status = _followed(limited, solver.solve(limited, w), watch, rows, limits=limits, find_ray=find_ray)
     except TimeIsUp:
         status = Status.BUDGET_SPENT
     except KeyboardInterrupt:
@@ -317,25 +317,32 @@ def _settle(watch: _Watch, status: Status, failure: str, candidates: list[Iterat
     return (_ENDS[watch.proof.kind] if met else status), failure
 
 
-def _nearly_solved(problem: Composite, start: Iterate) -> bool:
-    """Whether a short step from the start promises next to nothing, so that it may be the answer already."""
+def _nearly_solved(problem: Composite, start: Iterate) -> tuple[Composite, bool]:
+    """Whether a short step from the start promises next to nothing, so that it may be the answer already.
+
+    With it goes the problem, which knows by then what it was asked.
+    """
     penalty, constraint, w = problem.penalty, problem.constraint, start.w
     if problem.operator is not None or (penalty is not None and constraint is not None):
-        return w is not problem.start and bool(w.any())  # no step is as simple as that
+        return problem, w is not problem.start and bool(w.any())  # no step is as simple as that
     if penalty is not None and Oracle.PROX not in penalty.oracles:
-        return False
+        return problem, False
     if constraint is not None and Oracle.PROJECTION not in constraint.oracles:
-        return False
+        return problem, False
+    bare = penalty is None and constraint is None
+    if bare and problem.smooth.model is not None and not w.any():
+        return problem, False  # the first step ends there as well
+    problem = problem.knowing(w)
     _, gradient = problem.f_and_gradient(w)
     largest, steepest = torch.stack([w, gradient]).abs().amax(1).tolist()
     reach, slope = max(1.0, largest), steepest
-    if penalty is not None or constraint is not None:
+    if not bare:
         step = SHORT * reach / steepest if steepest > 0.0 else SHORT * reach
         if not 0.0 < step < math.inf:
-            return False
+            return problem, False
         slope = float((problem.prox(w - step * gradient, step) - w).abs().max()) / step
     promised: float = slope * reach
-    return problem.gap_measure(promised, start.value) <= PROMISING * problem.tol
+    return problem, problem.gap_measure(promised, start.value) <= PROMISING * problem.tol
 
 
 def _finite(found: Iterate) -> bool:

@@ -23,12 +23,14 @@ class Incumbent:
         patience: Points in a row without progress that are allowed.
     """
 
+    _before: Point | None
+
     def __init__(self, problem: Composite, point: Point, *, patience: int) -> None:
         self.point = point
         self._patience, self._idle = patience, 0
         self._lowest, self._noise = point.value, rounding(point.w.dtype)
         self._problem, self._lower_bound = problem, problem.smooth.lower_bound
-        self._last, self._promise = point, math.inf
+        self._last, self._before = point, None
         self._modulus = problem.smooth.strong_convexity if problem.smooth.convex else 0.0
 
     @property
@@ -38,9 +40,7 @@ class Incumbent:
 
     def offer(self, point: Point) -> bool:
         """Take the point where it is progress, and say whether it was."""
-        # of a Newton step half the slope is what the model promises; of a shorter one it is less
-        self._promise = 0.5 * abs(float(self._last.gradient @ (point.w - self._last.w)))
-        self._last = point
+        self._before, self._last = self._last, point
         margin = self._noise * abs(self._lowest)
         fell = point.value < self._lowest - margin
         if fell or (point.value <= self._lowest + margin and point.norm < self.point.norm):
@@ -64,7 +64,13 @@ class Incumbent:
             found = self._problem.gap_measure(0.5 * norm * norm / self._modulus, value)
         else:
             known = self._problem.smooth.model is not None  # a duality gap is in sight
-            found = (self._problem.gap_measure if known else self._problem.decrement_measure)(self._promise, value)
+            found = (self._problem.gap_measure if known else self._problem.decrement_measure)(self._promise(), value)
         if math.isfinite(self._lower_bound):
             found = min(found, self._problem.gap_measure(value - self._lower_bound, value))
         return found
+
+    def _promise(self) -> float:
+        """Half the slope along the last step: what the model of a Newton step promises; of a shorter one it is less."""
+        if self._before is None:
+            return math.inf
+        return 0.5 * abs(float(self._before.gradient @ (self._last.w - self._before.w)))

@@ -122,13 +122,23 @@ def _numbered(given: NDArray[Any], y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
                 f"The labels y hold {broken[0]:g}, which names no class; give words, booleans or whole numbers."
             )
         given = given.astype(np.int64) if bool((np.abs(given) < 2.0**53).all()) else given
-    classes, numbered = np.unique(given, return_inverse=True)
+    classes, numbered = _distinct(given)
     dtype: Any = getattr(y, "dtype", None)
     if getattr(dtype, "ordered", False):  # categories of pandas, in an order that somebody gave them
         rank = {label: i for i, label in enumerate(dtype.categories.tolist())}
         order = np.argsort([rank[label] for label in classes.tolist()])
         return classes[order], np.argsort(order)[numbered]
     return classes, numbered
+
+
+def _distinct(given: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The classes in order, and the number of each label's class [n]; of two classes of numbers without sorting."""
+    if given.dtype.kind in "fiub":
+        low, high = given.min(), given.max()
+        upper = given == high
+        if low < high and bool((upper | (given == low)).all()):
+            return np.array([low, high]), upper
+    return np.unique(given, return_inverse=True)
 
 
 def _listed(classes: tuple[Any, ...]) -> str:
