@@ -66,9 +66,12 @@ class Turns:
     def given(self, choice: Choice) -> float:
         """How much work it may take this time, in frozen seconds.
 
-        Once others were not done in time, predictions are worth less: then it is a few times what all have had.
+        None is cut off before the next one is expected to be done. Once others were not done in time, predictions are
+        worth less: then it is a few times what all have had.
         """
         asked, spent = max(LEAST, PATIENCE * choice.seconds), sum(self._spent.values())
+        others = [self._expected(name)[0] for name in self._allowed() if name != choice.method]
+        asked = max(asked, min([*others, LONGER * asked]))
         own = LONGER * self._spent.get(choice.method, 0.0)
         return max(min(asked, LONGER * max(spent, LEAST)), own) if spent > 0 else asked
 

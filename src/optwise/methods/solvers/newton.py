@@ -150,9 +150,19 @@ def _searched(problem: Composite, point: Point, d: Tensor) -> tuple[Point | None
 def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | None]:
     """The step ``-|H|^{-1} g`` and, where H has a negative eigenvalue, the direction of the lowest.
 
-    Coordinates are measured by their own curvatures first, so that no unit of one of them matters.
+    Coordinates are measured by their own curvatures, so that no unit of one of them matters: of a Cholesky factor the
+    pivots are, of eigenvalues the whole matrix.
     """
     H, g = hessian_at(problem, point).matrix(), point.gradient
+    problem.count("factorizations")
+    factor, failed = torch.linalg.cholesky_ex(H)
+    curvatures = H.diagonal()
+    least, most = (factor.diagonal() / curvatures.sqrt()).aminmax()
+    eps, smallest = torch.finfo(H.dtype).eps, torch.finfo(H.dtype).tiny
+    tiny = eps**0.75  # a relative curvature below this is rounding, and so is the gradient along it
+    told = bool((curvatures > smallest / eps).all()) and not bool(failed)
+    if told and bool(least * least > tiny * most * most):
+        return -torch.cholesky_solve(g[:, None], factor)[:, 0], None
     if not bool(H.isfinite().all()):
         return g * (-first_reach(point) / max(point.norm, torch.finfo(g.dtype).tiny)), None
     scale = symmetric_scales(H)  # [p]
@@ -161,12 +171,6 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     # a coordinate without any curvature goes as far as the others do
     scale = scale.where(scale > 0, scale[scale > 0].mean())
     H, g = H / scale / scale[:, None], g / scale
-    problem.count("factorizations")
-    factor, failed = torch.linalg.cholesky_ex(H)
-    eps, (least, most) = torch.finfo(H.dtype).eps, factor.diagonal().aminmax()
-    tiny = eps**0.75  # a relative curvature below this is rounding, and so is the gradient along it
-    if not bool(failed) and bool(least * least > tiny * most * most):
-        return -torch.cholesky_solve(g[:, None], factor)[:, 0] / scale, None
     problem.count("factorizations")
     eigenvalues, Q = eigh(H)
     sizes = eigenvalues.abs()
