@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from optwise.core.composite import Composite, TimeIsUp
 from optwise.core.layout import Layout
 from optwise.core.run import Execution, HeldWeights, Measurement, Run
 from optwise.core.solver import Solver
-from optwise.engine.solving import NOTHING, Course, TurnOver, run_solver
+from optwise.engine.solving import NOTHING, Certify, Course, FindRay, TurnOver, run_solver
+from optwise.problems.terms.column_units import ColumnUnits
 from optwise.verbs.formulating import Formulated
 
 
@@ -30,20 +32,28 @@ def run_of(
     turn_over: TurnOver | None = None,
     look_first: bool = False,
     random: bool = False,
+    units: ColumnUnits | None = None,
 ) -> Course:
-    """The course of a solver; of a random loss nothing is proved."""
+    """The course of a solver, in other units where there are any; of a random loss nothing is proved."""
     left = formulated.deadline - time.perf_counter()
-    return run_solver(
-        formulated.composite,
+    problem = formulated.composite
+    certify: Certify = (lambda _w, _dual: NOTHING) if random else formulated.certify
+    find_ray: FindRay = (lambda _w, _direction: None) if random else formulated.find_ray
+    if units is not None:
+        problem, w = units.problem, units.there(w)
+        certify, find_ray = units.certify_back(certify), units.ray_back(find_ray)
+    course = run_solver(
+        problem,
         solver,
         w,
-        certify=(lambda _w, _dual: NOTHING) if random else formulated.certify,
-        find_ray=(lambda _w, _direction: None) if random else formulated.find_ray,
+        certify=certify,
+        find_ray=find_ray,
         tol=tol,
         max_seconds=left if left < math.inf else None,
         turn_over=turn_over,
         look_first=look_first,
     )
+    return course if units is None else replace(course, best=units.iterate_back(course.best))
 
 
 def random_loss(composite: Composite, again: float | None) -> list[str]:

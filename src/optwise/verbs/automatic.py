@@ -16,6 +16,7 @@ from optwise.core.solver import CONVEX, Solver
 from optwise.core.status import Status
 from optwise.engine.solving import Course, TurnOver, how_close
 from optwise.methods.solvers import SOLVERS
+from optwise.problems.terms.column_units import column_units
 from optwise.verbs.answering import answer_of, random_loss, run_of
 from optwise.verbs.explaining import Choice, explain_composite
 from optwise.verbs.formulating import Formulated
@@ -41,6 +42,7 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
     that another one has chosen; whoever comes after it, and everybody on a convex problem, goes on from the best point.
     """
     turns, tried, families = Turns(formulated.problem, formulated.composite), list[_Turn](), set[frozenset[Oracle]]()
+    units = column_units(formulated.composite)
     convex, random = formulated.problem.oracles >= CONVEX, turns.again is not None
     while (choice := turns.next()) is not None:
         if tried and time.perf_counter() > formulated.deadline:
@@ -50,7 +52,9 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
         families.add(solver.needs)
         start = _furthest(formulated, tried, tol).course.best.w if goes_on else w
         over = _turn_over(turns, choice)
-        course = run_of(formulated, solver, start, tol, turn_over=over, look_first=not tried, random=random)
+        course = run_of(
+            formulated, solver, start, tol, turn_over=over, look_first=not tried, random=random, units=units
+        )
         first, last = course.rows[0].counts, course.rows[-1].counts
         booked = {name: amount - first[name] for name, amount in last.items()}
         work = turns.work(choice.method, len(course.rows) - 1, booked)

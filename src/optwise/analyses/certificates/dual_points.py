@@ -18,6 +18,8 @@ from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.numerics.least_squares_krylov import lsmr
 
+UNIT = 4 * torch.finfo(torch.float64).eps
+"""Rounding of a difference, relative to what it is a difference of."""
 SWEEPS = 200
 """Of Dykstra's algorithm, at most."""
 ITERATIONS = 200
@@ -35,8 +37,9 @@ def at_prox(at: Evaluation, z: Tensor, step: float) -> DualPoint:
         \quad c \in N_C(x)
 
     Conjugates need no formula there: :math:`g^*(v) = \langle v, x \rangle - g(x)`, and the support of c is
-    :math:`\langle c, x \rangle`. With both a penalty and a set the map is Dykstra's limit; stopped early, v and c
-    belong to two points that differ, and remain dual points.
+    :math:`\langle c, x \rangle`. Where there is a formula it is asked all the same, since a short step from a long w
+    leaves nothing but rounding of v; where there is none, that rounding is paid for. With both a penalty and a set the
+    map is Dykstra's limit; stopped early, v and c belong to two points that differ, and remain dual points.
 
     Args:
         at: Where; of a problem without an operator.
@@ -62,23 +65,57 @@ def at_prox(at: Evaluation, z: Tensor, step: float) -> DualPoint:
         from_set = y + from_set - x
         if float((x - y).norm()) <= torch.finfo(z.dtype).eps * float(x.norm()):
             break
-    v, c = from_penalty / step, from_set / step
-    conjugate = float(v @ y) - float(penalty.value(y))
-    return DualPoint(v, c, conjugate, float(c @ x), v + c)
+    lost = UNIT * float(z.abs() @ x.abs()) / step
+    v, conjugate = _within_domain(penalty, from_penalty / step, y, lost)
+    c = from_set / step
+    return DualPoint(v, c, conjugate, _support(constraint, c, x, lost), v + c)
 
 
 def of_penalty(penalty: Penalty, z: Tensor, step: float) -> DualPoint:
     """The subgradient ``(z - x) / t`` of a penalty at ``x``, the proximal point of z."""
     x = penalty.prox(z, step)
-    v = (z - x) / step
-    return DualPoint(v, None, float(v @ x) - float(penalty.value(x)), 0.0, v)
+    v, conjugate = _within_domain(penalty, (z - x) / step, x, UNIT * float(z.abs() @ x.abs()) / step)
+    return DualPoint(v, None, conjugate, 0.0, v)
 
 
 def of_set(constraint: ConstraintSet, z: Tensor, step: float) -> DualPoint:
     """The normal ``(z - x) / t`` of a set at ``x``, the projection of z."""
     x = constraint.project(z)
     c = (z - x) / step
-    return DualPoint(None, c, 0.0, float(c @ x), c)
+    return DualPoint(None, c, 0.0, _support(constraint, c, x, UNIT * float(z.abs() @ x.abs()) / step), c)
+
+
+def _within_domain(penalty: Penalty, v: Tensor, x: Tensor, lost: float) -> tuple[Tensor, float]:
+    """A subgradient at x that rounding may have moved, drawn into the domain of the conjugate; with the conjugate.
+
+    Args:
+        penalty: g.
+        v: The subgradient.
+        x: Where.
+        lost: What its rounding makes of ``<v, x>``, where no formula tells.
+    """
+    if Oracle.CONJUGATE not in penalty.oracles:
+        return v, float(v @ x) - float(penalty.value(x)) + lost
+    conjugate = float(penalty.conjugate(v))
+    if not math.isfinite(conjugate) and bool(torch.isfinite(v).all()):
+        most = penalty.dual_scale(v)
+        for t in (most * factor for factor in FACTORS):
+            conjugate = float(penalty.conjugate(t * v))
+            if math.isfinite(conjugate):
+                return t * v, conjugate
+    return v, conjugate
+
+
+def _support(constraint: ConstraintSet, c: Tensor, x: Tensor, lost: float) -> float:
+    """The support of a normal at x: by its formula, or where rounding has moved the normal out of its domain paid for.
+
+    A normal of a box has the signs that it must have, or is 0.
+    """
+    if Oracle.SUPPORT in constraint.oracles:
+        found = float(constraint.support(c))
+        if math.isfinite(found):
+            return found
+    return float(c @ x) + (0.0 if Oracle.BOUNDS in constraint.oracles else lost)
 
 
 def of_argument(at: Evaluation, penalty: Penalty, v: Tensor) -> tuple[DualPoint, Tensor]:

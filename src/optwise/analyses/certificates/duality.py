@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.bounds import Bound
@@ -25,6 +26,7 @@ from optwise.analyses.certificates.fenchel_young import (
     of_conjugate,
     of_losses,
     of_modulus,
+    of_rounding,
 )
 from optwise.core.loss import LinearModel
 from optwise.core.smooth import Smooth
@@ -234,10 +236,10 @@ def _level_set(at: Evaluation, t: float, point: DualPoint) -> Slack:
         + \Big(\frac{1}{t} - 1\Big) \big(f(w) - \inf f\big)
     """
     lower = at.problem.smooth.lower_bound
-    rest = t * at.gradient + point.pull
-    rounding = 1e-14 * float(at.gradient.abs().max())
-    if not math.isfinite(lower) or float(rest.abs().max()) > rounding:
-        return NO_BOUND  # the dual point is not on the gradient's ray
-    slack = point.slack(at)
+    if not math.isfinite(lower):
+        return NO_BOUND
+    of_set = point.c if point.c is not None else torch.zeros_like(at.w)
+    sizes = (t * at.gradient).abs() + (point.pull - of_set).abs() + of_set.abs()
+    slack = point.slack(at) + of_rounding(t * at.gradient + point.pull, at.w, sizes)  # off the gradient's ray: none
     drop = (1 / t - 1) * (at.f - lower)
     return Slack(slack.gap / t + drop, slack.magnitude / t + abs(at.f) + abs(lower))

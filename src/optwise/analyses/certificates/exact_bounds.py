@@ -15,6 +15,7 @@ from optwise.analyses.certificates.duality import along, bound, losses_along, wi
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.fenchel_young import NO_BOUND, NONE, DualPoint, Slack, of_losses, of_rounding
 from optwise.core.loss import LinearModel
+from optwise.core.oracles import Oracle
 
 PROJECTION = "projection of the residual"
 REFINEMENTS = 3
@@ -51,7 +52,7 @@ def exact_bounds(at: Evaluation, dual: Tensor | None, factor: DesignFactor | Non
     if at.smooth_only and model.loss.quadratic and model.l2 == 0:
         yield Bound(_projected(at, model, factor), 0.0, PROJECTION)
         return
-    for point in _near_points(at, argument):
+    for point in _near_points(at, argument, factor):
         rest = at.gradient + point.pull
         if model.loss.quadratic:
             yield bound(point.slack(at) + Slack(factor.inverse_form(rest)))
@@ -59,7 +60,7 @@ def exact_bounds(at: Evaluation, dual: Tensor | None, factor: DesignFactor | Non
             yield bound(_balanced(at, model, point, factor))
 
 
-def _near_points(at: Evaluation, argument: Tensor | None) -> Iterator[DualPoint]:
+def _near_points(at: Evaluation, argument: Tensor | None, factor: DesignFactor) -> Iterator[DualPoint]:
     operator = at.problem.operator
     if operator is not None:
         yield from with_normals(at, least_squares(operator, -at.gradient) if argument is None else argument)
@@ -68,8 +69,22 @@ def _near_points(at: Evaluation, argument: Tensor | None) -> Iterator[DualPoint]
         yield DualPoint(None, None, 0.0, 0.0, torch.zeros_like(at.w))
     elif at.has_prox:
         yield at_prox(at, at.w - at.step * at.gradient, at.step)
+        yield from _of_box(at, factor)
     if argument is not None:
         yield from with_normals(at, argument)
+
+
+def _of_box(at: Evaluation, factor: DesignFactor) -> Iterator[DualPoint]:
+    """The normal of a box that a projected gradient step leaves whose length each coordinate has in its own unit."""
+    constraint, X = at.problem.constraint, factor.matrix
+    if constraint is None or Oracle.BOUNDS not in constraint.oracles or at.joint or X is None:
+        return
+    units = X.square().sum(0)  # of curvature
+    steps = torch.where(units > 0, at.step * units.max() / units, at.step)
+    z = at.w - steps * at.gradient
+    x = constraint.project(z)
+    c = (z - x) / steps
+    yield DualPoint(None, c, 0.0, float(c @ x), c)
 
 
 def factor_of(at: Evaluation) -> DesignFactor | None:
@@ -136,9 +151,7 @@ def _balanced(at: Evaluation, model: LinearModel, point: DualPoint, factor: Desi
     if not math.isfinite(exact.gap):
         ray = Ray(point.v, point.c, point.support)
         exact = along(at, ray, losses_along(at, model, balanced))
-    lengths = X.norm(dim=0)
-    units = lengths.where(lengths > 0, 1.0)
-    return exact + of_rounding(at, left, float(balanced.norm()) * math.sqrt(X.shape[1]), units=units)
+    return exact + of_rounding(left, at.w, X.norm(dim=0) * balanced.norm())
 
 
 def _without_smooth(at: Evaluation, argument: Tensor | None, factor: DesignFactor) -> Iterator[Slack]:
@@ -153,8 +166,8 @@ def _without_smooth(at: Evaluation, argument: Tensor | None, factor: DesignFacto
         found += [] if mapped is None else [mapped]
     for v in found:
         part = factor.along_range(v)
-        if part is None:
+        if part is None or factor.matrix is None:
             return
         orthogonal = v - part
-        paid = of_rounding(at, at.adjoint(orthogonal), float(factor.norm * v.norm()))
+        paid = of_rounding(at.adjoint(orthogonal), at.w, factor.matrix.norm(dim=0) * v.norm())
         yield along(at, Ray(orthogonal, None), lambda _: NONE) + paid

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from optwise.core.composite import Composite
+from optwise.core.oracles import Oracle
 
 
 def relative_violation(problem: Composite, w: Tensor) -> float:
-    r"""Distance to the set, relative to the point's own length where that is above 1.
+    r"""Distance to the set, relative to the point's own length, so that no unit of w matters; of a box by coordinates.
 
-    .. math:: \frac{\operatorname{dist}(w, C)}{\max(1, \|w\|)}
+    .. math:: \frac{\|w - P w\|}{\|w\|}, \qquad \max_j \frac{|w_j - (P w)_j|}{|w_j|}
+
+    for the projection P onto C, of a point that is not in the set.
 
     Args:
         problem: With its set; without one every point is feasible.
@@ -21,7 +25,14 @@ def relative_violation(problem: Composite, w: Tensor) -> float:
     Returns:
         The distance; infinite where it is no number.
     """
-    if problem.constraint is None:
+    constraint = problem.constraint
+    if constraint is None:
         return 0.0
-    violation = float(problem.constraint.violation(w)) / max(1.0, float(w.norm()))
+    if Oracle.BOUNDS in constraint.oracles:
+        outside = (w - constraint.project(w)).abs()
+        sizes = torch.maximum(w.abs(), constraint.project(w).abs())
+        violation = float(torch.where(outside == 0, 0.0, outside / sizes).max())
+    else:
+        distance, size = float(constraint.violation(w)), float(w.norm())
+        violation = 0.0 if distance == 0.0 else distance / size if size > 0.0 else math.inf
     return violation if violation >= 0 else math.inf

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.core.loss import LinearModel
+from optwise.core.operator import LinearOperator
 from optwise.core.smooth import Smooth
 
 
@@ -74,18 +75,23 @@ def young(primal: float, dual: float, product: float) -> Slack:
     return Slack(max(gap, 0.0), abs(primal) + abs(dual) + abs(product)) if math.isfinite(gap) else NO_BOUND
 
 
-def of_rounding(at: Evaluation, left: Tensor, size: float, *, units: Tensor | None = None) -> Slack:
+def of_rounding(left: Tensor, w: Tensor, sizes: Tensor) -> Slack:
     """What rounding has left of a balance costs; no bound where it is more than rounding.
 
     Args:
-        at: The point.
-        left: What should be 0 [p].
-        size: Of the numbers that were to cancel, over the units.
-        units: Sizes of the coordinates of ``left`` [p], so that none counts by its unit; 1 by default.
+        left: What should be 0, a number for each coordinate [p].
+        w: The coordinates that it is multiplied with [p].
+        sizes: Of the numbers that were to cancel, each in the unit of its own coordinate [p].
     """
-    left, w = (left, at.w) if units is None else (left / units, at.w * units)
-    length = float(left.norm())
-    return Slack(2 * length * float(w.norm())) if length <= BALANCED * size else NO_BOUND
+    if bool((left.abs() > BALANCED * sizes).any()):
+        return NO_BOUND
+    units = sizes.where(sizes > 0, 1.0)
+    return Slack(2 * float((left / units).norm()) * float((w * units).norm()))
+
+
+def column_norms(A: LinearOperator) -> Tensor | None:
+    """The length of each column of A [p]; ``None`` where its entries are not at hand."""
+    return None if A.matrix is None else A.matrix.norm(dim=0)
 
 
 def of_modulus(at: Evaluation, rest: Tensor) -> Slack:

@@ -13,7 +13,7 @@ from optwise.analyses.certificates.dual_points import Ray, at_prox, least_square
 from optwise.analyses.certificates.duality import along, bound, losses_along, shares, splits
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.exact_bounds import FAINT, moved
-from optwise.analyses.certificates.fenchel_young import NONE, Slack, of_rounding
+from optwise.analyses.certificates.fenchel_young import NONE, Slack, column_norms, of_rounding
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.numerics.least_squares_krylov import lsmr
@@ -27,9 +27,7 @@ ITERATIONS = 100
 ROUNDS = 4
 """In which coordinates join those that are given their signs."""
 DAMP = 1e-8
-"""Of that least squares, as a part of the norm of the design."""
-ROUNDING = 1e-12
-"""Part of the largest product that may have the wrong sign and is paid for."""
+"""Of that least squares, as a part of the length of a column."""
 
 
 def repaired_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
@@ -71,7 +69,9 @@ def _shares(at: Evaluation, pull: Tensor, argument: Tensor | None) -> Iterator[t
         return
     near = torch.zeros_like(at.image) if argument is None else argument
     v = near + least_squares(operator, pull - operator.adjoint(near))
-    yield Ray(v, None), of_rounding(at, pull - operator.adjoint(v), float(pull.norm()))
+    lengths = column_norms(operator)
+    sizes = pull.abs() if lengths is None else lengths * v.norm()
+    yield Ray(v, None), of_rounding(pull - operator.adjoint(v), at.w, sizes)
 
 
 def _off(at: Evaluation, model: LinearModel, theta: Tensor) -> tuple[Tensor, Tensor, Slack]:
@@ -84,8 +84,8 @@ def _off(at: Evaluation, model: LinearModel, theta: Tensor) -> tuple[Tensor, Ten
     balanced = moved(theta, rest=columns.mT @ theta, columns=columns, weights=weights)
     if balanced is None:
         return theta, torch.zeros_like(at.w), NONE
-    left = free.mT @ (free @ model.X.adjoint(balanced))  # the directions are orthonormal
-    return balanced, left, of_rounding(at, left, float(columns.norm() * balanced.norm()))
+    left = free @ model.X.adjoint(balanced)  # [k]; the directions are orthonormal
+    return balanced, free.mT @ left, of_rounding(left, free @ at.w, columns.norm(dim=0) * balanced.norm())
 
 
 def _free_directions(at: Evaluation) -> Tensor:
@@ -125,44 +125,52 @@ def _with_signs(at: Evaluation, model: LinearModel, theta: Tensor) -> Iterator[S
     one_sided = signs != 0
     if not one_sided.any():
         return
-    for moved_in in (_mended(at, model, theta, signs), _shifted(model, theta, signs)):
+    lengths = column_norms(model.X)
+    units = torch.full_like(at.w, _norm(at, model)) if lengths is None else lengths.where(lengths > 0, 1.0)
+    for moved_in in (_mended(at, model, theta, (signs, units)), _shifted(model, theta, (signs, units))):
         if moved_in is None:
             continue
         pull = model.X.adjoint(moved_in)
         wrong = (-signs * pull).clamp(min=0)
-        if float(wrong.max()) <= ROUNDING * float(pull.abs().max()):
+        paid = of_rounding(wrong, at.w, pull.abs() if lengths is None else lengths * moved_in.norm())
+        if math.isfinite(paid.gap):
             found = along(at, Ray(None, -(pull + signs * wrong)), losses_along(at, model, moved_in))
-            yield found + Slack(2 * float(wrong @ at.w.abs()))
+            yield found + paid
 
 
-def _mended(at: Evaluation, model: LinearModel, theta: Tensor, signs: Tensor) -> Tensor | None:
+def _norm(at: Evaluation, model: LinearModel) -> float:
+    """About the largest singular value of the design, as the step knows it."""
+    return 1 / math.sqrt(at.step * model.scale * model.loss.smoothness)
+
+
+def _mended(at: Evaluation, model: LinearModel, theta: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor | None:
     """``theta`` with the smallest change that takes its products to 0 where a projected gradient step is off its end.
 
     There they are 0 at the optimum. Elsewhere they have room near it; where they turn out not to, they join.
     """
-    constraint = at.problem.constraint
+    constraint, (signs, units) = at.problem.constraint, coordinates
     assert constraint is not None
     low, high = constraint.bounds()
-    stepped = constraint.project(at.w - at.step * at.gradient)
-    # columns may depend on each other up to rounding, and noise along what they leave is not to be blown up
-    damp = DAMP / math.sqrt(at.step * model.scale * model.loss.smoothness)
+    # of a box each coordinate has a step of its own
+    stepped = constraint.project(at.w - at.gradient / (model.scale * model.loss.smoothness * units * units))
     active = (signs != 0) & (stepped != torch.where(signs > 0, low, high))
     for _ in range(ROUNDS):
         pull = model.X.adjoint(theta)
         active |= signs * pull < 0
-        theta = theta - _least_squares(model, pull * active, active, damp=damp)
+        # columns may depend on each other up to rounding, and noise along what they leave is not to be blown up
+        theta = theta - _least_squares(model, pull * active, units / active, damp=DAMP)
         wrong = (-signs * model.X.adjoint(theta)).clamp(min=0)
         if float(wrong[~active].sum()) == 0:
             return theta
     return None
 
 
-def _least_squares(model: LinearModel, target: Tensor, where: Tensor, *, damp: float = 0.0) -> Tensor:
-    r"""The smallest u [n] with :math:`(X^\top u)_j` as in ``target`` [p] on some coordinates."""
-    found = torch.zeros_like(model.y)
+def _least_squares(model: LinearModel, target: Tensor, units: Tensor, *, damp: float = 0.0) -> Tensor:
+    r"""The smallest u [n] with :math:`X^\top u` as in ``target`` [p], in units [p]; not where these are infinite."""
+    found, target = torch.zeros_like(model.y), target / units
     if not target.any():
         return found
-    steps = lsmr(lambda u: model.X.adjoint(u) * where, lambda v: model.X.forward(v * where), target, damp=damp)
+    steps = lsmr(lambda u: model.X.adjoint(u) / units, lambda v: model.X.forward(v / units), target, damp=damp)
     for step in steps:
         if not math.isfinite(step.residual_norm):
             break
@@ -172,10 +180,11 @@ def _least_squares(model: LinearModel, target: Tensor, where: Tensor, *, damp: f
     return found
 
 
-def _shifted(model: LinearModel, theta: Tensor, signs: Tensor) -> Tensor | None:
+def _shifted(model: LinearModel, theta: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor | None:
     """``theta`` and as much of one direction as its products need to have the signs where those are not 0."""
+    signs, units = coordinates
     one_sided = signs != 0
-    for direction in (torch.ones_like(model.y), _least_squares(model, signs, torch.ones_like(one_sided))):
+    for direction in (torch.ones_like(model.y), _least_squares(model, signs * units, units)):
         inner = (signs * model.X.adjoint(direction))[one_sided]
         if float(inner.min()) > 0:
             lacking = (-signs * model.X.adjoint(theta))[one_sided].clamp(min=0)
