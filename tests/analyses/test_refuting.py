@@ -11,6 +11,7 @@ from optwise.core.composite import Composite
 from optwise.core.constraint import ConstraintSet
 from optwise.core.loss import LinearModel
 from optwise.core.operator import LinearOperator
+from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.core.smooth import Smooth
 from optwise.core.status import Status
@@ -45,7 +46,8 @@ class Half(Penalty):
         return v.sign() * (v.abs() - level).clamp(min=0)
 
     def conjugate(self, u):
-        inside = u.abs().amax(-1) <= {"conjugate": 1.0}.get(self.wrong, 0.5) * (1 + 1e-12)
+        radius = {"conjugate": 1.0, "wide conjugate": 0.502, "no conjugate": torch.inf}.get(self.wrong, 0.5)
+        inside = u.abs().amax(-1) <= radius * (1 + 1e-12)
         return torch.where(inside, 0.0, torch.inf) - (1.0 if self.wrong == "small conjugate" else 0.0)
 
     def dual_scale(self, u):
@@ -56,6 +58,45 @@ def half(wrong):
     found = Half()
     found.wrong = wrong
     return found
+
+
+class Count(Half):
+    """No norm at all, whatever it says of itself."""
+
+    kind = "count"
+
+    def value(self, w):
+        found = {"count": (w != 0).double(), "hill": -w.square(), "capped": w.abs().clamp(max=0.3)}[self.kind]
+        return 0.5 * found.sum(-1)
+
+    @property
+    def oracles(self):
+        return super().oracles - {Oracle.CONJUGATE, Oracle.PROX}
+
+
+def count(kind):
+    found = Count()
+    found.kind, found.lower_bound = kind, -torch.inf
+    return found
+
+
+class Inner(ConstraintSet):
+    """A box that what lies outside is not quite taken to the edge of."""
+
+    share = 0.999
+
+    def project(self, v):
+        inside = v.clamp(-1, 1)
+        return torch.where(inside == v, v, self.share * inside)
+
+
+class Bounds(Inner):
+    """One whose bounds are those of another."""
+
+    share = 1.0
+
+    def bounds(self):
+        return torch.full((3,), -2.0).double(), torch.full((3,), 2.0).double()
 
 
 class Ball(ConstraintSet):
@@ -125,6 +166,13 @@ class Claims(Smooth):
         return self.claims.get("lower", 0.0)
 
 
+class Tall(Claims):
+    """A squared distance with a conjugate that is right, or too small."""
+
+    def conjugate(self, u):
+        return (u * TARGET).sum() + 0.25 * u.square().sum() - self.claims.get("less", 0.0)
+
+
 def design(X):
     return LinearModelTerm(LinearModel(X, torch.ones(20, dtype=torch.float64), LogisticLoss(), 1 / 20))
 
@@ -140,6 +188,15 @@ WRONG = {
     "prox": (F, {"penalty": half("prox")}),
     "small prox": (F, {"penalty": half("small prox")}),
     "small conjugate": (F, {"penalty": half("small conjugate")}),
+    "conjugate": (F, {"penalty": half("conjugate")}),
+    "wide conjugate": (F, {"penalty": half("wide conjugate")}),
+    "no conjugate": (F, {"penalty": half("no conjugate")}),
+    "conjugate of f": (Tall(less=10.0), {}),
+    "convex count": (F, {"penalty": count("count")}),
+    "convex hill": (F, {"penalty": count("hill")}),
+    "convex cap": (F, {"penalty": count("capped")}),
+    "projection on the edge": (F, {"constraint": Inner()}),
+    "bounds": (F, {"constraint": Bounds()}),
     "projection": (F, {"constraint": ball("projection")}),
     "moves": (F, {"constraint": ball("moves")}),
     "support": (F, {"constraint": ball("support")}),
@@ -155,6 +212,8 @@ SAID = {
     "small prox": "prox",
     "small conjugate": "conjugate",
     "moves": "projection",
+    "wide conjugate": "conjugate",
+    "no conjugate": "conjugate",
 }
 RIGHT = {
     "function": (F, {}),
@@ -164,6 +223,7 @@ RIGHT = {
     ),
     "prox": (F, {"penalty": half("")}),
     "set": (F, {"constraint": ball("")}),
+    "conjugate of f": (Tall(), {}),
     "adjoint": (design(Tilted(A)), {}),
     "adjoint of A": (F, {"penalty": half(""), "operator": Tilted(A)}),
     "claims": (Claims(modulus=2.0, lipschitz=2.0), {}),
@@ -242,9 +302,25 @@ def test_a_backward_that_does_not_belong_to_its_forward_is_found_by_differences(
     assert "The gradient is not that of f" in refutation(Composite(term, start=START), W)
 
 
-def test_a_random_function_is_not_held_against_itself():
-    noisy = FunctionTerm(lambda w: squared(w) + 1e-3 * torch.rand(()).double(), 3)
-    assert refutation(replace(Composite(noisy), start=START), W) == ""
+CHANGES = {
+    "noise": lambda n: 1e-3 * torch.rand(()).double(),
+    "drift": lambda n: 1e-6 * n,
+    "jump": lambda n: 0.5,
+}
+
+
+@pytest.mark.parametrize(("change", "after"), [(c, k) for c in CHANGES for k in (0, 1, 5, 8) if c != "jump" or k > 3])
+def test_a_function_that_is_another_one_when_asked_again_is_named_whenever_it_becomes_so(change, after):
+    """`jump` is the same function for ever once it has jumped: it must have been asked at the start before."""
+    asked = []
+
+    def f(w):
+        asked.append(1)
+        return squared(w) + (CHANGES[change](len(asked)) if len(asked) > after else 0.0)
+
+    run = ow.solve(ow.problems.smooth(f, START.numpy()))
+    assert not run.status.ok, run.why
+    assert run.why.count("not the same twice") + run.why.count("is random") == 1, run.why
 
 
 KINKS = {

@@ -73,8 +73,12 @@ def answer_of(
     tol: float,
     *,
     ending: Course | None = None,
+    random: bool = False,
 ) -> Run:
-    """A Run of all that was tried: the answer is the best point of ``chosen``, the status that of ``ending``."""
+    """A Run of all that was tried: the answer is the best point of ``chosen``, the status that of ``ending``.
+
+    Of a loss that is known to be random nothing more is asked.
+    """
     solver, course = chosen
     problem, w, end = formulated.problem, course.best.w, ending or course
     leaves, buffers = problem.start(0)
@@ -85,7 +89,7 @@ def answer_of(
     if proof.saddle:
         with suppress(TimeIsUp):
             said.append(_saddle(formulated, w, proof))
-    if short and not proof.remark and (culprit := _culprit(formulated, w)):
+    if short and not proof.remark and not random and (culprit := _culprit(formulated, w)):
         said.append(culprit)
     elif short and not proof.hopeless and w.dtype == torch.float32 and proof.value < math.inf:
         said.append(f"In float32 the certificate ended at {proof.value:.2g}; give float64 data for {tol:g}.")

@@ -75,7 +75,7 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
     said = [*_told(formulated, tried, best), *random_loss(formulated.composite, turns.again)]
     ending = best if best.course.certificate.meets(tol) else _ending(formulated, tried)
     courses = [(turn.solver, turn.course) for turn in tried]
-    return answer_of(formulated, courses, (best.solver, best.course), said, tol, ending=ending.course)
+    return answer_of(formulated, courses, (best.solver, best.course), said, tol, ending=ending.course, random=random)
 
 
 _FAILED = (Status.STALLED, Status.NOT_FINITE, Status.OUT_OF_MEMORY, Status.CRASHED)

@@ -79,7 +79,7 @@ def solve(
     again = asked_again(formulated.composite)
     course = run_of(formulated, chosen, w, tol, look_first=True, random=again is not None)
     said = [f"{chosen.label} was asked for: {reason}.", *random_loss(formulated.composite, again)]
-    return answer_of(formulated, [(chosen, course)], (chosen, course), said, tol)
+    return answer_of(formulated, [(chosen, course)], (chosen, course), said, tol, random=again is not None)
 
 
 def _solver(method: Method | str) -> Solver:

@@ -19,9 +19,9 @@ from optwise.analyses.certificates.feasibility import relative_violation
 from optwise.analyses.certificates.predicted_decrease import bent_directions
 from optwise.analyses.certificates.repairs import repaired_bounds
 from optwise.analyses.certificates.rounding import balanced, rounding_error
-from optwise.analyses.certificates.saddles import way_along, way_down
+from optwise.analyses.certificates.saddles import way_along, way_down, way_off
 from optwise.analyses.certificates.separation import separated
-from optwise.analyses.certificates.silence import silence
+from optwise.analyses.certificates.silence import own_sizes, silence, still_coordinates
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.composite import Composite
@@ -128,7 +128,10 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     leaving = next((step for d in bent if (step := way_down(at, d)) is not None), None)
     if leaving is None and found.soft is not None:
         leaving = way_along(at, found.soft)
-    silent, all_of_them = silence(at, found.curvatures)
+    if leaving is None and found.curvatures is not None and not at.convex:
+        still = still_coordinates(at, found.curvatures)
+        leaving = way_off(at, still, own_sizes(at)) if bool(still.any()) else None
+    silent, all_of_them = silence(at, found.curvatures) if leaving is None else ("", False)
     silent = SEPARATED if separated(at) else silent
     return Certificate(
         CertificateKind.STATIONARITY,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,6 +20,12 @@ EXACT = 1e-6
 """Part by which two ways to compute one product may differ: inner iterations, not other formulas."""
 SLACK = 1e-9
 """Part of the sizes of its terms by which an inequality may fail."""
+BEYOND = (1.0, 1 + 1e-6, 1.001, 1.5, 10.0)
+"""Times a subgradient at which a conjugate is asked: it lies in the domain, and most of these outside."""
+WIDE = (1e-3, 1.0, 30.0, 1e4)
+"""How many sizes of the answer apart the ends of a chord are."""
+BACK = (1e-6, 1e-4, 1e-3, 1e-2, 0.1)
+"""Parts of the way back from a projection to what was projected where a nearer point of the set is looked for."""
 FAR = (1.0, 30.0)
 """How many sizes of the answer away from it a projection is looked at."""
 NUDGES = (1.0, 0.3, 0.03, -0.03, -0.3)
@@ -34,6 +41,8 @@ def penalty_faults(problem: Composite, penalty: Penalty, w: Tensor) -> Iterator[
     g = float(penalty.value(image))
     if g < penalty.lower_bound - SLACK * abs(penalty.lower_bound):
         yield f"{name} says that it is never below {penalty.lower_bound:g}, and is {g:g} at the answer."
+    if penalty.convex:
+        yield _bends_down(penalty, [image, *(far * size * mixed / mixed.abs().max() for far in WIDE)])
     if Oracle.PROX not in penalty.oracles:
         return
     steps = [_natural_step(problem, w, size)]
@@ -53,17 +62,37 @@ def penalty_faults(problem: Composite, penalty: Penalty, w: Tensor) -> Iterator[
                 )
                 return
         if Oracle.CONJUGATE in penalty.oracles:
-            yield _young(penalty, (v - x) / t, [x, image, *others[:2]])
+            for factor in BEYOND:
+                u = factor * (v - x) / t
+                length = float(u.abs().max())
+                along = [r * size / length * u for r in FAR] if length > 0 else []
+                yield young_fault(penalty.value, penalty.conjugate, u, [x, image, *others[:2], *along], name)
 
 
-def _young(penalty: Penalty, u: Tensor, points: list[Tensor]) -> str:
-    dual = float(penalty.conjugate(u))
-    for x in points:
-        value, product = float(penalty.value(x)), float(u @ x)
-        if value + dual < product - SLACK * (abs(value) + abs(dual) + abs(product)):
+def young_fault(
+    value: Callable[[Tensor], Tensor], conjugate: Callable[[Tensor], Tensor], u: Tensor, points: list[Tensor], name: str
+) -> str:
+    """Whether a conjugate is below what a point makes of it, as a sentence; outside of its domain too."""
+    dual = float(conjugate(u))
+    for x in points if math.isfinite(dual) else []:
+        primal, product = float(value(x)), float(u @ x)
+        if primal + dual < product - SLACK * (abs(primal) + abs(dual) + abs(product)):
             return (
-                f"The conjugate of {type(penalty).__name__} is too small: g(x) + g*(u) is {value + dual:.6g} where "
-                f"<u, x> is {product:.6g}; see ow.check_prox."
+                f"The conjugate of {name} is too small: the value at x and the conjugate at u make {primal + dual:.6g} "
+                f"where <u, x> is {product:.6g}; mend it, and see ow.check_prox."
+            )
+    return ""
+
+
+def _bends_down(penalty: Penalty, points: list[Tensor]) -> str:
+    """Whether a penalty that says it is convex lies above one of its chords, as a sentence."""
+    zero = torch.zeros_like(points[0])
+    for a, b in [*((zero, x) for x in points), *((-x, x) for x in points), *pairwise(points)]:
+        ends, middle = 0.5 * (float(penalty.value(a)) + float(penalty.value(b))), float(penalty.value(0.5 * (a + b)))
+        if middle > ends + SLACK * (abs(ends) + abs(middle)):
+            return (
+                f"{type(penalty).__name__} says that it is convex, and halfway between two points it is {middle:.4g}, "
+                f"above their mean {ends:.4g}; set convex = False in its class."
             )
     return ""
 
@@ -103,6 +132,16 @@ def set_faults(problem: Composite, constraint: ConstraintSet, w: Tensor) -> Iter
             towards = ahead > SLACK * (away + float(v.norm())) * (float((other - x).norm()) + float(x.norm()))
             if towards or float((other - v).norm()) < away - SLACK * (away + float(v.norm())):
                 yield f"The projection of {name} is not the nearest point: there is a nearer one in the set."
+                return
+        for share in BACK if constraint.convex else ():
+            nearer = x + share * (v - x)
+            if away > 0 and float((constraint.project(nearer) - nearer).norm()) <= 1e-3 * share * away:
+                yield f"The projection of {name} is not the nearest point: it leaves one alone that is nearer."
+                return
+        if Oracle.BOUNDS in constraint.oracles:
+            low, high = constraint.bounds()
+            if float((x - v.clamp(low, high)).abs().max()) > SLACK * (float(x.abs().max()) + away):
+                yield f"The bounds of {name} are not those that its projection keeps."
                 return
         if Oracle.SUPPORT in constraint.oracles:
             c = v - x

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from optwise.analyses.certificates.doubted_parts import SLACK, adjoint_faults
+from optwise.analyses.certificates.doubted_parts import SLACK, adjoint_faults, young_fault
 from optwise.analyses.certificates.doubted_points import direction, few
 from optwise.core.casting import ours
 from optwise.core.composite import DOUBLE, Composite
@@ -33,11 +33,16 @@ def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
     smooth, start = problem.smooth, problem.start
     if smooth.model is not None and not ours(smooth.model.X):
         yield from adjoint_faults(smooth.model.X, w, "the design")
+    yield _unsteady(problem, w)
     yield _kink(smooth, w)
     for point in (w, *(() if start is None or torch.equal(start, w) else (start,))):
         yield _gradient(smooth, point, w if start is None else start)
     if "hvp" in smooth.stated:
         yield _curvature(smooth, w)
+    if type(smooth).conjugate is not Smooth.conjugate:
+        points = [w, *_others(problem, w)]
+        for point in points:
+            yield young_fault(smooth.value, smooth.conjugate, smooth.value_and_gradient(point)[1], points, "f")
     for point in _others(problem, w):
         if not torch.equal(point, w):
             yield _shape(smooth, w, point)
@@ -79,6 +84,24 @@ def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
             return ""
         found = f"along one direction it says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
     return _not_the_gradient(w, found)
+
+
+def _unsteady(problem: Composite, w: Tensor) -> str:
+    """Whether f is another one when it is asked again: at the answer at once, at the start after all of the solve."""
+    smooth, start = problem.smooth, problem.start
+    with torch.no_grad():
+        seen = [(float(smooth.value(w)), float(smooth.value(w.clone())), "at the answer")]
+        if start is not None and math.isfinite(problem.start_value):
+            first = problem.start_value - problem.g(start)
+            seen.append((first, float(smooth.value(start.clone())), "at the start"))
+    for one, other, where in seen:
+        size = max(abs(one), abs(other), abs(problem.start_value) if where == "at the start" else 0.0)
+        if abs(one - other) > NOISE * DOUBLE * size or math.isfinite(one) != math.isfinite(other):
+            return (
+                f"f is not the same twice: {where} it was {one:.6g} and, asked again, {other:.6g}, so that nothing can "
+                "be proved of it; give a function of w alone."
+            )
+    return ""
 
 
 def _kink(smooth: Smooth, w: Tensor) -> str:

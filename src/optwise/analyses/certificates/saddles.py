@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
@@ -19,6 +20,10 @@ STRETCHES, STRETCH = 12, 4.0
 """How many lengths of such a step are tried, each how many times the last."""
 BEYOND = 1e3
 """Times what a Newton decrement at the tolerance may leave that a way down must gain."""
+MIXTURES = 4
+"""Coordinates without curvature that are moved alone, and mixtures of all; of some there are twice as many."""
+SHORT, SHORTEST = 1e-3, (1e-11, 1e-10)
+"""Sizes of a coordinate by which they are moved first, and over which nothing but rounding changes F."""
 DOUBLINGS = 40
 """How often a step that has found lower ground is drawn out."""
 CLOSE = 5
@@ -91,6 +96,36 @@ def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
             t *= STRETCH
             if t > most:
                 break
+    return None
+
+
+def way_off(at: Evaluation, still: Tensor, size: Tensor) -> Tensor | None:
+    r"""A step of coordinates without slope or curvature after which F is lower: a saddle of higher order.
+
+    Each of them, and mixtures of all and of some, are moved both ways, by a thousandth of their size to a thousand
+    times of it. F must fall by a part of :data:`LOWER` of what it is on either end, and by far more than it changes by
+    over steps so short that all of that is rounding.
+
+    Args:
+        at: The point.
+        still: Those coordinates, bool [p].
+        size: Of each coordinate [p].
+    """
+    signs = torch.Generator().manual_seed(0)
+    mixtures = 2.0 * torch.randint(0, 2, (3 * MIXTURES, len(at.w)), generator=signs).to(at.w) - 1.0
+    mixtures[MIXTURES:] *= torch.randint(0, 2, (2 * MIXTURES, len(at.w)), generator=signs)  # of about half
+    axes = torch.eye(len(at.w), dtype=at.w.dtype)[still][:MIXTURES]
+    ways = [sign * d * size * still for d in (*axes, *mixtures) for sign in (1.0, -1.0)]
+    noise = max(abs(_moved(at, t * way)[1]) for way in ways for t in SHORTEST)
+    if not math.isfinite(noise):
+        return None
+    t = SHORT
+    while t <= 1 / SHORT:
+        for way in ways:
+            step, fall = _moved(at, t * way)
+            if fall > RESOLVED * noise and fall >= LOWER * max(abs(at.value), abs(at.value - fall)) > 0:
+                return _further(at, step, fall)[0]
+        t *= STRETCH
     return None
 
 
