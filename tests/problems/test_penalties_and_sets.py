@@ -7,10 +7,13 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
+from optwise.analyses.certificates.doubted_parts import penalty_faults, set_faults
+from optwise.core.composite import Composite
 from optwise.core.constraint import ConstraintSet
 from optwise.core.errors import BadProblem
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
+from optwise.problems.terms.functions import SquaredDistance
 from optwise.problems.terms.penalties import (
     L0,
     L1,
@@ -590,3 +593,18 @@ def test_every_atom_is_tried_here():
 
     assert atoms(Penalty) == {type(g).__name__ for g in PENALTIES.values()}
     assert atoms(ConstraintSet) == {type(C).__name__ for C, _ in SETS.values()}
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1.0, 1e6, 1e12])
+def test_none_of_them_is_accused_of_not_being_what_it_says(scale):
+    """What is asked of a part that somebody else wrote holds for each of these, near and far."""
+    for seed in range(6):
+        for g in PENALTIES.values():
+            w, target = scale * normal(6, seed=seed) * (normal(6, seed=seed + 7) > -0.5), scale * normal(6, seed=3)
+            posed = Composite(SquaredDistance(target), penalty=g, start=torch.zeros_like(target))
+            assert not any(penalty_faults(posed, g, g.prox(w, scale)))
+        for C, feasible in SETS.values():
+            size = feasible(1).shape[-1]
+            w, target = scale * normal(size, seed=seed), scale * normal(size, seed=3)
+            posed = Composite(SquaredDistance(target), constraint=C, start=C.project(torch.zeros_like(target)))
+            assert not any(set_faults(posed, C, C.project(w)))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.doubted_points import direction
-from optwise.core.composite import Composite
+from optwise.core.composite import DOUBLE, Composite
 from optwise.core.constraint import ConstraintSet
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
@@ -18,6 +18,8 @@ from optwise.core.penalty import Penalty
 
 EXACT = 1e-6
 """Part by which two ways to compute one product may differ: inner iterations, not other formulas."""
+NOISE = 1e3 * DOUBLE
+"""Part of its size by which a difference of vectors may be off."""
 SLACK = 1e-9
 """Part of the sizes of its terms by which an inequality may fail."""
 BEYOND = (1.0, 1 + 1e-6, 1.001, 1.5, 10.0)
@@ -76,7 +78,7 @@ def young_fault(
     dual = float(conjugate(u))
     for x in points if math.isfinite(dual) else []:
         primal, product = float(value(x)), float(u @ x)
-        if primal + dual < product - SLACK * (abs(primal) + abs(dual) + abs(product)):
+        if primal + dual < product - SLACK * (abs(primal) + abs(dual) + float(u.abs() @ x.abs())):
             return (
                 f"The conjugate of {name} is too small: the value at x and the conjugate at u make {primal + dual:.6g} "
                 f"where <u, x> is {product:.6g}; mend it, and see ow.check_prox."
@@ -145,10 +147,12 @@ def set_faults(problem: Composite, constraint: ConstraintSet, w: Tensor) -> Iter
                 return
         if Oracle.SUPPORT in constraint.oracles:
             c = v - x
-            most, reached = float(constraint.support(c)), max(float(c @ other) for other in (x, *inside))
-            if most < reached - SLACK * (abs(most) + abs(reached)):
-                yield f"The support of {name} is {most:.6g} where a point of the set has <c, x> = {reached:.6g}."
-                return
+            most, lost = float(constraint.support(c)), NOISE * float(v.norm() + x.norm())  # of c, by rounding
+            for other in (x, *inside):
+                reached, size = float(c @ other), float(c.abs() @ other.abs()) + abs(most)
+                if most < reached - SLACK * size - lost * float(other.norm()):
+                    yield f"The support of {name} is {most:.6g} where a point of the set has <c, x> = {reached:.6g}."
+                    return
     for x in inside:
         again = float((constraint.project(x) - x).norm())
         if again > SLACK * (1 + float(x.norm())):
