@@ -24,7 +24,7 @@ _EXPLOITS: Mapping[str, str] = {
     "lbfgsb": "the function is smooth within bounds",
     "newton": "the Hessian is small enough to be factorised, so a few Newton steps do",
     "newton-cg": "the function is smooth, and Newton steps by Hessian-vector products need no matrix",
-    "trust-region": "the function is smooth and perhaps not convex: negative curvature is made use of",
+    "trust-region": "the function is smooth: its second-order model is followed as far as it holds, bent down or up",
     "gauss-newton": "a sum of squares, whose Jacobian gives the curvature",
     "levenberg-marquardt": "a sum of squares, whose Jacobian gives the curvature, damped where it is singular",
     "projected-gradient": "projection onto the set is cheap, with spectral steps",

@@ -78,11 +78,15 @@ class Course:
     traceback: str = ""
 
 
+LOOSE = 0.1
+"""A relative bound above which a lower objective says more."""
+
+
 def how_close(certificate: Certificate, found: Iterate, tol: float, *, constrained: bool) -> tuple[int, float]:
     """By what points are compared, smaller is better: those that are proved first, then by bound, then by objective.
 
-    A gradient that is small but not small enough says less than a lower objective; where there is a set, the objective
-    may be low outside of it, and the residual of the conditions decides.
+    A gradient that is small but not small enough says less than a lower objective, and so does a loose bound; where
+    there is a set, the objective may be low outside of it, and the residual of the conditions decides.
 
     Args:
         certificate: Of the point.
@@ -95,7 +99,7 @@ def how_close(certificate: Certificate, found: Iterate, tol: float, *, constrain
         return 0, value
     if certificate.hopeless:
         return 1, -math.inf
-    if certificate.kind is CertificateKind.OPTIMALITY:
+    if certificate.kind is CertificateKind.OPTIMALITY and (constrained or value <= LOOSE):
         return 1, value
     return 2, value if constrained else found.value
 

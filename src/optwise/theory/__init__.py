@@ -11,7 +11,8 @@ from optwise.theory.bounds import (
 )
 from optwise.theory.distributions import Distribution, distribution
 from optwise.theory.forecasting import forecast
-from optwise.theory.stability import floor, floors, max_lr, rate, rates, rates_of_each
+from optwise.theory.largest_steps import max_lr
+from optwise.theory.stability import floor, floors, rate, rates, rates_of_each
 from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
 
 __all__ = [

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from optwise.core.errors import BadMethod, BadProblem
+from optwise.core.errors import BadMethod
 from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.core.quadratic import Noise, Quadratic
@@ -28,14 +27,8 @@ from optwise.theory.whole_runs import hold_in_a_run
 LOOKED_AT = 2**15
 """Steps over which a rule must stay constant to have a rate and a floor; the powers of 2 beyond are looked at, too."""
 
-SPREAD = 512
-"""Curvatures, evenly spread on a log scale, that stand for all where a direction's stability is its own affair."""
-
 TOGETHER = 2**16
 """Settings times curvatures whose matrices are looked at together."""
-
-SCANNED = (1e-6, 1e6, 241)
-"""Ends and number of the step sizes, times 1 / h_max, among which the first unstable one is looked for."""
 
 
 def constant_step(methods: Sequence[Method], curvatures: Floats) -> Step | None:
@@ -43,11 +36,11 @@ def constant_step(methods: Sequence[Method], curvatures: Floats) -> Step | None:
 
     A schedule that is constant counts as none.
     """
-    found = _constant(methods, curvatures)
+    found = settled(methods, curvatures)
     return None if found is None else found[0]
 
 
-def _constant(methods: Sequence[Method], curvatures: Floats) -> tuple[Step, Floats] | None:
+def settled(methods: Sequence[Method], curvatures: Floats) -> tuple[Step, Floats] | None:
     """The step that T settings settle on, and the state that a unit parameter starts with [m, T, N]."""
     if any(factors_of(method, LOOKED_AT) is not None for method in methods):
         return None
@@ -92,7 +85,7 @@ def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
     hold_in_a_run(methods, quadratic)
     h, places = np.unique(quadratic.h[quadratic.h > 0], return_inverse=True)
     parts = []
-    for few in _few(methods, h.size):
+    for few in few_at_once(methods, h.size):
         step = constant_step(few, h)
         if step is None:
             return None
@@ -100,7 +93,7 @@ def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
     return np.concatenate(parts)
 
 
-def _few(methods: Sequence[Method], curvatures: int) -> Iterator[list[Method]]:
+def few_at_once(methods: Sequence[Method], curvatures: int) -> Iterator[list[Method]]:
     """Settings, as many at a time as memory takes easily."""
     length = max(1, TOGETHER // max(curvatures, 1))
     for first in range(0, len(methods), length):
@@ -202,8 +195,8 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
         return np.array([[np.nan if own is None or own.floor is None else own.floor for own in row] for row in found])
     at = Coordinates.of(quadratic, offset_of(problem))
     parts = []
-    for few in _few(methods, at.h.size):
-        constant = _constant(few, at.h)
+    for few in few_at_once(methods, at.h.size):
+        constant = settled(few, at.h)
         if constant is None:
             return None
         step, start = constant
@@ -275,7 +268,7 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
     if not checked:
         hold_in_a_run([method], quadratic)
     at = Coordinates.of(quadratic, offset_of(problem))
-    constant = _constant([method], at.h)
+    constant = settled([method], at.h)
     if constant is None:
         return None
     step, start = constant
@@ -296,7 +289,7 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
 
 def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: Floats) -> Outlook:
     """Where rows of a finite data set, drawn independently, lead."""
-    own = _rows_at(quadratic, method, batch)
+    own = rows_at(quadratic, method, batch)
     factor = 0.0 if own is None else own.rate()
     if own is None or not factor < 1 - ROW_EDGE:
         at_edge = own is not None and abs(factor - 1) <= ROW_EDGE
@@ -305,111 +298,14 @@ def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: 
     return Outlook(rates, own.floor(), False, False, own.elsewhere(), factor)
 
 
-def _rows_at(quadratic: Quadratic, method: Method, batch: float) -> RowLimits | None:
+def rows_at(quadratic: Quadratic, method: Method, batch: float) -> RowLimits | None:
     """The limits of one setting; ``None`` where no coordinate has curvature.
 
     Raises:
         BadMethod: The step keeps changing.
     """
     h = quadratic.h[quadratic.h > 0]
-    constant = _constant([method], h) if h.size else None
+    constant = settled([method], h) if h.size else None
     if h.size and constant is None:
         raise BadMethod(f"{method.label} changes its step as it goes, so that it leads nowhere in particular.")
     return None if constant is None else RowLimits(quadratic, *constant, batch)
-
-
-def _largest_of_rows(quadratic: Quadratic, method: Method, batch: float) -> float:
-    """The largest stable step size on rows of a data set, by halving: each one's factor on the risk is looked at."""
-    unit = 1.0 / float(quadratic.h.max())
-
-    def unstable(lr: float) -> bool:
-        own = _rows_at(quadratic, closed(method.close({"lr": lr})), batch)
-        return own is not None and not own.rate() < 1
-
-    low, high, _ = SCANNED
-    below, above = low * unit, low * unit
-    while not unstable(above):
-        below, above = above, 1.5 * above
-        if above > high * unit:
-            return float("inf")
-    if below == above:
-        return 0.0
-    while above - below > 1e-12 * above:
-        middle = (below + above) / 2
-        below, above = (below, middle) if unstable(middle) else (middle, above)
-    return below
-
-
-def max_lr(problem: Problem, method: Method, batch_size: float | None = None) -> float:
-    """Largest step size below which the second moments stay bounded, other hyperparameters as given.
-
-    Additive noise leaves it at that of the noiseless method (2 / h_max for gradient descent, 2 (1 + momentum) / h_max
-    for heavy ball), for which 512 curvatures from the least to the largest are looked at where there are more. For
-    least squares on fresh rows it grows with the batch size.
-
-    Args:
-        problem: One that declares its quadratic.
-        method: A linear rule; its ``lr`` is not looked at, and may be open.
-        batch_size: B; ``None`` takes the problem's own.
-
-    Returns:
-        Infinity where no step up to a million over the largest curvature is unstable.
-
-    Raises:
-        BadMethod: The step keeps changing (a schedule, Polyak's average).
-
-    Example:
-        >>> from optwise.problems import nqm
-        >>> from optwise.methods import Momentum
-        >>> round(max_lr(nqm(h=[4.0, 1.0]), Momentum(lr=1.0, momentum=0.9)), 9)
-        0.95
-    """
-    quadratic, batch = quadratic_of(problem), batch_of(problem, batch_size)
-    at = Coordinates.of(quadratic)
-    if at.h.size == 0:
-        return float("inf")
-    hold_in_a_run([closed(method.close({"lr": own / at.h[-1]})) for own in (SCANNED[0], 1.0)], quadratic)
-    if quadratic.noise is Noise.ROWS:
-        if drawn_once(problem):
-            raise BadProblem(
-                f"{problem.name} draws its rows without replacement, and no largest stable step is known for their "
-                "products; draw with replacement, or look at forecasts of several step sizes."
-            )
-        return _largest_of_rows(quadratic, method, batch)
-    if quadratic.noise is not Noise.DESIGN and at.h.size > SPREAD:
-        at = at.some(np.unique(np.searchsorted(at.h, np.geomspace(at.h[0], at.h[-1], SPREAD)).clip(max=at.h.size - 1)))
-
-    def unstable(lrs: Floats) -> NDArray[np.bool_]:
-        settings = [closed(method.close({"lr": float(lr)})) for lr in lrs]
-        return np.concatenate([_unstable(few, problem, at, batch) for few in _few(settings, at.h.size)])
-
-    low, high, count = SCANNED
-    scanned = np.geomspace(low, high, count) / at.h[-1]
-    found = np.flatnonzero(unstable(scanned))
-    if found.size == 0:
-        return float("inf")
-    if found[0] == 0:
-        return 0.0
-    below, above = scanned[found[0] - 1], scanned[found[0]]
-    while above - below > 4e-16 * above:
-        inside = np.linspace(below, above, 34)[1:-1]  # 32 at a time: a factor of 33 each round
-        bad = np.flatnonzero(unstable(inside))
-        edge = int(bad[0]) if bad.size else inside.size
-        new = (below if edge == 0 else inside[edge - 1], above if edge == inside.size else inside[edge])
-        if new == (below, above):
-            break
-        below, above = new
-    return float(below)
-
-
-def _unstable(methods: Sequence[Method], problem: Problem, at: Coordinates, batch: float) -> NDArray[np.bool_]:
-    """Which settings let second moments grow [T]."""
-    constant = _constant(methods, at.h)
-    if constant is None:
-        raise BadMethod(
-            f"{methods[0].label} changes its step as it goes, so that no one step size bounds it; take its schedule "
-            "and its average away."
-        )
-    if quadratic_of(problem).noise is Noise.DESIGN:
-        return ~(stationary(*constant, at, batch).gain < 1)
-    return np.asarray(~roots_of(constant[0], at.h).inside.all(-1))

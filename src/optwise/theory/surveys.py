@@ -18,7 +18,8 @@ from optwise.core.space import Space
 from optwise.theory.courses import course
 from optwise.theory.forecasting import forecast
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, nodes_of, offset_of, quadratic_of
+from optwise.theory.models import batch_of, closed, drawn_once, factors_of, nodes_of, offset_of, quadratic_of
+from optwise.theory.row_noise import MOST_OPERATIONS
 from optwise.theory.searches import Asked, Found, searched
 from optwise.theory.whole_runs import hold_in_a_run
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 REFINED = 1.01
 """Ratio of neighbouring batch sizes between which a critical one is interpolated."""
+
+FIRST, LONGER = 128, 8
+"""Steps of the first forecast of a setting that is followed by itself, and how many times longer the next one is."""
+
+EVERY_STEP = 1e5
+"""Operations whose time a step of a forecast takes whatever its size."""
 
 NO_NOISE = 1e30
 """A batch size at which nothing is left of noise: what a method could do at best."""
@@ -82,10 +89,40 @@ def _found(
         raise BadProtocol("A survey needs at least one batch size and one step.")
     hold_in_a_run(methods, quadratic)
     if quadratic.noise.multiplies or drawn_once(problem):  # noise that does not scale with 1 / B
-        one_by_one = [[forecast(problem, m, max_steps, b).steps_to(target) for b in sizes] for m in methods]
-        return Found(np.array([[np.inf if k is None else k for k in row] for row in one_by_one], dtype=np.float64))
+        return Found(_one_by_one(problem, methods, Asked(target, sizes, max_steps)))
     nodes = nodes_of(quadratic, offset_of(problem))
     return searched(methods, nodes, Asked(target, sizes, max_steps))
+
+
+def _one_by_one(problem: Problem, methods: Sequence[Method], asked: Asked) -> Floats:
+    """First steps [T, B] of forecasts that grow until they meet the target or leave the numbers.
+
+    Raises:
+        BadProtocol: More work than about a minute's, counted in steps, rows and coordinates.
+    """
+    quadratic = quadratic_of(problem)
+    each = EVERY_STEP + (1 if quadratic.rows is None else len(quadratic.rows)) * quadratic.dimension**2
+    found, spent = np.full((len(methods), asked.sizes.size), np.inf), 0.0
+    for i, method in enumerate(methods):
+        # a schedule is that of the whole run
+        steps = min(FIRST, asked.most) if factors_of(method, asked.most) is None else asked.most
+        for j, size in enumerate(asked.sizes):
+            length = steps
+            while True:
+                spent += length * each
+                if spent > MOST_OPERATIONS:
+                    raise BadProtocol(
+                        f"{found.size} settings and batch sizes over up to {asked.most} steps on {problem.name} take "
+                        f"more than a minute, {i} settings of {len(methods)} done; give fewer points, batch sizes or "
+                        "max_steps, or a smaller data set."
+                    )
+                own = forecast(problem, method, length, size)
+                hit = own.steps_to(asked.target)
+                if hit is not None or length == asked.most or not np.isfinite(own.risk[-1]):
+                    found[i, j] = np.inf if hit is None else hit
+                    break
+                length = min(LONGER * length, asked.most)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,9 @@ from optwise.engine.solving import NOTHING, Certify, Course, FindRay, TurnOver, 
 from optwise.problems.terms.column_units import ColumnUnits
 from optwise.verbs.formulating import Formulated
 
+DROWNED = 0.1
+"""Part of what the tolerance allows that the rounding of F may be before it is named."""
+
 
 def run_of(
     formulated: Formulated,
@@ -91,8 +94,8 @@ def answer_of(
             said.append(_saddle(formulated, w, proof))
     if short and not proof.remark and not random and (culprit := _culprit(formulated, w)):
         said.append(culprit)
-    elif short and not proof.hopeless and w.dtype == torch.float32 and proof.value < math.inf:
-        said.append(f"In float32 the certificate ended at {proof.value:.2g}; give float64 data for {tol:g}.")
+    elif short and not proof.hopeless and proof.value < math.inf and (limit := _limit(course, w.dtype, tol)):
+        said.append(limit)
     return Run(
         problem=problem.name,
         method=solver,
@@ -114,6 +117,19 @@ def answer_of(
             problem.classes,
         ),
     )
+
+
+def _limit(course: Course, dtype: torch.dtype, tol: float) -> str:
+    """What the dtype has to do with a certificate that was not met: in float32 always, else where F drowns."""
+    proof, name = course.certificate, str(dtype).removeprefix("torch.")
+    if dtype == torch.float32:
+        return f"In float32 the certificate ended at {proof.value:.2g}; give float64 data for {tol:g}."
+    if proof.scale > DROWNED * tol * abs(course.best.value):
+        return (
+            f"In {name} F is known to {proof.scale:.2g} here, by the size of the numbers it is computed from, so that "
+            f"none can be proved within {tol:g}; center and scale the columns, or ask for a larger tol."
+        )
+    return ""
 
 
 def _culprit(formulated: Formulated, w: Tensor) -> str:

@@ -24,7 +24,7 @@ from optwise.analyses.certificates.separation import separated
 from optwise.analyses.certificates.silence import own_sizes, silence, still_coordinates
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
-from optwise.core.composite import Composite
+from optwise.core.composite import DOUBLE, Composite
 from optwise.core.errors import BadProblem
 
 QUICK = 2e8
@@ -42,6 +42,9 @@ DOUBTFUL = (
     "Columns of the design depend on each other up to rounding, and nobody can tell whether they do: leave one out, or "
     "add l2."
 )
+LARGEST = 1e130
+"""An entry of a gradient beyond which squares that certificates are made of overflow."""
+TOO_LARGE = "The gradient is beyond 1e130, and its square beyond the numbers there are: multiply the objective by less."
 GROWTHS = (1e3, 1e9)
 """Multiples of a point that a set holds where it is a cone."""
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
@@ -101,7 +104,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     violation = relative_violation(problem, w)
     if not at.finite:
         return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf)
-    if problem.penalty is None and problem.smooth.recedes(w) and _stays(problem, w):
+    if problem.smooth.recedes(w) and _stays(problem, w):
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=RECEDES, hopeless=True)
     bound = smallest_bound(at, dual, optimum=optimum)
     scale = 0.0
@@ -116,6 +119,8 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
             remark = SEPARATED if value <= problem.tol and separated(at) else remark
             return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale, remark=remark)
+    if float(at.gradient.abs().max()) > LARGEST:
+        return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_LARGE)
     found = stationarity(at, dual)
     residual = found.value if found.value >= 0 else math.inf
     if residual > problem.tol and problem.operator is None and residual < math.inf:
@@ -182,8 +187,10 @@ def _met(at: Evaluation, found: Iterable[Bound]) -> bool:
 
 
 def _stays(problem: Composite, w: Tensor) -> bool:
-    """Whether the set holds all multiples of a point, as far as anybody can see: weights may grow in it for ever."""
-    return all(relative_violation(problem, factor * w) <= problem.tol**2 for factor in GROWTHS)
+    """Whether weights may grow for ever, as far as anybody can see: no set and no penalty minds their multiples."""
+    if any(relative_violation(problem, factor * w) > problem.tol**2 for factor in GROWTHS):
+        return False
+    return all(abs(problem.g(factor * w) - problem.g(w)) <= DOUBLE * abs(problem.g(w)) for factor in GROWTHS)
 
 
 def _drowned(at: Evaluation, bound: Bound, error: float) -> bool:
