@@ -124,8 +124,7 @@ def nonlinear_least_squares(
 
     Raises:
         BadProblem: A start that is not one vector of finite floating-point numbers, residuals that fail there, are not
-            finite, have a gradient that is not, are not one vector, or out of autograd's sight, a Jacobian of another
-            shape, an unknown reduction.
+            finite, not one vector, or out of autograd's sight, a Jacobian of another shape, an unknown reduction.
 
     Example:
         >>> problem = nonlinear_least_squares(lambda w: torch.stack([w[0] - 1, 10 * (w[1] - w[0] ** 2)]), [-1.2, 1.0])
@@ -144,7 +143,6 @@ def nonlinear_least_squares(
         raise BadProblem(f"residual(w0) has shape {tuple(found.shape)}; return one vector, at least one residual long.")
     _refuse_not_finite(found, "residual(w0)")
     _refuse_detached(found, "residual(w0)")
-    _refuse_not_finite(_pulled_back(found, point), "The gradient of the residuals' squares at w0")
     residual = function_without_gradients(residual, found, point, "residual")
     if jacobian is not None:
         matrix = _evaluated(jacobian, start, "jacobian")
@@ -153,7 +151,6 @@ def nonlinear_least_squares(
                 f"jacobian(w0) has shape {tuple(matrix.shape)} for {found.numel()} residuals and {start.numel()} "
                 "parameters; return a row for each residual."
             )
-        _refuse_not_finite(matrix, "jacobian(w0)")
     residuals = FunctionResiduals(residual, weight=scale_of(reduction, found.numel()), derivative=jacobian)
     problem = of_term(name, ResidualTerm(residuals, start.numel()), start)
     return with_parts(problem, penalty=penalty, constraint=within)
@@ -260,14 +257,6 @@ def _evaluated(function: Function, point: Tensor, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise BadProblem(f"{name} gives {type(value).__name__} at w0; return a tensor, computed with torch.")
     return value
-
-
-def _pulled_back(residuals: Tensor, point: Tensor) -> Tensor:
-    """The gradient of half the squares, each residual over the largest one, so that no size of them overflows."""
-    largest = residuals.detach().abs().max()
-    weights = residuals.detach() / largest.where(largest > 0, 1.0)
-    (found,) = torch.autograd.grad(residuals, point, weights, retain_graph=True, materialize_grads=True)
-    return found
 
 
 def _refuse_not_finite(values: Tensor, name: str) -> None:
