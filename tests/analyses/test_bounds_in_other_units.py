@@ -80,3 +80,16 @@ def test_nor_do_classes_mind(size):
     run = ow.solve(LOSSES["softmax"](X * s))
     assert run.status.ok
     assert abs(run.value - found.value) <= 2e-6 * found.value
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-300, 1e300])
+@pytest.mark.parametrize("reach", [1e-300, 1e300])
+def test_nor_is_anything_lost_where_units_leave_the_numbers(size, reach):
+    """Bounds and weights that other units would take to 0 or infinity stay what they are."""
+    s = np.array([size, 1.0, 1.0, 1.0])
+    for parts in ({"constraint": (-reach, reach)}, {"penalty": ow.penalties.L1(min(reach, 1e200))}):
+        run = ow.solve(LOSSES["squares"](X * s, **parts), max_seconds=20)
+        if "constraint" in parts:
+            assert float(run.w.abs().max()) <= reach * (1 + 1e-12), run.why
+        if run.certificate.kind is CertificateKind.OPTIMALITY and run.status.ok and "penalty" in parts:
+            assert run.value <= 0.5 * np.mean(Y**2) * (1 + 1e-6), run.why  # no more than at 0

@@ -11,7 +11,8 @@ from optwise.core.composite import Composite
 from optwise.core.smooth import Smooth
 from optwise.core.solver import Iterate, Solver
 from optwise.core.status import Status
-from optwise.engine.solving import PATIENCE, run_solver
+from optwise.engine.solving import run_solver
+from optwise.engine.watching import PATIENCE
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def test_a_gradient_whose_square_overflows_is_told():
     )
     run = ow.solve(problem)
     assert not run.status.ok
-    assert "multiply the objective by less" in run.why
+    assert "multiply the objective by a small number" in run.why
 
 
 def test_classes_that_a_count_does_not_keep_apart_are_told():

@@ -18,34 +18,18 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import Iterate, Solver
 from optwise.core.status import Status
 from optwise.engine.chunks import failure_status
+from optwise.engine.watching import FIRST_RAY, Certify, Watch, is_ours
 
-PATIENCE = 300
-"""Iterations without any progress, in value or measure, after which a solver counts as stalled; more on long runs."""
-PROGRESS = 0.99
-"""Factor on its best measure that counts as progress."""
-RELOOK = 0.5
-"""A measure must fall by this factor after a certificate that was not met before it is looked at again."""
-SPACING = 1.3
-"""Growth of the distance between looks at the certificate of a solver that has no measure."""
 FAR = 1e10
 """A value this many times the start's below it makes an unbounded problem worth looking for."""
-FIRST_RAY = 32
-"""Iteration at which a certificate is looked at whatever the measure, and the way gone so far is followed on, in case
-it falls for ever; then at twice that, and so on."""
 PROMISING = 1e3
 """Times ``tol`` that a start's slope may promise of its value for its certificate to be looked at before any step."""
-SOLVERS_LIVE_IN = ("optwise.methods", "optwise.numerics", "optwise.analyses")
-"""Where a division by zero or an overflow is that of a step, not of the function that is minimised."""
 SHORT = 1e-4
 """Length of the step by which a start is judged, in units of its largest entry or 1."""
 
-Certify = Callable[[Tensor, Tensor | None], Certificate]
 FindRay = Callable[[Tensor, Tensor], Certificate | None]
 TurnOver = Callable[[int, Mapping[str, float]], bool]
 """Whether so many iterations and questions, counted from the start of the run, are all that it is given."""
-
-NOTHING = Certificate(CertificateKind.STATIONARITY, "none", math.inf)
-"""What proves nothing."""
 
 _ENDS = {
     CertificateKind.OPTIMALITY: Status.OPTIMAL,
@@ -76,100 +60,6 @@ class Course:
     seconds: float
     certificate_seconds: float
     traceback: str = ""
-
-
-LOOSE = 0.1
-"""A relative bound above which a lower objective says more."""
-
-
-def how_close(certificate: Certificate, found: Iterate, tol: float, *, constrained: bool) -> tuple[int, float]:
-    """By what points are compared, smaller is better: those that are proved first, then by bound, then by objective.
-
-    A gradient that is small but not small enough says less than a lower objective, and so does a loose bound; where
-    there is a set, the objective may be low outside of it, and the residual of the conditions decides.
-
-    Args:
-        certificate: Of the point.
-        found: The point.
-        tol: What a certificate must reach.
-        constrained: Whether there is a set.
-    """
-    value = math.inf if math.isnan(certificate.value) else certificate.value
-    if certificate.meets(tol):
-        return 0, value
-    if certificate.hopeless:
-        return 1, -math.inf
-    if certificate.kind is CertificateKind.OPTIMALITY and (constrained or value <= LOOSE):
-        return 1, value
-    return 2, value if constrained else found.value
-
-
-@dataclass
-class _Watch:
-    """The looks at the certificate, and the best point they found."""
-
-    certify: Certify
-    tol: float
-    best: Iterate
-    constrained: bool
-    certificate: Certificate | None = None
-    closeness: tuple[int, float] = (3, math.inf)
-    seconds: float = 0.0
-    looked: float = math.inf
-    due: float = 1.0
-    last: Iterate | None = None
-    lowest: Iterate | None = None
-    measure: float = math.inf
-    moved: int = 0
-
-    def look(self, found: Iterate) -> Certificate:
-        """Certify a point and keep it if it is the best so far."""
-        started = time.perf_counter()
-        try:
-            certificate = self.certify(found.w, found.dual)
-        except ArithmeticError as error:
-            if not _is_ours(error):
-                raise
-            certificate = NOTHING  # of numbers near the ends of their range nothing is proved
-        self.seconds += time.perf_counter() - started
-        closeness = how_close(certificate, found, self.tol, constrained=self.constrained)
-        if closeness < self.closeness:
-            self.best, self.certificate, self.closeness = found, certificate, closeness
-        return certificate
-
-    def keep(self, found: Iterate, certificate: Certificate) -> None:
-        """The point is the answer, whatever others are."""
-        self.best, self.certificate = found, certificate
-
-    @property
-    def proof(self) -> Certificate:
-        """The certificate of the best point; one that proves nothing where none could be computed."""
-        return self.certificate or NOTHING
-
-    def worth_a_look(self, found: Iterate, iteration: int) -> bool:
-        """Whether the certificate may be met, or nobody knows and it is time to see."""
-        if iteration >= FIRST_RAY and iteration.bit_count() == 1:
-            return True
-        if math.isnan(found.measure):
-            if iteration < self.due:
-                return False
-            self.due = max(iteration + 1, iteration * SPACING)
-            return True
-        if found.measure <= self.tol and found.measure <= RELOOK * self.looked:
-            self.looked = found.measure
-            return True
-        return False
-
-    def stands_still(self, found: Iterate, iteration: int) -> bool:
-        """Whether neither value nor measure has got better for long."""
-        eps = torch.finfo(found.w.dtype).eps
-        better = self.lowest is None or found.value < self.lowest.value - 4 * eps * abs(self.lowest.value)
-        if better:
-            self.lowest = found
-        if found.measure < PROGRESS * self.measure:
-            self.measure, better = found.measure, True
-        self.moved = iteration if better else self.moved
-        return iteration - self.moved > max(PATIENCE, iteration // 2)
 
 
 @dataclass(frozen=True)
@@ -217,7 +107,7 @@ def run_solver(
     """
     deadline = math.inf if max_seconds is None else time.perf_counter() + max_seconds
     start = Iterate(w, problem.start_value if w is problem.start else problem.value(w))
-    watch = _Watch(certify, tol, start, constrained=problem.constraint is not None)
+    watch = Watch(certify, tol, start, constrained=problem.constraint is not None)
     rows = [TraceRow(0, 0.0, start.value, math.nan, math.nan, dict(problem.counts))]
     limits = _Limits(deadline, turn_over, rows[0].counts)
     limited, failure = replace(problem, deadline=deadline), ""
@@ -245,7 +135,7 @@ def run_solver(
 def _followed(
     problem: Composite,
     iterates: Iterator[Iterate],
-    watch: _Watch,
+    watch: Watch,
     rows: list[TraceRow],
     *,
     limits: _Limits,
@@ -283,27 +173,19 @@ def _followed(
 
 def _failed(error: Exception) -> tuple[Status, str]:
     """The status and the traceback of an exception; the end of the numbers inside a solver is no crash."""
-    if isinstance(error, ArithmeticError) and _is_ours(error):
+    if isinstance(error, ArithmeticError) and is_ours(error):
         return Status.NOT_FINITE, ""
     return failure_status(error), "".join(traceback.format_exception(error))
 
 
-def _is_ours(error: ArithmeticError) -> bool:
-    innermost = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    home = "" if innermost is None else innermost.tb_frame.f_globals.get("__name__", "")
-    return bool(home.startswith(SOLVERS_LIVE_IN))
-
-
-def _hurried(watch: _Watch, candidates: list[Iterate]) -> list[Iterate]:
+def _hurried(watch: Watch, candidates: list[Iterate]) -> list[Iterate]:
     """The one point that is certified although the time is up; none where the best one is certified already."""
     lowest = min(candidates, key=lambda point: point.value)
     known = watch.certificate is not None and not lowest.value < watch.best.value
     return [] if known else [lowest]
 
 
-def _settle(watch: _Watch, status: Status, failure: str, candidates: list[Iterate]) -> tuple[Status, str]:
+def _settle(watch: Watch, status: Status, failure: str, candidates: list[Iterate]) -> tuple[Status, str]:
     """Certify what a run that was not certified leaves; its best point may hold all the same."""
     if status in _ENDS.values() or watch.proof.hopeless:
         return status, failure

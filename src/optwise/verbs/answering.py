@@ -18,7 +18,8 @@ from optwise.core.composite import Composite, TimeIsUp
 from optwise.core.layout import Layout
 from optwise.core.run import Execution, HeldWeights, Measurement, Run
 from optwise.core.solver import Solver
-from optwise.engine.solving import NOTHING, Certify, Course, FindRay, TurnOver, run_solver
+from optwise.engine.solving import Course, FindRay, TurnOver, run_solver
+from optwise.engine.watching import NOTHING, Certify
 from optwise.problems.terms.column_units import ColumnUnits
 from optwise.verbs.formulating import Formulated
 

@@ -14,7 +14,8 @@ from optwise.core.oracles import Oracle
 from optwise.core.run import Run
 from optwise.core.solver import CONVEX, Solver
 from optwise.core.status import Status
-from optwise.engine.solving import Course, TurnOver, how_close
+from optwise.engine.solving import Course, TurnOver
+from optwise.engine.watching import how_close
 from optwise.methods.solvers import SOLVERS
 from optwise.problems.terms.column_units import column_units
 from optwise.verbs.answering import answer_of, random_loss, run_of

@@ -21,7 +21,7 @@ from optwise.analyses.certificates.repairs import repaired_bounds
 from optwise.analyses.certificates.rounding import balanced, rounding_error
 from optwise.analyses.certificates.saddles import way_along, way_down, way_off
 from optwise.analyses.certificates.separation import separated
-from optwise.analyses.certificates.silence import own_sizes, silence, still_coordinates
+from optwise.analyses.certificates.silence import silence, still_coordinates
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.composite import DOUBLE, Composite
@@ -44,7 +44,10 @@ DOUBTFUL = (
 )
 LARGEST = 1e130
 """An entry of a gradient beyond which squares that certificates are made of overflow."""
-TOO_LARGE = "The gradient is beyond 1e130, and its square beyond the numbers there are: multiply the objective by less."
+TOO_LARGE = (
+    "The gradient is beyond 1e130, and its square beyond the numbers there are; multiply the objective by a small "
+    "number, such as 1e-100."
+)
 GROWTHS = (1e3, 1e9)
 """Multiples of a point that a set holds where it is a cone."""
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
@@ -53,10 +56,11 @@ _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary(
 def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimum: float | None = None) -> Certificate:
     r"""Prove how good a point is, from the problem and the point alone.
 
-    OPTIMALITY means a bound that holds in exact arithmetic, relative and with the distance to the set:
+    OPTIMALITY means a bound that holds in exact arithmetic, relative and with the distance to the set, of a box by
+    coordinates:
 
     .. math:: \max\Big( \frac{\text{bound on } F(w) - F^\star}{\max(|F(w)|, |F(w) - \text{bound}|)},
-        \frac{\operatorname{dist}(w, C)}{\max(1, \|w\|)} \Big)
+        \frac{\operatorname{dist}(w, C)}{\|w\|} \Big)
 
     The smallest bound is taken of those kinds that were needed to meet ``problem.tol``, the quick ones first, and
     ``name`` says which: a *known optimum*, a *lower bound* of the parts, *strong convexity*, a *duality gap*, the
@@ -135,7 +139,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         leaving = way_along(at, found.soft)
     if leaving is None and found.curvatures is not None and not at.convex:
         still = still_coordinates(at, found.curvatures)
-        leaving = way_off(at, still, own_sizes(at)) if bool(still.any()) else None
+        leaving = way_off(at, still) if bool(still.any()) else None
     silent, all_of_them = silence(at, found.curvatures) if leaving is None else ("", False)
     silent = SEPARATED if separated(at) else silent
     return Certificate(

@@ -19,7 +19,7 @@ from optwise.core.penalty import Penalty
 EXACT = 1e-6
 """Part by which two ways to compute one product may differ: inner iterations, not other formulas."""
 NOISE = 1e3 * DOUBLE
-"""Part of its size by which a difference of vectors may be off."""
+"""Part of the sizes of its terms by which a difference may be off."""
 SLACK = 1e-9
 """Part of the sizes of its terms by which an inequality may fail."""
 BEYOND = (1.0, 1 + 1e-6, 1.001, 1.5, 10.0)
@@ -81,7 +81,7 @@ def young_fault(
         if primal + dual < product - SLACK * (abs(primal) + abs(dual) + float(u.abs() @ x.abs())):
             return (
                 f"The conjugate of {name} is too small: the value at x and the conjugate at u make {primal + dual:.6g} "
-                f"where <u, x> is {product:.6g}; mend it, and see ow.check_prox."
+                f"where <u, x> is {product:.6g}; mend its formula, or leave it out."
             )
     return ""
 
@@ -143,7 +143,7 @@ def set_faults(problem: Composite, constraint: ConstraintSet, w: Tensor) -> Iter
         if Oracle.BOUNDS in constraint.oracles:
             low, high = constraint.bounds()
             if float((x - v.clamp(low, high)).abs().max()) > SLACK * (float(x.abs().max()) + away):
-                yield f"The bounds of {name} are not those that its projection keeps."
+                yield f"The bounds of {name} are not those that its projection keeps; mend one of the two."
                 return
         if Oracle.SUPPORT in constraint.oracles:
             c = v - x

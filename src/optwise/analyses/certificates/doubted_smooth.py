@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from optwise.analyses.certificates.doubted_parts import SLACK, adjoint_faults, young_fault
+from optwise.analyses.certificates.doubted_parts import EXACT, NOISE, SLACK, adjoint_faults, young_fault
 from optwise.analyses.certificates.doubted_points import direction, few
 from optwise.core.casting import ours
 from optwise.core.composite import DOUBLE, Composite
@@ -18,14 +18,10 @@ STRIDE = DOUBLE ** (1 / 3)
 """Length of a difference, in sizes of the point. Source: what balances rounding and curvature of central ones."""
 LEAST = 1e-280
 """A value below which differences of values underflow."""
-NOISE = 1e3
-"""Rounding errors of a value that a difference of values may be off by."""
 SPREADS = (1.0, -1.0, 10.0, -10.0)
 """How many sizes of the answer away from it convexity is looked at."""
 AGREEMENT = 1e-3
 """Part by which a slope may differ from a difference quotient that is as good as it looks."""
-EXACT = 1e-6
-"""Part by which two ways to compute one derivative may differ: inner iterations, not other formulas."""
 
 
 def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
@@ -96,7 +92,7 @@ def _unsteady(problem: Composite, w: Tensor) -> str:
             seen.append((first, float(smooth.value(start.clone())), "at the start"))
     for one, other, where in seen:
         size = max(abs(one), abs(other), abs(problem.start_value) if where == "at the start" else 0.0)
-        if abs(one - other) > NOISE * DOUBLE * size or math.isfinite(one) != math.isfinite(other):
+        if abs(one - other) > NOISE * size or math.isfinite(one) != math.isfinite(other):
             return (
                 f"f is not the same twice: {where} it was {one:.6g} and, asked again, {other:.6g}, so that nothing can "
                 "be proved of it; give a function of w alone."
@@ -113,14 +109,14 @@ def _kink(smooth: Smooth, w: Tensor) -> str:
     here = float(value)
     if not LEAST < abs(here) < math.inf:
         return ""
-    noise = NOISE * DOUBLE * abs(here)
+    noise = NOISE * abs(here)
     for n in (0, 1):
         d = direction(w, w, seed=10 + n)
         told = STRIDE * abs(float(slope @ d))
         with torch.no_grad():
             falls = {t: here - float(smooth.value(w + t * STRIDE * d)) for t in (1.0, -1.0, 0.5, -0.5)}
             again = float(smooth.value(w))
-        if again != here and not math.isclose(again, here, rel_tol=NOISE * DOUBLE):
+        if again != here and not math.isclose(again, here, rel_tol=NOISE):
             return ""  # a function that is not the same twice cannot be held against itself
         # of a smooth f both sides cancel to second order, and a half step has a quarter of that
         both, halves, most = falls[1.0] + falls[-1.0], falls[0.5] + falls[-0.5], max(falls.values())
@@ -162,13 +158,13 @@ def _slopes(smooth: Smooth, w: Tensor, d: Tensor, here: float) -> tuple[float, f
     with torch.no_grad():
         around = {t: float(smooth.value(w + t * d)) for h in (STRIDE, 2 * STRIDE) for t in (-h, h)}
         again = float(smooth.value(w))
-    if again != here and not math.isclose(again, here, rel_tol=NOISE * DOUBLE):
+    if again != here and not math.isclose(again, here, rel_tol=NOISE):
         return -math.inf, math.inf  # a function that is not the same twice cannot be held against itself
     if not all(math.isfinite(v) for v in around.values()):
         return -math.inf, math.inf
     sided = [(v - here) / t for t, v in around.items()]
     centred = [(around[h] - around[-h]) / (2 * h) for h in (STRIDE, 2 * STRIDE)]
-    noise = abs(centred[0] - centred[1]) + NOISE * DOUBLE * max(abs(v) for v in (here, *around.values())) / STRIDE
+    noise = abs(centred[0] - centred[1]) + NOISE * max(abs(v) for v in (here, *around.values())) / STRIDE
     return min(sided) - noise, max(sided) + noise
 
 
@@ -177,7 +173,7 @@ def _curvature(smooth: Smooth, w: Tensor) -> str:
     told = smooth.hvp(w, d)
     ahead, behind = (smooth.value_and_gradient(w + t * d)[1] for t in (STRIDE, -STRIDE))
     found = (ahead - behind) / (2 * STRIDE)
-    noise = NOISE * DOUBLE * float(ahead.norm() + behind.norm()) / STRIDE
+    noise = NOISE * float(ahead.norm() + behind.norm()) / STRIDE
     apart, size = float((told - found).norm()), float(told.norm() + found.norm())
     if math.isfinite(size) and apart > 0.1 * size + noise:
         here = smooth.value_and_gradient(w)[1]

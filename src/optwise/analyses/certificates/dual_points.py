@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optwise.analyses.certificates.bounds import ROUNDING
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.fenchel_young import DualPoint
 from optwise.core.constraint import ConstraintSet
@@ -18,8 +19,6 @@ from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.numerics.least_squares_krylov import lsmr
 
-UNIT = 4 * torch.finfo(torch.float64).eps
-"""Rounding of a difference, relative to what it is a difference of."""
 SWEEPS = 200
 """Of Dykstra's algorithm, at most."""
 ITERATIONS = 200
@@ -65,7 +64,7 @@ def at_prox(at: Evaluation, z: Tensor, step: float) -> DualPoint:
         from_set = y + from_set - x
         if float((x - y).norm()) <= torch.finfo(z.dtype).eps * float(x.norm()):
             break
-    lost = UNIT * float(z.abs() @ x.abs()) / step
+    lost = ROUNDING * float(z.abs() @ x.abs()) / step
     v, conjugate = _within_domain(penalty, from_penalty / step, y, lost)
     c = from_set / step
     return DualPoint(v, c, conjugate, _support(constraint, c, x, lost), v + c)
@@ -74,7 +73,7 @@ def at_prox(at: Evaluation, z: Tensor, step: float) -> DualPoint:
 def of_penalty(penalty: Penalty, z: Tensor, step: float) -> DualPoint:
     """The subgradient ``(z - x) / t`` of a penalty at ``x``, the proximal point of z."""
     x = penalty.prox(z, step)
-    v, conjugate = _within_domain(penalty, (z - x) / step, x, UNIT * float(z.abs() @ x.abs()) / step)
+    v, conjugate = _within_domain(penalty, (z - x) / step, x, ROUNDING * float(z.abs() @ x.abs()) / step)
     return DualPoint(v, None, conjugate, 0.0, v)
 
 
@@ -82,7 +81,7 @@ def of_set(constraint: ConstraintSet, z: Tensor, step: float) -> DualPoint:
     """The normal ``(z - x) / t`` of a set at ``x``, the projection of z."""
     x = constraint.project(z)
     c = (z - x) / step
-    return DualPoint(None, c, 0.0, _support(constraint, c, x, UNIT * float(z.abs() @ x.abs()) / step), c)
+    return DualPoint(None, c, 0.0, _support(constraint, c, x, ROUNDING * float(z.abs() @ x.abs()) / step), c)
 
 
 def _within_domain(penalty: Penalty, v: Tensor, x: Tensor, lost: float) -> tuple[Tensor, float]:

@@ -92,6 +92,13 @@ class Evaluation:
         return self.problem.penalty is None or Oracle.PROX in self.problem.penalty.oracles
 
     @cached_property
+    def sizes(self) -> Tensor:
+        """How large each coordinate is at the point or at the start, 1 where it is 0 at both [p]."""
+        start = self.problem.start
+        size = self.w.abs() if start is None else torch.maximum(self.w.abs(), start.abs())
+        return size.where(size > 0, 1.0)
+
+    @cached_property
     def predictions(self) -> Tensor:
         """``X w`` [n]; of a linear model only."""
         model = self.problem.smooth.model

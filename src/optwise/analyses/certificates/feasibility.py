@@ -14,7 +14,7 @@ from optwise.core.oracles import Oracle
 def relative_violation(problem: Composite, w: Tensor) -> float:
     r"""Distance to the set, relative to the point's own length, so that no unit of w matters; of a box by coordinates.
 
-    .. math:: \frac{\|w - P w\|}{\|w\|}, \qquad \max_j \frac{|w_j - (P w)_j|}{|w_j|}
+    .. math:: \frac{\|w - P w\|}{\|w\|}, \qquad \max_j \frac{|w_j - (P w)_j|}{\max(|w_j|, |(P w)_j|)}
 
     for the projection P onto C, of a point that is not in the set.
 
@@ -29,9 +29,9 @@ def relative_violation(problem: Composite, w: Tensor) -> float:
     if constraint is None:
         return 0.0
     if Oracle.BOUNDS in constraint.oracles:
-        outside = (w - constraint.project(w)).abs()
-        sizes = torch.maximum(w.abs(), constraint.project(w).abs())
-        violation = float(torch.where(outside == 0, 0.0, outside / sizes).max())
+        inside = constraint.project(w)
+        outside = (w - inside).abs()
+        violation = float(torch.where(outside == 0, 0.0, outside / torch.maximum(w.abs(), inside.abs())).max())
     else:
         distance, size = float(constraint.violation(w)), float(w.norm())
         violation = 0.0 if distance == 0.0 else distance / size if size > 0.0 else math.inf

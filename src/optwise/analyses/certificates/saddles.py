@@ -99,7 +99,7 @@ def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
     return None
 
 
-def way_off(at: Evaluation, still: Tensor, size: Tensor) -> Tensor | None:
+def way_off(at: Evaluation, still: Tensor) -> Tensor | None:
     r"""A step of coordinates without slope or curvature after which F is lower: a saddle of higher order.
 
     Each of them, and mixtures of all and of some, are moved both ways, by a thousandth of their size to a thousand
@@ -109,13 +109,12 @@ def way_off(at: Evaluation, still: Tensor, size: Tensor) -> Tensor | None:
     Args:
         at: The point.
         still: Those coordinates, bool [p].
-        size: Of each coordinate [p].
     """
     signs = torch.Generator().manual_seed(0)
     mixtures = 2.0 * torch.randint(0, 2, (3 * MIXTURES, len(at.w)), generator=signs).to(at.w) - 1.0
     mixtures[MIXTURES:] *= torch.randint(0, 2, (2 * MIXTURES, len(at.w)), generator=signs)  # of about half
     axes = torch.eye(len(at.w), dtype=at.w.dtype)[still][:MIXTURES]
-    ways = [sign * d * size * still for d in (*axes, *mixtures) for sign in (1.0, -1.0)]
+    ways = [sign * d * at.sizes * still for d in (*axes, *mixtures) for sign in (1.0, -1.0)]
     noise = max(abs(_moved(at, t * way)[1]) for way in ways for t in SHORTEST)
     if not math.isfinite(noise):
         return None

@@ -18,15 +18,9 @@ FLAT = (1.0, -1.0, 1e-3, -1e-3)
 """Sizes of a coordinate over which F must not change for it to be called flat."""
 
 
-def own_sizes(at: Evaluation) -> Tensor:
-    """How large each coordinate is at the point or at the start, 1 where it is 0 at both [p]."""
-    size = at.w.abs() if at.problem.start is None else torch.maximum(at.w.abs(), at.problem.start.abs())
-    return size.where(size > 0, 1.0)
-
-
 def still_coordinates(at: Evaluation, curvatures: Tensor) -> Tensor:
     """Coordinates whose slope and curvature change F by no rounding error over their own size, bool [p]."""
-    size, least = own_sizes(at), DOUBLE * abs(at.value)
+    size, least = at.sizes, DOUBLE * abs(at.value)
     return (at.gradient.abs() * size <= least) & (curvatures.abs() * size.square() <= least)
 
 
@@ -48,7 +42,7 @@ def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
     start = at.problem.start
     if curvatures is None or start is None:
         return "", False
-    size, still = own_sizes(at), still_coordinates(at, curvatures)
+    size, still = at.sizes, still_coordinates(at, curvatures)
     if not bool(still.any()):
         return "", False
     gone = torch.zeros_like(still)

@@ -109,13 +109,10 @@ def _weak(at: Evaluation, curvatures: Tensor | None, soft: Tensor | None) -> Ten
     """Soft directions, and coordinates that curve little over their own size at the point or the start [k, p]."""
     if curvatures is None:
         return soft
-    start = at.w if at.problem.start is None else at.problem.start
-    size = torch.maximum(at.w.abs(), start.abs())
-    size = size.where(size > 0, 1.0)
-    bends = curvatures * size.square()
+    bends = curvatures * at.sizes.square()
     weak = torch.nonzero(bends <= WEAK * abs(at.value))[:WEAKEST, 0]
     steps = torch.zeros(len(weak), len(at.w), dtype=at.w.dtype)
-    steps[torch.arange(len(weak)), weak] = size[weak]
+    steps[torch.arange(len(weak)), weak] = at.sizes[weak]
     first = first_length(at)
     if not first > 0:
         return soft

@@ -72,10 +72,8 @@ def own_units(problem: Composite, w: Tensor) -> Units | None:
     if not len(curved) or not float(curved.max()) > UNEVEN * float(curved.min()):
         return None
     scale = scale.where(scale > 0, curved.log().mean().exp())
-    other = replace(
-        problem, smooth=_Rescaled(problem.smooth, scale), constraint=_Bounds(low * scale, high * scale), start=None
-    )
-    return Units(other, scale, (low, high))
+    smooth, bounds = _Rescaled(problem.smooth, scale), _Bounds(low * scale, high * scale)
+    return Units(replace(problem, smooth=smooth, constraint=bounds, start=None, known=None), scale, (low, high))
 
 
 @dataclass(frozen=True, eq=False)

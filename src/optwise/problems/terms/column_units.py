@@ -41,7 +41,7 @@ class ColumnUnits:
     examples: int
 
     def there(self, w: Tensor) -> Tensor:
-        """The point u of ``w``; that of the problem's own start is its start."""
+        """The point u of ``w``."""
         return w * self.scale
 
     def back(self, u: Tensor) -> Tensor:
@@ -96,14 +96,19 @@ def column_units(problem: Composite) -> ColumnUnits | None:
 
 
 def _scaled_penalty(penalty: Penalty | None, scale: Tensor) -> Penalty | None:
-    """The penalty of u; ``None`` where it has no form that is known here."""
+    """The penalty of u; ``None`` where it has no form that is known here, or the way back is not exact."""
     if type(penalty) is L1:
-        return WeightedL1(penalty.weight / scale)
-    return WeightedL1(penalty.weights.to(scale) / scale) if type(penalty) is WeightedL1 else None
+        weights = torch.full_like(scale, penalty.weight)
+    elif type(penalty) is WeightedL1:
+        weights = penalty.weights.to(scale)
+    else:
+        return None
+    return WeightedL1(weights / scale) if torch.equal(weights / scale * scale, weights) else None
 
 
 def _scaled_set(constraint: ConstraintSet | None, scale: Tensor) -> ConstraintSet | None:
+    """The box of u; ``None`` where it is none, or the way back is not exact."""
     if constraint is None or Oracle.BOUNDS not in constraint.oracles:
         return None
-    low, high = (bound.to(scale) * scale for bound in constraint.bounds())
-    return Box(low, high)
+    ends = [bound.to(scale).expand_as(scale) for bound in constraint.bounds()]
+    return Box(*(end * scale for end in ends)) if all(torch.equal(end * scale / scale, end) for end in ends) else None
