@@ -49,6 +49,14 @@ class Answered:
         return self.run.status is Status.STATIONARY and not self.again <= tol
 
 
+def off(found, value, scale):
+    """How far a value is off, relative to what is known; 0 where the difference is no larger than its rounding."""
+    difference = abs(found - value)
+    if difference <= scale:
+        return 0.0
+    return difference / abs(value) if value else float("inf")
+
+
 def answer(known, tol=1e-6):
     """Solve a known problem and hold the answer against what is known."""
     problem, values = known.build()
@@ -57,7 +65,7 @@ def answer(known, tol=1e-6):
     seconds = time.perf_counter() - begin
     # a local minimum may only be called stationary; what is called optimal is held against the best
     best = values if known.local and run.status is not Status.OPTIMAL else values[:1]
-    error = min(abs(run.value - value) / max(abs(value), run.certificate.scale) for value in best)
+    error = min(off(run.value, value, run.certificate.scale) for value in best)
     fresh = formulate(known.build()[0], tol)
     again = fresh.certify(run.w.reshape(-1).to(torch.float64), run.answer.dual)
     return Answered(known, run, error, again.value, seconds)

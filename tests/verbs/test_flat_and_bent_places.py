@@ -73,3 +73,15 @@ def test_so_is_a_unit_of_a_net_that_no_example_reaches():
 
     run = solved(net, -1.0, -1.0, 0.5, 0.0)
     assert run.certificate.saddle or "derivatives are 0" in run.why
+
+
+def test_a_coordinate_that_is_0_up_to_rounding_at_a_minimum_is_not_flat():
+    x = torch.linspace(-3.5, 3.5, 15, dtype=torch.float64)
+
+    def bell(w):
+        return w[0] * torch.exp(-w[1] * (x - w[2]) ** 2 / 2) - 0.4 * torch.exp(-(x**2) / 2) - 1e-3 * torch.cos(x)
+
+    run = ow.solve(ow.problems.nonlinear_least_squares(bell, [0.4, 1.0, 0.0]))
+    assert run.status.ok
+    assert abs(float(run.w[2])) < 1e-8
+    assert "flat" not in run.why

@@ -33,7 +33,8 @@ def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
     .. math:: |\partial_j F| \, s_j \le \epsilon |F|, \qquad h_j \, s_j^2 \le \epsilon |F|
 
     and where it did at the start, or does nearer to 0: an exponential has underflowed, a sigmoid is saturated. Where it
-    never did, but F is the same over all of its size, the coordinate is flat: a plateau may be no minimum.
+    never did, but F is the same over all of its size, at least 1 where it started at 0, the coordinate is flat: a
+    plateau may be no minimum.
 
     Args:
         at: A stationary point.
@@ -50,7 +51,8 @@ def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
         value, slope = at.problem.f_and_gradient(point)
         gone |= still & (slope.abs() * size > DOUBLE * max(abs(value), abs(at.value)))
     if not bool(gone.any()):
-        return _flat(at, still, size), False
+        # one that started at 0 and has gone by rounding alone says nothing of how far it may go
+        return _flat(at, still, size.where(start != 0, size.clamp(min=1.0))), False
     named = _named(gone)
     everything = bool(still.all())
     said = (
