@@ -9,6 +9,7 @@ import optwise as ow
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 5))
 Y = X @ [1.0, -2.0, 0.0, 0.5, 0.0] + 0.1 * RNG.standard_normal(40)
+W0 = np.zeros(5)
 
 
 def test_twins_under_next_to_no_ridge_are_answered_with_what_least_squares_finds():
@@ -20,7 +21,7 @@ def test_twins_under_next_to_no_ridge_are_answered_with_what_least_squares_finds
 def test_a_gradient_whose_square_overflows_is_told():
     problem = ow.problems.smooth(
         lambda w: 1e160 * (torch.from_numpy(X) @ w - torch.from_numpy(Y)).square().sum(),
-        np.zeros(5),
+        W0,
         constraint=ow.sets.L2Ball(0.5),
     )
     run = ow.solve(problem)
@@ -31,3 +32,29 @@ def test_a_gradient_whose_square_overflows_is_told():
 def test_classes_that_a_count_does_not_keep_apart_are_told():
     run = ow.solve(ow.problems.logistic(X, X[:, 0] > 0, penalty=ow.penalties.L0(0.05)))
     assert "separated by these weights" in run.why
+
+
+@pytest.mark.parametrize("factor", [1e-160, 1e-200, 1e-290, 1e-310])
+@pytest.mark.parametrize("constraint", [None, ow.sets.L2Ball(0.5)])
+def test_nothing_false_is_proved_of_an_objective_whose_squares_underflow(factor, constraint):
+    H, b = factor * X.T @ X, -factor * X.T @ Y
+    best = ow.solve(ow.problems.quadratic(X.T @ X, -X.T @ Y, constraint=constraint)).value
+    run = ow.solve(ow.problems.quadratic(H, b, constraint=constraint))
+    assert not run.status.ok or abs(run.value / factor - best) <= 2e-6 * abs(best), run.why
+
+
+@pytest.mark.parametrize("factor", [1e-80, 1e-160])
+@pytest.mark.parametrize("kind", ["smooth", "nonlinear_least_squares", "least_squares"])
+@pytest.mark.parametrize("constraint", [None, ow.sets.L2Ball(0.5)])
+def test_nothing_false_is_claimed_of_residuals_whose_squares_underflow(factor, kind, constraint):
+    A, b = torch.tensor(X), torch.tensor(Y)
+    scaled = {
+        "smooth": lambda k: ow.problems.smooth(lambda w: ((k * (A @ w - b)) ** 2).sum(), W0, constraint=constraint),
+        "nonlinear_least_squares": lambda k: ow.problems.nonlinear_least_squares(
+            lambda w: k * (A @ w - b), W0, constraint=constraint
+        ),
+        "least_squares": lambda k: ow.problems.least_squares(k * X, k * Y, constraint=constraint),
+    }[kind]
+    best = ow.solve(scaled(1.0)).value
+    run = ow.solve(scaled(factor))
+    assert not run.status.ok or abs(run.value / factor / factor - best) <= 2e-6 * abs(best), run.why

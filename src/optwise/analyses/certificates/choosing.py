@@ -48,6 +48,12 @@ TOO_LARGE = (
     "The gradient is beyond 1e130, and its square beyond the numbers there are; multiply the objective by a small "
     "number, such as 1e-100."
 )
+SMALLEST = 1e-140
+"""An objective and a gradient, not both 0, below which these squares underflow."""
+TOO_SMALL = (
+    "Objective and gradient are below 1e-140, and their squares below the numbers there are; multiply the objective by "
+    "a large number, such as 1e100."
+)
 GROWTHS = (1e3, 1e9)
 """Multiples of a point that a set holds where it is a cone."""
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
@@ -108,6 +114,9 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     violation = relative_violation(problem, w)
     if not at.finite:
         return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf)
+    steepest = float(at.gradient.abs().max())
+    if 0.0 < max(steepest, abs(at.value)) < SMALLEST:
+        return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_SMALL)
     if problem.smooth.recedes(w) and _stays(problem, w):
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=RECEDES, hopeless=True)
     bound = smallest_bound(at, dual, optimum=optimum)
@@ -123,7 +132,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
             remark = SEPARATED if value <= problem.tol and separated(at) else remark
             return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale, remark=remark)
-    if float(at.gradient.abs().max()) > LARGEST:
+    if steepest > LARGEST:
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_LARGE)
     found = stationarity(at, dual)
     residual = found.value if found.value >= 0 else math.inf

@@ -99,7 +99,8 @@ def of_modulus(at: Evaluation, rest: Tensor) -> Slack:
     modulus = at.problem.smooth.strong_convexity
     if not rest.any():
         return NONE
-    return Slack(float(rest @ rest) / (2 * modulus)) if modulus > 0 else NO_BOUND
+    square = float(rest @ rest)  # one that underflows bounds nothing
+    return Slack(square / (2 * modulus)) if modulus > 0 and square > 0 else NO_BOUND
 
 
 def of_conjugate(at: Evaluation, u: Tensor) -> Slack:

@@ -85,7 +85,9 @@ def support_l2_ball(u: Tensor, radius: Numbers = 1.0, *, center: Numbers = 0.0) 
         Rockafellar (1970), Convex Analysis, section 13.
     """
     r, c, direction = size(radius, "radius", like=u), numbers(center, u), lifted(u)
-    length: Tensor = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
+    largest = direction.abs().amax(-1, keepdim=True)
+    unit = largest.where((largest > 0) & largest.isfinite(), 1.0)  # so that no square underflows
+    length: Tensor = unit * torch.linalg.vector_norm(direction / unit, dim=-1, keepdim=True)
     return ((c * direction).sum(-1, keepdim=True) + r * length).squeeze(-1).to(u.dtype)
 
 
