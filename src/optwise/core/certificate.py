@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Certificate:
         leaving: A step from a stationary point along negative curvature, after which F is lower [p].
         remark: What else there is to say of the point, as a sentence.
         hopeless: Whether the remark says why nothing can be proved here, however long a solver goes on.
+        objective: F at the answer as well as it is known; NaN where nobody looked.
     """
 
     kind: CertificateKind
@@ -44,6 +46,7 @@ class Certificate:
     leaving: Tensor | None = field(default=None, repr=False, compare=False)
     remark: str = ""
     hopeless: bool = False
+    objective: float = field(default=math.nan, repr=False, compare=False)
 
     @property
     def saddle(self) -> bool:

@@ -25,6 +25,8 @@ class Loss(Part):
     """Whether the curvature is the same everywhere."""
     lower_bound: ClassVar[float] = 0.0
     """A number that the loss never falls below."""
+    of_difference: ClassVar[bool] = False
+    """Whether only z - y matters, so that predictions less their labels may stand for them, with labels of 0."""
 
     @property
     @abstractmethod
@@ -103,6 +105,16 @@ class LinearModel(Part):
     def examples(self) -> int:
         """Number n of examples."""
         return self.X.shape[0]
+
+    def value(self, w: Tensor, z: Tensor) -> Tensor:
+        """The value at ``w`` [p], whose predictions are z [n]."""
+        losses = self.scale * self.loss.values(z, self.y).sum()
+        return losses + 0.5 * self.l2 * (w @ w) if self.l2 else losses
+
+    def gradient(self, w: Tensor, z: Tensor) -> Tensor:
+        """The gradient [p] there."""
+        slope = self.X.adjoint(self.scale * self.loss.derivative(z, self.y))
+        return torch.add(slope, w, alpha=self.l2) if self.l2 else slope
 
     @property
     def lower_bound(self) -> float:

@@ -31,6 +31,11 @@ class LinearOperator(Part):
         return None
 
     @property
+    def column_lengths(self) -> Tensor | None:
+        """The length of each column [p]; ``None`` where nobody knows the entries."""
+        return None if self.matrix is None else self.matrix.norm(dim=0)
+
+    @property
     def norm_bound(self) -> float | None:
         """An upper bound of the largest singular value; ``None`` where nobody knows one in advance."""
         return None

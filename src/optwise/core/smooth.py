@@ -61,6 +61,30 @@ class Smooth(Part):
         """``sup_w <u, w> - f(w)``, without dimensions; infinite outside its domain."""
         raise BadProblem(f"{type(self).__name__} has no conjugate; a method that needs one cannot use it.")
 
+    def excess(self, w: Tensor, rest: Tensor) -> float | None:
+        r"""How far Young's inequality is from equality at ``w`` and the gradient there less ``rest`` [p].
+
+        .. math:: f(w) + f^*(u) - \langle u, w \rangle, \qquad u = \nabla f(w) - r
+
+        Never less than that in exact arithmetic; ``None`` where nothing better is known than the sum itself, whose
+        terms may cancel.
+        """
+        return None
+
+    def rounding(self, w: Tensor) -> float:
+        """About what rounding makes of the value at ``w``, in its dtype; 0 where nobody knows."""
+        return 0.0
+
+    def precisely(self, w: Tensor) -> Precisely | None:
+        """The value and the gradient at ``w``, in about twice the precision; ``None`` where nobody wrote that."""
+        return None
+
+    def predictions(self, w: Tensor) -> Tensor:
+        """``X w`` [n] of the linear model that f is."""
+        model = self.model
+        assert model is not None
+        return model.X.forward(w)
+
     @property
     def stated(self) -> frozenset[str]:
         """Which derivatives are stated, ``gradient`` or ``hvp``, where autograd would find them as well."""
@@ -140,6 +164,23 @@ class Residuals(Part):
     @abstractmethod
     def jacobian(self, w: Tensor) -> Tensor:
         """The Jacobian at ``w`` [m, p]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Precisely:
+    """A value and a gradient whose sums were made in about twice the precision, and rounded once.
+
+    Args:
+        value: f.
+        gradient: Of f [p].
+        predictions: Of a linear model [n], or what is left of them after the labels.
+        model: The linear model that these predictions are of, whose labels may be 0.
+    """
+
+    value: float
+    gradient: Tensor
+    predictions: Tensor | None = None
+    model: LinearModel | None = None
 
 
 @dataclass(frozen=True, eq=False)

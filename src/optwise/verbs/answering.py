@@ -156,8 +156,13 @@ def _saddle(formulated: Formulated, w: Tensor, proof: Certificate) -> str:
 
 
 def _exact_value(formulated: Formulated, course: Course) -> float:
-    """F at the answer, recomputed in float64; as the solver found it where the time is up or the function fails now."""
+    """F at the answer as its certificate knows it, or recomputed in float64.
+
+    As the solver found it where the time is up or the function fails now.
+    """
     w = course.best.w.detach()
+    if math.isfinite(course.certificate.objective):
+        return course.certificate.objective
     if time.perf_counter() > formulated.deadline and w.dtype == torch.float64:
         return course.best.value
     try:

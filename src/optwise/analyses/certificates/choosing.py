@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -42,6 +43,8 @@ DOUBTFUL = (
     "Columns of the design depend on each other up to rounding, and nobody can tell whether they do: leave one out, or "
     "add l2."
 )
+VAGUE = 0.01
+"""Part of what the tolerance allows that the rounding of F may be before its sums are made anew."""
 LARGEST = 1e130
 """An entry of a gradient beyond which squares that certificates are made of overflow."""
 TOO_LARGE = (
@@ -71,7 +74,8 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     The smallest bound is taken of those kinds that were needed to meet ``problem.tol``, the quick ones first, and
     ``name`` says which: a *known optimum*, a *lower bound* of the parts, *strong convexity*, a *duality gap*, the
     *Frank-Wolfe gap*, the *projection of the residual* of least squares. The rounding of the numbers that a bound is
-    the difference of is added to it.
+    the difference of is added to it. Where that of F would count, as where the terms of predictions cancel, the sums
+    are made in twice the precision (:meth:`~.smooth.Smooth.precisely`), or where nobody can, the bound pays for it.
 
     Where F itself is no larger than what rounding makes of it (:func:`~.rounding.rounding_error`), a bound that is no
     larger either counts as 0, provided that the first-order conditions hold as well as rounding lets them: an optimum
@@ -122,16 +126,18 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     bound = smallest_bound(at, dual, optimum=optimum)
     scale = 0.0
     if bound is not None:
-        relative = bound.relative(at.value)
+        at, bound, scale = _known(at, bound, dual, optimum)
+        relative = replace(bound, gap=bound.gap + 2 * scale).relative(at.value)
         if relative > problem.tol:
-            scale = rounding_error(at)
+            scale = max(scale, rounding_error(at))
             relative = 0.0 if _drowned(at, bound, scale) else relative
         value = max(relative, violation)
         if (at.convex and bound.closes) or value <= problem.tol:
             factor = _FACTORS.get(problem) if value > problem.tol else None
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
             remark = SEPARATED if value <= problem.tol and separated(at) else remark
-            return Certificate(CertificateKind.OPTIMALITY, bound.name, value, scale, remark=remark)
+            kind = CertificateKind.OPTIMALITY
+            return Certificate(kind, bound.name, value, scale, remark=remark, objective=at.value)
     if steepest > LARGEST:
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_LARGE)
     found = stationarity(at, dual)
@@ -141,7 +147,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         residual = 0.0 if abs(at.value) <= scale and balanced(at, scale) else residual
     value = max(residual, violation)
     if value > problem.tol:
-        return Certificate(CertificateKind.STATIONARITY, found.name, value, scale)
+        return Certificate(CertificateKind.STATIONARITY, found.name, value, scale, objective=at.value)
     bent = [found.bent] if found.bent is not None else bent_directions(at) if found.maps else []
     leaving = next((step for d in bent if (step := way_down(at, d)) is not None), None)
     if leaving is None and found.soft is not None:
@@ -159,6 +165,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         leaving=leaving,
         remark=silent,
         hopeless=all_of_them,
+        objective=at.value,
     )
 
 
@@ -193,6 +200,22 @@ def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None
     if best is None or not _closes(found) or _met(at, [best]):
         return best
     return min((bound for bound in found if bound.closes), key=lambda bound: bound.total(at.value))
+
+
+def _known(at: Evaluation, bound: Bound, dual: Tensor | None, optimum: float | None) -> tuple[Evaluation, Bound, float]:
+    """The point and its bound, from sums in twice the precision where the rounding of F is no small part of ``tol``.
+
+    The bound as it was, with what that rounding may have taken from it, holds as well; what is not paid for where
+    nobody can sum like that is given third.
+    """
+    lost = at.problem.smooth.rounding(at.w)
+    if lost <= VAGUE * at.problem.tol * abs(at.value):
+        return at, bound, 0.0
+    known = at.precisely()
+    if known is None:
+        return at, bound, lost
+    found = [replace(bound, gap=bound.gap + 2 * lost), smallest_bound(known, dual, optimum=optimum)]
+    return known, min((each for each in found if each is not None), key=lambda each: each.total(known.value)), 0.0
 
 
 def _met(at: Evaluation, found: Iterable[Bound]) -> bool:

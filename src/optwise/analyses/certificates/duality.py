@@ -68,7 +68,7 @@ def duality_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
         yield from (_near(at, point) for point in with_normals(at, argument))
     for ray in (*(shares(at, -at.gradient) if at.problem.operator is None else ()), *_offered_rays(at, argument)):
         yield _on_gradient(at, ray)
-    model = at.problem.smooth.model
+    model = at.model
     if model is not None and dual is not None and dual.shape == model.y.shape and at.problem.operator is None:
         yield bound(of_predictions(at, model, dual))
 
@@ -83,7 +83,7 @@ def joint_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
         at: The point.
         dual: What a solver offers.
     """
-    operator, model = at.problem.operator, at.problem.smooth.model
+    operator, model = at.problem.operator, at.model
     if operator is not None:
         if dual is None or dual.shape != at.image.shape:
             yield from (_near(at, point) for point in with_normals(at, least_squares(operator, -at.gradient)))
@@ -220,7 +220,7 @@ def _along_gradient(at: Evaluation, t: float) -> Slack:
     if t == 1 or not at.gradient.any():
         return NONE
     found = [of_modulus(at, (1 - t) * at.gradient), of_conjugate(at, t * at.gradient)]
-    model = at.problem.smooth.model
+    model = at.model
     if model is not None:
         losses = losses_along(at, model, model.scale * model.loss.derivative(at.predictions, model.y))(t)
         found.append(losses + Slack(0.5 * model.l2 * (1 - t) ** 2 * float(at.w @ at.w)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 from optwise.core.casting import ours
 from optwise.core.composite import Composite
 from optwise.core.errors import BadProblem
+from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
+from optwise.core.smooth import Precisely
 from optwise.numerics.spectra import largest_eigenvalue
 
 PRODUCTS = 20
@@ -30,6 +32,7 @@ class Evaluation:
         gradient: Of f [p].
         image: ``A w`` [m]; w itself where there is no operator.
         g: g there, 0 where there is none.
+        precise: f once more, where its sums were made in twice the precision.
     """
 
     problem: Composite
@@ -38,6 +41,7 @@ class Evaluation:
     gradient: Tensor
     image: Tensor
     g: float
+    precise: Precisely | None = None
 
     @classmethod
     def of(cls, problem: Composite, w: Tensor) -> Evaluation:
@@ -98,12 +102,26 @@ class Evaluation:
         size = self.w.abs() if start is None else torch.maximum(self.w.abs(), start.abs())
         return size.where(size > 0, 1.0)
 
-    @cached_property
+    @property
+    def model(self) -> LinearModel | None:
+        """The linear model that f is, if it is one."""
+        known = None if self.precise is None else self.precise.model
+        return self.problem.smooth.model if known is None else known
+
+    @property
     def predictions(self) -> Tensor:
-        """``X w`` [n]; of a linear model only."""
-        model = self.problem.smooth.model
-        assert model is not None
-        return model.X.forward(self.w)
+        """``X w`` [n]; of a linear model only, and less the labels where those of ``model`` are 0."""
+        known = None if self.precise is None else self.precise.predictions
+        return self.problem.smooth.predictions(self.w) if known is None else known
+
+    def precisely(self) -> Evaluation | None:
+        """The same point with f from sums in twice the precision; ``None`` where these are not to be had."""
+        self.problem.count("evaluations")
+        found = self.problem.smooth.precisely(self.w)
+        if found is None or not math.isfinite(found.value) or not bool(torch.isfinite(found.gradient).all()):
+            return None
+        self.problem.count("gradients")
+        return replace(self, f=found.value, gradient=found.gradient, precise=found)
 
     def adjoint(self, v: Tensor) -> Tensor:
         """``A^T v`` [p]."""

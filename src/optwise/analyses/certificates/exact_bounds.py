@@ -45,7 +45,7 @@ def exact_bounds(at: Evaluation, dual: Tensor | None, factor: DesignFactor | Non
     if factor is None:
         return
     argument = dual if dual is not None and dual.shape == at.image.shape else None
-    model = at.problem.smooth.model
+    model = at.model
     if model is None:
         yield from (bound(slack) for slack in _without_smooth(at, argument, factor))
         return
@@ -89,7 +89,7 @@ def _of_box(at: Evaluation, factor: DesignFactor) -> Iterator[DualPoint]:
 
 def factor_of(at: Evaluation) -> DesignFactor | None:
     """The factorisation that the bounds of a problem are made with."""
-    model, operator = at.problem.smooth.model, at.problem.operator
+    model, operator = at.model, at.problem.operator
     if model is not None:
         curvature = model.loss.smoothness if model.loss.quadratic else 1.0
         return DesignFactor(model.X, model.scale * curvature, model.l2)

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.core.loss import LinearModel
-from optwise.core.operator import LinearOperator
 from optwise.core.smooth import Smooth
 
 
@@ -89,11 +88,6 @@ def of_rounding(left: Tensor, w: Tensor, sizes: Tensor) -> Slack:
     return Slack(2 * float((left / units).norm()) * float((w * units).norm()))
 
 
-def column_norms(A: LinearOperator) -> Tensor | None:
-    """The length of each column of A [p]; ``None`` where its entries are not at hand."""
-    return None if A.matrix is None else A.matrix.norm(dim=0)
-
-
 def of_modulus(at: Evaluation, rest: Tensor) -> Slack:
     r"""The slack of a strongly convex f at ``u = grad f(w) - rest``: at most :math:`\|rest\|^2 / (2 \mu)`."""
     modulus = at.problem.smooth.strong_convexity
@@ -104,8 +98,11 @@ def of_modulus(at: Evaluation, rest: Tensor) -> Slack:
 
 
 def of_conjugate(at: Evaluation, u: Tensor) -> Slack:
-    """The slack of an f that says its conjugate."""
+    """The slack of an f that says its conjugate, at u [p]."""
     smooth = at.problem.smooth
+    excess = smooth.excess(at.w, at.gradient - u)
+    if excess is not None:
+        return Slack(excess) if math.isfinite(excess) else NO_BOUND
     if type(smooth).conjugate is Smooth.conjugate:
         return NO_BOUND
     return young(at.f, float(smooth.conjugate(u)), float(u @ at.w))

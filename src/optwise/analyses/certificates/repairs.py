@@ -13,7 +13,7 @@ from optwise.analyses.certificates.dual_points import Ray, at_prox, least_square
 from optwise.analyses.certificates.duality import along, bound, losses_along, shares, splits
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.exact_bounds import FAINT, moved
-from optwise.analyses.certificates.fenchel_young import NONE, Slack, column_norms, of_rounding
+from optwise.analyses.certificates.fenchel_young import NONE, Slack, of_rounding
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.numerics.least_squares_krylov import lsmr
@@ -42,7 +42,7 @@ def repaired_bounds(at: Evaluation, dual: Tensor | None) -> Iterator[Bound]:
         at: The point.
         dual: Of the predictions [n], where a solver offers one.
     """
-    model = at.problem.smooth.model
+    model = at.model
     if model is None or model.l2 > 0 or not model.has_conjugate or at.smooth_only:
         return
     yield from _repaired(at, model, model.scale * model.loss.derivative(at.predictions, model.y), dual)
@@ -69,7 +69,7 @@ def _shares(at: Evaluation, pull: Tensor, argument: Tensor | None) -> Iterator[t
         return
     near = torch.zeros_like(at.image) if argument is None else argument
     v = near + least_squares(operator, pull - operator.adjoint(near))
-    lengths = column_norms(operator)
+    lengths = operator.column_lengths
     sizes = pull.abs() if lengths is None else lengths * v.norm()
     yield Ray(v, None), of_rounding(pull - operator.adjoint(v), at.w, sizes)
 
@@ -125,7 +125,7 @@ def _with_signs(at: Evaluation, model: LinearModel, theta: Tensor) -> Iterator[S
     one_sided = signs != 0
     if not one_sided.any():
         return
-    lengths = column_norms(model.X)
+    lengths = model.X.column_lengths
     units = torch.full_like(at.w, _norm(at, model)) if lengths is None else lengths.where(lengths > 0, 1.0)
     for moved_in in (_mended(at, model, theta, (signs, units)), _shifted(model, theta, (signs, units))):
         if moved_in is None:

@@ -38,7 +38,7 @@ def rounding_error(at: Evaluation) -> float:
     """
     unit, model, residuals = at.problem.unit, at.problem.smooth.model, at.problem.smooth.residuals
     if model is not None:
-        slopes = model.loss.derivative(at.predictions, model.y).abs()  # [n]
+        slopes = _slopes(at).abs()  # [n]
         f = model.scale * float(slopes @ _sizes(at, model, slopes)) + model.l2 * float(at.w @ at.w)
     elif residuals is not None:
         r, J = residuals.value(at.w).abs(), residuals.jacobian(at.w).abs()
@@ -68,8 +68,7 @@ def balanced(at: Evaluation, error: float) -> bool:
     if at.problem.penalty is None and residuals is not None:
         return _componentwise(at, residuals)
     if at.problem.penalty is None and model is not None and matrix is not None and model.l2 == 0:
-        z = at.predictions
-        slopes, bends = model.loss.derivative(z, model.y), model.loss.curvature(z, model.y)
+        slopes, bends = _slopes(at), model.loss.curvature(at.problem.smooth.predictions(at.w), model.y)
         sizes = bends * (matrix.abs() @ at.w.abs() + model.y.abs())
         return _within_rounding(at, matrix, (model.scale * slopes, model.scale * sizes))
     if at.smooth_only and at.w.numel() <= DENSE:
@@ -92,15 +91,22 @@ def _within_rounding(at: Evaluation, J: Tensor, parts: tuple[Tensor, Tensor]) ->
     return bool(((J.mT @ r).abs() <= allowed).all())
 
 
+def _slopes(at: Evaluation) -> Tensor:
+    """The derivative of each loss of a linear model [n], as well as it is known."""
+    assert at.model is not None
+    return at.model.loss.derivative(at.predictions, at.model.y)
+
+
 def _sizes(at: Evaluation, model: LinearModel, slopes: Tensor) -> Tensor:
     """Sizes of the numbers that predictions and labels are made of [n].
 
     Where F is far above rounding even if all but half of the digits cancelled, what is left of the cancellation serves.
     """
-    short = at.predictions.abs() + model.y.abs()
+    z = at.problem.smooth.predictions(at.w)
+    short = z.abs() + model.y.abs()
     if abs(at.f) > math.sqrt(at.problem.unit) * model.scale * float(slopes @ short):
         return short
-    return _absolute_product(model.X, at.w, at.predictions) + model.y.abs()
+    return _absolute_product(model.X, at.w, z) + model.y.abs()
 
 
 def _absolute_product(X: LinearOperator, w: Tensor, product: Tensor) -> Tensor:

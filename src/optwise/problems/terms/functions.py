@@ -13,13 +13,12 @@ from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.oracles import Oracle
-from optwise.core.smooth import Smooth
+from optwise.core.smooth import Precisely, Smooth
+from optwise.numerics.curvatures import Curvature
+from optwise.numerics.twice_precise import dot, product_less
 from optwise.problems.terms.operators import MatrixOperator, norm_bound
 
 Function = Callable[[Tensor], Tensor]
-
-FLAT = 1e-12
-"""Share of a dual point that may lie in directions without curvature as rounding in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,47 +143,43 @@ class QuadraticTerm(Smooth):
     def conjugate(self, u: Tensor) -> Tensor:
         if not self.convex:
             return torch.full_like(u[..., 0], math.inf)
-        shift = (u - self.b).double()
-        if self._factor is not None:
-            half: Tensor = torch.linalg.solve_triangular(self._factor, shift.unsqueeze(-1), upper=False).squeeze(-1)
-            return (0.5 * half.square().sum(-1)).to(u.dtype)
-        values, vectors = self._spectrum
-        parts = shift @ vectors  # [p]
-        flat = values <= self._rounding
-        outside = (parts.abs() > FLAT * shift.norm(dim=-1, keepdim=True)) & flat
-        squares = torch.where(flat, 0.0, parts.square() / torch.where(flat, 1.0, values))
-        return torch.where(outside.any(-1), math.inf, 0.5 * squares.sum(-1)).to(u.dtype)
+        return self._curvature.conjugate((u - self.b).double()).to(u.dtype)
+
+    def excess(self, w: Tensor, rest: Tensor) -> float:
+        if not self.convex:
+            return math.inf
+        size = (self.H @ w - rest).abs().double()  # of the dual point, less b
+        return self._curvature.most_gained(rest.double(), w.double(), size=size)
+
+    def rounding(self, w: Tensor) -> float:
+        size = 0.5 * (w.abs() @ (self.H.abs() @ w.abs())) + self.b.abs() @ w.abs()
+        return torch.finfo(w.dtype).eps * float(size)
+
+    def precisely(self, w: Tensor) -> Precisely | None:
+        if w.dtype != self.H.dtype:
+            return None
+        both, lost = product_less(self.H, w, -2 * self.b)  # H w + 2 b
+        return Precisely(0.5 * dot(w, both) + 0.5 * dot(w, lost), product_less(self.H, w, -self.b)[0])
 
     @property
     def convex(self) -> bool:
-        return self._factor is not None or bool(self._spectrum[0][0] >= -self._rounding)
+        return self._curvature.convex
 
     @cached_property
     def lipschitz(self) -> float:
         return norm_bound(MatrixOperator(self.H), like=self.H)
 
-    @cached_property
+    @property
     def strong_convexity(self) -> float:
-        return max(0.0, float(torch.linalg.eigvalsh(self.H.double())[0]) - self._rounding)
+        return self._curvature.modulus
 
     @property
     def oracles(self) -> frozenset[Oracle]:
         return super().oracles | {Oracle.QUADRATIC}
 
     @cached_property
-    def _factor(self) -> Tensor | None:
-        factor, failed = torch.linalg.cholesky_ex(self.H.double())
-        return None if bool(failed) else factor
-
-    @cached_property
-    def _spectrum(self) -> tuple[Tensor, Tensor]:
-        values, vectors = torch.linalg.eigh(self.H.double())
-        return values, vectors
-
-    @cached_property
-    def _rounding(self) -> float:
-        """What eigenvalues may be off by because the entries were rounded."""
-        return 10 * torch.finfo(self.H.dtype).eps * float(torch.linalg.matrix_norm(self.H.double()))
+    def _curvature(self) -> Curvature:
+        return Curvature(self.H.double(), torch.finfo(self.H.dtype).eps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from optwise.core.loss import ClassModel, LinearModel
 from optwise.core.operator import LinearOperator
-from optwise.core.smooth import Smooth
+from optwise.core.smooth import Precisely, Smooth
+from optwise.numerics.twice_precise import product_less
 from optwise.problems.terms.operators import norm_bound
 
 
@@ -67,20 +68,22 @@ class LinearModelTerm(Smooth):
     def dimension(self) -> int:
         return self.linear.X.shape[1]
 
+    def predictions(self, w: Tensor) -> Tensor:
+        return self._predictions.at(w, self.linear.X, self.linear.X.forward)
+
     def value(self, w: Tensor) -> Tensor:
-        return self._value(w, self._predictions.at(w, self.linear.X, self.linear.X.forward))
+        return self.linear.value(w, self.predictions(w))
 
     def value_and_gradient(self, w: Tensor) -> tuple[Tensor, Tensor]:
         model = self.linear
         with torch.no_grad():
-            z = self._predictions.at(w, model.X, model.X.forward)  # [n]
-            gradient = model.X.adjoint(model.scale * model.loss.derivative(z, model.y))
-            return self._value(w, z), _plus(gradient, model.l2, w)
+            z = self.predictions(w)  # [n]
+            return model.value(w, z), model.gradient(w, z)
 
     def hvp(self, w: Tensor, v: Tensor) -> Tensor:
         model = self.linear
         with torch.no_grad():
-            z = self._predictions.at(w, model.X, model.X.forward)
+            z = self.predictions(w)
             curvature = model.scale * model.loss.curvature(z, model.y)  # [n]
             return _plus(model.X.adjoint(curvature * model.X.forward(v)), model.l2, v)
 
@@ -103,16 +106,31 @@ class LinearModelTerm(Smooth):
 
     def recedes(self, w: Tensor) -> bool:
         model = self.linear
-        z = self._predictions.at(w, model.X, model.X.forward)
+        z = self.predictions(w)
         return model.l2 == 0 and bool(model.loss.recedes(z, model.y).all())
 
     @property
     def model(self) -> LinearModel:
         return self.linear
 
-    def _value(self, w: Tensor, z: Tensor) -> Tensor:
-        model = self.linear
-        return _with_ridge(model.scale * model.loss.values(z, model.y).sum(), model.l2, w)
+    def rounding(self, w: Tensor) -> float:
+        model, z = self.linear, self.predictions(w)
+        size = float(model.y.norm()) + _reach(self._lengths, w, z)  # of what is summed for a prediction
+        lost, slopes = torch.finfo(w.dtype).eps * size, float(model.loss.derivative(z, model.y).norm())
+        return model.scale * (slopes * lost + 0.5 * model.loss.smoothness * lost * lost)
+
+    def precisely(self, w: Tensor) -> Precisely | None:
+        model, matrix = self.linear, self.linear.X.matrix
+        if matrix is None or w.dtype != matrix.dtype:
+            return None
+        alone = model.loss.of_difference
+        z, _ = product_less(matrix, w, model.y if alone else None)
+        model = replace(model, y=torch.zeros_like(model.y)) if alone else model
+        return Precisely(float(model.value(w, z)), model.gradient(w, z), z, model)
+
+    @cached_property
+    def _lengths(self) -> Tensor | None:
+        return self.linear.X.column_lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +217,18 @@ class SoftmaxTerm(Smooth):
     def classes_of(self) -> ClassModel:
         return ClassModel(self.X, self.y, self.classes, self.scale, self.l2)
 
+    def rounding(self, w: Tensor) -> float:
+        z = self._log_odds(w)  # [C, n]
+        apart = z.softmax(0)
+        apart[self.y, torch.arange(self.y.numel(), device=self.y.device)] -= 1
+        rows = w.reshape(-1, self.classes).norm(dim=1)
+        lost = torch.finfo(w.dtype).eps * _reach(self._lengths, rows, z)
+        return self.scale * (float(apart.norm()) * lost + 0.25 * lost * lost)
+
+    @cached_property
+    def _lengths(self) -> Tensor | None:
+        return self.X.column_lengths
+
     def _forward(self, w: Tensor) -> Tensor:
         return self.X.forward(w.reshape(-1, self.classes).mT)  # [C, n]
 
@@ -211,6 +241,11 @@ class SoftmaxTerm(Smooth):
     def _value(self, w: Tensor, z: Tensor) -> Tensor:
         losses = F.cross_entropy(z.mT, self.y, reduction="sum")
         return _with_ridge(self.scale * losses, self.l2, w)
+
+
+def _reach(lengths: Tensor | None, w: Tensor, z: Tensor) -> float:
+    """At least the length of ``|X| |w|``; where the entries are not at hand that of ``X w``, which is less."""
+    return float(z.norm()) if lengths is None else float(lengths.to(w) @ w.abs())
 
 
 def _plus(gradient: Tensor, l2: float, w: Tensor) -> Tensor:

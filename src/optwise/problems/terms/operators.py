@@ -109,6 +109,11 @@ class SparseOperator(LinearOperator):
     def adjoint(self, v: Tensor) -> Tensor:
         return _product(_SparsePair(self.columns, self.rows), v)
 
+    @property
+    def column_lengths(self) -> Tensor:
+        squares = self.rows.values().square()
+        return squares.new_zeros(self.shape[1]).index_add_(0, self.rows.col_indices(), squares).sqrt()
+
 
 @dataclass(frozen=True, eq=False)
 class _SparsePair:

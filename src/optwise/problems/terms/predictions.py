@@ -28,6 +28,7 @@ class SquaredError(Loss):
     """
 
     quadratic: ClassVar[bool] = True
+    of_difference: ClassVar[bool] = True
 
     @property
     def smoothness(self) -> float:
@@ -71,6 +72,7 @@ class HuberLoss(Loss):
     """
 
     delta: float
+    of_difference: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.delta < math.inf:
