@@ -462,7 +462,7 @@ class Unasked(LinearModelTerm):
     """A linear model that keeps no predictions, so that each question is one product."""
 
     def value(self, w):
-        return self._value(w, self.linear.X.forward(w))
+        return self.linear.value(w, self.linear.X.forward(w))
 
 
 def test_a_line_search_costs_a_linear_model_two_products_an_iteration():

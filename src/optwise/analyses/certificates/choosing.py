@@ -123,13 +123,13 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_SMALL)
     if problem.smooth.recedes(w) and _stays(problem, w):
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=RECEDES, hopeless=True)
-    bound = smallest_bound(at, dual, optimum=optimum)
+    at, blur, lost = _as_known(at)
     scale = 0.0
+    bound = smallest_bound(at, dual, optimum=optimum)
     if bound is not None:
-        at, bound, scale = _known(at, bound, dual, optimum)
-        relative = replace(bound, gap=bound.gap + 2 * scale).relative(at.value)
+        relative = replace(bound, gap=bound.gap + 2 * lost).relative(at.value)
         if relative > problem.tol:
-            scale = max(scale, rounding_error(at))
+            scale = max(lost, rounding_error(at))
             relative = 0.0 if _drowned(at, bound, scale) else relative
         value = max(relative, violation)
         if (at.convex and bound.closes) or value <= problem.tol:
@@ -137,6 +137,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
             remark = SEPARATED if value <= problem.tol and separated(at) else remark
             kind = CertificateKind.OPTIMALITY
+            scale = max(scale, blur) if value > problem.tol else scale
             return Certificate(kind, bound.name, value, scale, remark=remark, objective=at.value)
     if steepest > LARGEST:
         return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_LARGE)
@@ -145,9 +146,11 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     if residual > problem.tol and problem.operator is None and residual < math.inf:
         scale = scale or rounding_error(at)
         residual = 0.0 if abs(at.value) <= scale and balanced(at, scale) else residual
+    elif blur > problem.tol * abs(at.value) > 0.0:
+        residual = max(residual, blur / abs(at.value))  # nobody sees how far F falls
     value = max(residual, violation)
     if value > problem.tol:
-        return Certificate(CertificateKind.STATIONARITY, found.name, value, scale, objective=at.value)
+        return Certificate(CertificateKind.STATIONARITY, found.name, value, max(scale, blur), objective=at.value)
     bent = [found.bent] if found.bent is not None else bent_directions(at) if found.maps else []
     leaving = next((step for d in bent if (step := way_down(at, d)) is not None), None)
     if leaving is None and found.soft is not None:
@@ -202,20 +205,17 @@ def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None
     return min((bound for bound in found if bound.closes), key=lambda bound: bound.total(at.value))
 
 
-def _known(at: Evaluation, bound: Bound, dual: Tensor | None, optimum: float | None) -> tuple[Evaluation, Bound, float]:
-    """The point and its bound, from sums in twice the precision where the rounding of F is no small part of ``tol``.
+def _as_known(at: Evaluation) -> tuple[Evaluation, float, float]:
+    """The point from sums in twice the precision, where the rounding of F is no small part of ``tol``.
 
-    The bound as it was, with what that rounding may have taken from it, holds as well; what is not paid for where
-    nobody can sum like that is given third.
+    Then what a solver knows F to, and what rounding may have taken from the value: nothing where it was summed like
+    that.
     """
     lost = at.problem.smooth.rounding(at.w)
     if lost <= VAGUE * at.problem.tol * abs(at.value):
-        return at, bound, 0.0
+        return at, 0.0, 0.0
     known = at.precisely()
-    if known is None:
-        return at, bound, lost
-    found = [replace(bound, gap=bound.gap + 2 * lost), smallest_bound(known, dual, optimum=optimum)]
-    return known, min((each for each in found if each is not None), key=lambda each: each.total(known.value)), 0.0
+    return (at, lost, lost) if known is None else (known, lost, 0.0)
 
 
 def _met(at: Evaluation, found: Iterable[Bound]) -> bool:

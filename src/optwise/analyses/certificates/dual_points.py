@@ -91,18 +91,18 @@ def _within_domain(penalty: Penalty, v: Tensor, x: Tensor, lost: float) -> tuple
         penalty: g.
         v: The subgradient.
         x: Where.
-        lost: What its rounding makes of ``<v, x>``, where no formula tells.
+        lost: What its rounding makes of ``<v, x>``, where no formula tells, or no multiple of v is in the domain.
     """
-    if Oracle.CONJUGATE not in penalty.oracles:
-        return v, float(v @ x) - float(penalty.value(x)) + lost
-    conjugate = float(penalty.conjugate(v))
-    if not math.isfinite(conjugate) and bool(torch.isfinite(v).all()):
-        most = penalty.dual_scale(v)
+    conjugate = float(penalty.conjugate(v)) if Oracle.CONJUGATE in penalty.oracles else math.nan
+    if math.isfinite(conjugate) or not bool(torch.isfinite(v).all()):
+        return v, conjugate
+    most = penalty.dual_scale(v) if Oracle.CONJUGATE in penalty.oracles else 0.0
+    if most > 0:
         for t in (most * factor for factor in FACTORS):
             conjugate = float(penalty.conjugate(t * v))
             if math.isfinite(conjugate):
                 return t * v, conjugate
-    return v, conjugate
+    return v, float(v @ x) - float(penalty.value(x)) + lost
 
 
 def _support(constraint: ConstraintSet, c: Tensor, x: Tensor, lost: float) -> float:
