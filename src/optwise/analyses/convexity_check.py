@@ -15,6 +15,7 @@ from optwise.core.errors import BadProblem
 from optwise.core.finding import Finding, Findings, Grade
 from optwise.core.showing import Card, Shown, Terse
 from optwise.core.smooth import Smooth
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.rng import torch_generator
 from optwise.numerics.spectra import lanczos
 
@@ -233,7 +234,7 @@ def _curvatures(smooth: Smooth, middle: Tensor, *, radius: float, generator: tor
         except (RuntimeError, ValueError):  # no second derivative by autograd, or no symmetric one
             continue
         matrix = T.diagonal.diag() + T.offdiagonal.diag(1) + T.offdiagonal.diag(-1)
-        if matrix.numel() and bool(torch.isfinite(matrix).all()):
+        if matrix.numel() and all_finite(matrix):
             values, vectors = torch.linalg.eigh(matrix)
             found.append(_Curvature(w, float(values[0]), float(values[-1]), T.basis.mT @ vectors[:, 0]))
     return found

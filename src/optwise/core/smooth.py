@@ -71,8 +71,14 @@ class Smooth(Part):
         """
         return None
 
-    def rounding(self, w: Tensor) -> float:
-        """About what rounding makes of the value at ``w``, in its dtype; 0 where nobody knows."""
+    def rounding(self, w: Tensor, value: float, *, enough: float = 0.0) -> float:
+        """About the most that rounding makes of the value at ``w``, in its dtype; 0 where nobody knows.
+
+        Args:
+            w: The point [p].
+            value: f there.
+            enough: A size up to which any upper bound serves, however far from the truth.
+        """
         return 0.0
 
     def precisely(self, w: Tensor) -> Precisely | None:

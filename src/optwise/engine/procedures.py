@@ -22,6 +22,7 @@ from optwise.engine.clock import cpu_seconds
 from optwise.engine.program import Batch, Rows, gather, unpadded
 from optwise.engine.recorder import Recorder
 from optwise.engine.rungs import Stepper, stack_trees
+from optwise.numerics.finiteness import all_finite
 
 
 class Metered(Oracles):
@@ -219,4 +220,4 @@ class _Trial:
 
 
 def _finite(leaves: Leaves) -> bool:
-    return all(bool(torch.isfinite(leaf).all()) for leaf in leaves.values())
+    return all(all_finite(leaf) for leaf in leaves.values())

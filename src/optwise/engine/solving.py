@@ -19,6 +19,7 @@ from optwise.core.solver import Iterate, Solver
 from optwise.core.status import Status
 from optwise.engine.chunks import failure_status
 from optwise.engine.watching import FIRST_RAY, Certify, Watch, is_ours
+from optwise.numerics.finiteness import all_finite
 
 FAR = 1e10
 """A value this many times the start's below it makes an unbounded problem worth looking for."""
@@ -232,4 +233,4 @@ def _nearly_solved(problem: Composite, start: Iterate) -> tuple[Composite, bool]
 
 
 def _finite(found: Iterate) -> bool:
-    return math.isfinite(found.value) and bool(torch.isfinite(found.w).all())
+    return math.isfinite(found.value) and all_finite(found.w)

@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from optwise.numerics.finiteness import all_finite
+
 UNIT = torch.finfo(torch.float64).eps / 2
 FLAT = 1e-12
 """Share of a dual point that may lie in directions without curvature as rounding in float64."""
@@ -113,7 +115,7 @@ class Curvature:
         lowered = self._scaled.clone()
         lowered.diagonal().sub_(self._lost)
         factor, failed = torch.linalg.cholesky_ex(lowered)
-        return None if int(failed) or not bool(torch.isfinite(factor).all()) else factor
+        return None if int(failed) or not all_finite(factor) else factor
 
     @cached_property
     def _scaled_spectrum(self) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from optwise.numerics.finiteness import all_finite
+
 Found = TypeVar("Found")
 
 
@@ -89,7 +91,7 @@ def shortest_solution(A: Tensor, b: Tensor) -> Tensor:
         tensor([1., 1.])
     """
     nowhere = torch.full_like(A[0], torch.nan)
-    if not bool(A.isfinite().all()) or not bool(b.isfinite().all()):
+    if not all_finite(A) or not all_finite(b):
         return nowhere
     found: Tensor = _asked(lambda: torch.linalg.lstsq(A, b, driver="gelsd").solution, lambda: nowhere)
     return found

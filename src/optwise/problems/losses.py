@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from optwise.core.errors import BadProblem
+from optwise.numerics.finiteness import all_finite
 from optwise.problems.kept_labels import KeptLabels, cross_entropy_settings
 from optwise.problems.passes import PerExample
 from optwise.problems.plain_state import without_trace
@@ -79,7 +80,7 @@ def per_example(
                 f"The loss of {examples} examples has shape {tuple(whole.shape)}, a loss whose shape is neither scalar "
                 "nor per example; return their mean, or one loss per example."
             )
-        if not bool(torch.isfinite(whole).all()):
+        if not all_finite(whole):
             raise BadProblem(
                 f"The loss is not finite at the start: {float(whole.mean())} on {examples} training examples with "
                 "seed 0; look at the network's initial outputs and the scale of the data."
@@ -195,7 +196,7 @@ def _check_law(each: PerExample, whole: Tensor, given: _Given) -> None:
             f"The loss works on {examples} examples and fails on {some} of them: {type(error).__name__}: {error}; let "
             "it take a batch of any size."
         ) from error
-    if not bool(torch.isfinite(losses).all()):
+    if not all_finite(losses):
         raise BadProblem(
             f"The loss of {examples} examples is finite, and that of {int((~torch.isfinite(losses)).sum())} of them "
             f"alone is not; {_advice(given.y)}"

@@ -15,6 +15,7 @@ from optwise.core.layout import Leaves
 from optwise.core.metric import Direction, Metric, Target
 from optwise.core.problem import FINGERPRINT_EXAMPLES, Problem
 from optwise.core.sampler import Shuffled
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.rng import Streams
 from optwise.problems.best_constants import default_accuracy, trivial_predictor
 from optwise.problems.builders import builder, leaves_of, refuse_other_start, seeded
@@ -204,7 +205,7 @@ def _refuse_infinite_start(objective: ModuleObjective, sample: Sample) -> None:
     with torch.no_grad(), Streams(0):
         losses, _ = objective.losses(sample.w, sample.buffers, sample.x.clone(), sample.y.clone())
     objective.pristine.restore()
-    if not bool(torch.isfinite(losses).all()):
+    if not all_finite(losses):
         raise BadProblem(
             f"The loss is not finite at the start in training mode: {float(losses.mean())} on {len(sample.y)} training "
             "examples with seed 0; look at the network's initial outputs and the scale of the data."

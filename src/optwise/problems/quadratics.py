@@ -16,6 +16,7 @@ from optwise.core.metric import OBJECTIVE, AtMost
 from optwise.core.problem import Optimum, Problem
 from optwise.core.quadratic import Quadratic, semidefinite
 from optwise.core.sampler import Stream
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.rng import derive_seed, torch_generator
 from optwise.problems.objectives import FunctionObjective
 from optwise.problems.targets import spell, with_target
@@ -272,7 +273,7 @@ def start_of(
 
 def _vector(name: str, values: ArrayLike | None, part: str, *, like: Tensor | None = None) -> Tensor:
     vector = torch.tensor(np.asarray(values, dtype=np.float64))
-    if vector.ndim != 1 or vector.numel() == 0 or not bool(torch.isfinite(vector).all()):
+    if vector.ndim != 1 or vector.numel() == 0 or not all_finite(vector):
         raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got shape {tuple(vector.shape)}.")
     if like is not None and vector.shape != like.shape:
         raise BadProblem(f"{name} has {like.numel()} entries in h but {vector.numel()} in {part}; make them equal.")

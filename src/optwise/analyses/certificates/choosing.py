@@ -27,6 +27,7 @@ from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.composite import DOUBLE, Composite
 from optwise.core.errors import BadProblem
+from optwise.numerics.finiteness import all_finite
 
 QUICK = 2e8
 """Operations of a factorisation that is made where it may only sharpen a bound. Source: optwise, own choice."""
@@ -114,7 +115,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         Fenchel (1949), On conjugate convex functions; Rockafellar (1970), Convex Analysis, section 31.
     """
     at = Evaluation.of(problem, w)
-    dual = _fitting(at, dual)
+    w, dual = at.w, _fitting(at, dual)
     violation = relative_violation(problem, w)
     if not at.finite:
         return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf)
@@ -211,8 +212,9 @@ def _as_known(at: Evaluation) -> tuple[Evaluation, float, float]:
     Then what a solver knows F to, and what rounding may have taken from the value: nothing where it was summed like
     that.
     """
-    lost = at.problem.smooth.rounding(at.w)
-    if lost <= VAGUE * at.problem.tol * abs(at.value):
+    enough = VAGUE * at.problem.tol * abs(at.value)
+    lost = at.problem.smooth.rounding(at.w, at.f, enough=enough)
+    if lost <= enough:
         return at, 0.0, 0.0
     known = at.precisely()
     return (at, lost, lost) if known is None else (known, lost, 0.0)
@@ -261,4 +263,4 @@ def _fitting(at: Evaluation, dual: Tensor | None) -> Tensor | None:
             f"A dual point is {str(dual.dtype).removeprefix('torch.')} of shape {tuple(dual.shape)}; give float64 of "
             f"length {' or '.join(str(length) for length in sorted(lengths))}, or none."
         )
-    return dual.detach() if bool(torch.isfinite(dual).all()) else None
+    return dual.detach() if all_finite(dual) else None

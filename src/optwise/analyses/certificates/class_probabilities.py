@@ -10,6 +10,7 @@ from torch import Tensor
 from optwise.analyses.certificates.bounds import Bound
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.core.loss import ClassModel
+from optwise.numerics.finiteness import all_finite
 
 GAP = "duality gap"
 FLOPS = 2e8
@@ -84,4 +85,4 @@ def _balanced(X: Tensor, P: Tensor, rest: Tensor) -> Tensor | None:
         pushed = X @ U  # [n, C]
         q = q - P * (pushed - (P * pushed).sum(1, keepdim=True))
         rest = X.mT @ q - target
-    return q if bool(torch.isfinite(q).all()) else None
+    return q if all_finite(q) else None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from optwise.core.operator import LinearOperator
+from optwise.numerics.finiteness import all_finite
 
 ENTRIES = 2e7
 """Entries of the largest matrix that is formed."""
@@ -121,7 +122,7 @@ class DesignFactor:
         hessian.diagonal().add_(self.l2 / self._sizes.square())
         hessian.diagonal().sub_((m + p) * UNIT * float(hessian.trace()))
         factor, failed = torch.linalg.cholesky_ex(hessian)
-        return None if int(failed) or not bool(torch.isfinite(factor).all()) else factor
+        return None if int(failed) or not all_finite(factor) else factor
 
     @cached_property
     def _range(self) -> _Range | None:

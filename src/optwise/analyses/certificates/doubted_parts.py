@@ -15,6 +15,7 @@ from optwise.core.constraint import ConstraintSet
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
+from optwise.numerics.finiteness import all_finite
 
 EXACT = 1e-6
 """Part by which two ways to compute one product may differ: inner iterations, not other formulas."""
@@ -51,7 +52,7 @@ def penalty_faults(problem: Composite, penalty: Penalty, w: Tensor) -> Iterator[
     steps += [size]
     for t, v in ((steps[0], _mapped(problem, w, image, steps[0])), (steps[1], size * mixed / mixed.abs().max())):
         x = penalty.prox(v.clone(), t)
-        if not bool(torch.isfinite(x).all()):
+        if not all_finite(x):
             continue
         level, scale = _proximal_value(penalty, x, v, t)
         others = [x + nudge * (v - x) for nudge in NUDGES] + [image, torch.zeros_like(x), 0.5 * x]

@@ -13,6 +13,7 @@ from optwise.analyses.certificates.doubted_points import direction, few
 from optwise.core.casting import ours
 from optwise.core.composite import DOUBLE, Composite
 from optwise.core.smooth import Smooth
+from optwise.numerics.finiteness import all_finite
 
 STRIDE = DOUBLE ** (1 / 3)
 """Length of a difference, in sizes of the point. Source: what balances rounding and curvature of central ones."""
@@ -60,7 +61,7 @@ def _others(problem: Composite, w: Tensor) -> list[Tensor]:
 
 def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
     value, slope = smooth.value_and_gradient(w)
-    if not bool(torch.isfinite(slope).all()) or not LEAST < abs(float(value)) < math.inf:
+    if not all_finite(slope) or not LEAST < abs(float(value)) < math.inf:
         return ""
     exact = _by_autograd(smooth, w) if "gradient" in smooth.stated else None
     if exact is not None:

@@ -15,6 +15,7 @@ from optwise.core.errors import BadProblem
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
 from optwise.core.smooth import Precisely
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.spectra import largest_eigenvalue
 
 PRODUCTS = 20
@@ -68,7 +69,7 @@ class Evaluation:
     @property
     def finite(self) -> bool:
         """Whether value and gradient are numbers."""
-        return math.isfinite(self.value) and bool(torch.isfinite(self.gradient).all())
+        return math.isfinite(self.value) and all_finite(self.gradient)
 
     @property
     def smooth_only(self) -> bool:
@@ -118,7 +119,7 @@ class Evaluation:
         """The same point with f from sums in twice the precision; ``None`` where these are not to be had."""
         self.problem.count("evaluations")
         found = self.problem.smooth.precisely(self.w)
-        if found is None or not math.isfinite(found.value) or not bool(torch.isfinite(found.gradient).all()):
+        if found is None or not math.isfinite(found.value) or not all_finite(found.gradient):
             return None
         self.problem.count("gradients")
         return replace(self, f=found.value, gradient=found.gradient, precise=found)

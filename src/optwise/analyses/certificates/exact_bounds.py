@@ -16,6 +16,7 @@ from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.fenchel_young import NO_BOUND, NONE, DualPoint, Slack, of_losses, of_rounding
 from optwise.core.loss import LinearModel
 from optwise.core.oracles import Oracle
+from optwise.numerics.finiteness import all_finite
 
 PROJECTION = "projection of the residual"
 REFINEMENTS = 3
@@ -124,7 +125,7 @@ def moved(theta: Tensor, *, rest: Tensor, columns: Tensor, weights: Tensor) -> T
     for _ in range(REFINEMENTS):
         theta = theta - weighted @ torch.cholesky_solve(rest[:, None], inverse)[:, 0]
         rest = columns.mT @ theta - target
-    return theta if bool(torch.isfinite(theta).all()) else None
+    return theta if all_finite(theta) else None
 
 
 def _projected(at: Evaluation, model: LinearModel, factor: DesignFactor) -> float:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.numerics.equilibration import symmetric_scales
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.lanczos_process import Block, Operator, Process
 
 SMALL, DENSE = 64, 256
@@ -113,7 +114,7 @@ def bent_directions(at: Evaluation) -> list[Tensor]:
     if at.w.numel() > DENSE:
         return []
     hessian = formed_hessian(at, torch.arange(at.w.numel()))
-    if not bool(torch.isfinite(hessian).all()):
+    if not all_finite(hessian):
         return []
     scale = symmetric_scales(hessian)
     scale = scale.where(scale > 0, 1.0)
@@ -135,7 +136,7 @@ def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> P
     hessian = formed_hessian(at, index)
     if extra is not None:
         hessian.diagonal().add_(extra)
-    if not bool(torch.isfinite(hessian).all()):
+    if not all_finite(hessian):
         return Promise(math.inf)
     scale = symmetric_scales(hessian)  # [k]
     dead, curvatures = scale == 0, scale.square()

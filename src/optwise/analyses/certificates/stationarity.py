@@ -14,6 +14,7 @@ from optwise.analyses.certificates.predicted_decrease import newton_promise
 from optwise.analyses.certificates.saddles import first_length
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
+from optwise.numerics.finiteness import all_finite
 
 DECREMENT = "Newton decrement"
 WEAK, WEAKEST = 1e-3, 4
@@ -133,7 +134,7 @@ def _by_maps(at: Evaluation) -> float:
         z = at.w - t * at.gradient
         there = z if problem.penalty is None else problem.penalty.prox(z, t)
         there = there if problem.constraint is None else problem.constraint.project(there)
-        if not bool(torch.isfinite(there).all()):
+        if not all_finite(there):
             break
         if last is not None and torch.equal(there, last):
             break

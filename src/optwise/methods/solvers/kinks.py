@@ -10,6 +10,7 @@ from torch import Tensor
 
 from optwise.core.penalty import Penalty
 from optwise.methods.solvers.bidiagonal import probe
+from optwise.numerics.finiteness import all_finite
 
 STEP = 2.0**30
 """A proximal step so long that it ends in the kink, wherever that is."""
@@ -54,7 +55,7 @@ class Kinks:
             low, high = ((v - penalty.prox(v, STEP)) / STEP for v in (-reach, reach))
             # a slope below what rounding hides out there is looked for further in
             steepest = 4.0 * torch.maximum(torch.maximum(low.abs(), high.abs()), 2.0 * eps * steepest)
-        if not bool(torch.isfinite(steepest).all()) or not bool((low < high).any()):
+        if not all_finite(steepest) or not bool((low < high).any()):
             return None
         middle, width = 0.5 * (low + high), (high - low)[low < high].min()
         kink, step = torch.zeros_like(like), STEP

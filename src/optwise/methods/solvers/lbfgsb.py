@@ -19,6 +19,7 @@ from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.lower_bounds import LowerBound
 from optwise.methods.solvers.rays import SHARE, Point, point_at, ray_from, searched
 from optwise.methods.solvers.units import own_units
+from optwise.numerics.finiteness import all_finite
 
 PATIENCE = 20
 """Iterations without progress before the method stalls."""
@@ -125,7 +126,7 @@ class LBFGSB(Solver):
             yield _answer(point, (0.0, 0.0), bound)
         while point.finite and point.norm > 0.0 and not best.stalled:
             target = _target(point, box, hessian)
-            if not bool(target.isfinite().all()):  # the squares of the dtype have ended
+            if not all_finite(target):  # the squares of the dtype have ended
                 if len(hessian) == 0:
                     return
                 hessian.forget()

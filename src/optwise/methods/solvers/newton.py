@@ -19,6 +19,7 @@ from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import Point, first_reach, point_at, ray_from, rounding, searched
 from optwise.numerics.decompositions import eigh
 from optwise.numerics.equilibration import symmetric_scales
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.krylov import conjugate_gradient
 
 PATIENCE = 10
@@ -157,13 +158,13 @@ def _newton_step(problem: Composite, point: Point) -> tuple[Tensor, Tensor | Non
     problem.count("factorizations")
     factor, failed = torch.linalg.cholesky_ex(H)
     curvatures = H.diagonal()
-    least, most = (factor.diagonal() / curvatures.sqrt()).aminmax()
+    least, most = map(float, (factor.diagonal() / curvatures.sqrt()).aminmax())
     eps, smallest = torch.finfo(H.dtype).eps, torch.finfo(H.dtype).tiny
     tiny = eps**0.75  # a relative curvature below this is rounding, and so is the gradient along it
-    told = bool((curvatures > smallest / eps).all()) and not bool(failed)
-    if told and bool(least * least > tiny * most * most):
+    told = float(curvatures.min()) > smallest / eps and not int(failed)
+    if told and least * least > tiny * most * most:
         return -torch.cholesky_solve(g[:, None], factor)[:, 0], None
-    if not bool(H.isfinite().all()):
+    if not all_finite(H):
         return g * (-first_reach(point) / max(point.norm, torch.finfo(g.dtype).tiny)), None
     scale = symmetric_scales(H)  # [p]
     if not bool(scale.any()):

@@ -16,6 +16,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.smooth import Residuals
 from optwise.core.solver import Iterate, Solver
 from optwise.numerics.decompositions import shortest_solution, svd
+from optwise.numerics.finiteness import all_finite
 
 RESIDUALS = frozenset({Oracle.RESIDUALS, Oracle.WHOLE})
 ACCEPTED = 1e-4
@@ -148,7 +149,7 @@ def _jacobian(problem: Composite, residuals: Residuals, point: _Point) -> Tensor
     """The Jacobian at a point; ``None`` where it is not finite, so that no step can be taken from there."""
     J = residuals.jacobian(point.w)
     problem.count("gradients", float(min(J.shape)))  # as many passes as automatic differentiation takes
-    return J if bool(J.isfinite().all()) else None
+    return J if all_finite(J) else None
 
 
 def _lengths(J: Tensor) -> Tensor:

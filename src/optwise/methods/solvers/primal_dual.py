@@ -16,6 +16,7 @@ from optwise.core.solver import SMOOTH, Iterate, Solver
 from optwise.methods.solvers.counted_operator import CountedOperator
 from optwise.methods.solvers.dual_gaps import better, outside_domain, penalty_gap, total_gap
 from optwise.methods.solvers.newton_systems import quadratic
+from optwise.numerics.finiteness import all_finite
 
 SHARE = 0.55
 """Of L that 1/tau must leave; a half is the bound."""
@@ -170,7 +171,7 @@ class _Course:
             if self._known or above <= 0.5 * self._L * float(move @ move) + slack:  # false for NaN
                 break
             self._L = 2.0 * self._L or 1.0
-        if not math.isfinite(f) or not bool(torch.isfinite(gradient).all()):
+        if not math.isfinite(f) or not all_finite(gradient):
             return False
         image = self._A.forward(w)
         u = self._prox_conjugate(torch.add(pair.u, 2.0 * image - pair.image, alpha=sigma), sigma)

@@ -15,6 +15,7 @@ from optwise.core.oracles import Oracle
 from optwise.core.solver import CONVEX, SMOOTH, Iterate, Solver
 from optwise.methods.solvers.lower_bounds import LowerBound
 from optwise.methods.solvers.working_sets import WorkingSet
+from optwise.numerics.finiteness import all_finite
 
 AIM = 1e-2
 """Share of the gap, in units of the gradient, that violations within the working set may leave."""
@@ -79,7 +80,7 @@ class ProximalNewton(Solver):
             w = penalty.prox(w, torch.finfo(w.dtype).tiny)  # a step of next to nothing: the nearest point of its domain
         columns = WorkingSet(problem, model, penalty, w, gathered=self.gathered, moving=self.moving)
         gradient = columns.gradient()
-        if not bool(torch.isfinite(gradient).all()):
+        if not all_finite(gradient):
             return
         violations, bound, progress = penalty.violation(w, gradient), LowerBound(problem), _Progress()
         eps, size, aim = torch.finfo(w.dtype).eps, 0.0, AIM * problem.tol

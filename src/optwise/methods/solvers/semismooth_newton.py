@@ -19,6 +19,7 @@ from optwise.methods.solvers.hessians import hessian_at, too_large
 from optwise.methods.solvers.lower_bounds import LowerBound
 from optwise.methods.solvers.rays import Point, point_at, rounding
 from optwise.methods.solvers.semismooth import SmallProblem
+from optwise.numerics.finiteness import all_finite
 
 INEXACT = 1e-2
 """Share of the largest violation that a quadratic model's answer may leave; of a quadratic itself, rounding only."""
@@ -95,7 +96,7 @@ class SemismoothNewton(Solver):
         while point.finite and idle < PATIENCE:
             if H is None:
                 H = hessian_at(problem, point).matrix()
-                if not bool(torch.isfinite(H).all()):
+                if not all_finite(H):
                     return
             largest = float(part.violation(point.w, point.gradient).max())
             reach = LONGEST * max(1.0, float(torch.linalg.vector_norm(point.w)))

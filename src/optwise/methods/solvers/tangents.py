@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optwise.core.composite import Composite
 from optwise.core.loss import LinearModel
+from optwise.numerics.finiteness import all_finite
 
 NOISE = 4.0
 """Rounding units of a value."""
@@ -48,7 +49,7 @@ class Tangent(NamedTuple):
     @property
     def finite(self) -> bool:
         """Whether value and gradient are finite."""
-        return math.isfinite(self.at.f) and bool(torch.isfinite(self.gradient).all())
+        return math.isfinite(self.at.f) and all_finite(self.gradient)
 
 
 class Tangents(ABC):

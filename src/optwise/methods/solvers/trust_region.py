@@ -17,6 +17,7 @@ from optwise.methods.solvers.hessians import hessian_at
 from optwise.methods.solvers.incumbent import Incumbent
 from optwise.methods.solvers.rays import POSITIVE, Point, point_at, rounding
 from optwise.numerics.equilibration import symmetric_scales
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.krylov import TrustRegionStep, steihaug
 
 PATIENCE = 20
@@ -128,7 +129,7 @@ def _model(problem: Composite, point: Point, before: _Model | None) -> _Model:
     if len(point.w) > FORMED or problem.smooth.model is not None:
         return _Model(hessian.product, point.gradient, None)
     H = hessian.matrix()
-    scale = symmetric_scales(H) if bool(torch.isfinite(H).all()) else torch.zeros_like(point.w)
+    scale = symmetric_scales(H) if all_finite(H) else torch.zeros_like(point.w)
     # a coordinate without any curvature goes as far as the others do
     scale = scale.where(scale > 0, scale[scale > 0].mean()) if bool((scale > 0).any()) else torch.ones_like(scale)
     if before is not None and before.scale is not None:

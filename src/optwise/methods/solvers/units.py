@@ -16,6 +16,7 @@ from optwise.core.solver import Iterate
 from optwise.methods.solvers.hessians import hessian_at
 from optwise.methods.solvers.rays import point_at
 from optwise.numerics.equilibration import symmetric_scales
+from optwise.numerics.finiteness import all_finite
 
 MOST = 64
 """Coordinates up to which the Hessian at the start is formed."""
@@ -65,7 +66,7 @@ def own_units(problem: Composite, w: Tensor) -> Units | None:
     low, high = (bound.to(w) for bound in constraint.bounds())
     point = point_at(problem, w.clamp(low, high))
     hessian = hessian_at(problem, point).matrix() if point.finite else torch.full((1, 1), torch.nan)
-    if not bool(torch.isfinite(hessian).all()):
+    if not all_finite(hessian):
         return None
     scale = symmetric_scales(hessian)
     curved = scale[scale > 0]

@@ -14,6 +14,7 @@ from optwise.core.errors import BadProblem
 from optwise.core.penalty import Penalty
 from optwise.core.problem import Problem
 from optwise.core.smooth import Smooth
+from optwise.numerics.finiteness import all_finite
 from optwise.problems.formulations.assembling import of_term
 from optwise.problems.formulations.bounds import read_bounds
 from optwise.problems.formulations.parts import Within, read_constraint, read_penalty, with_parts
@@ -260,7 +261,7 @@ def _evaluated(function: Function, point: Tensor, name: str) -> Tensor:
 
 
 def _refuse_not_finite(values: Tensor, name: str) -> None:
-    if not bool(torch.isfinite(values).all()):
+    if not all_finite(values):
         shown = float(values.detach()[~torch.isfinite(values)].reshape(-1)[0])
         raise BadProblem(f"{name} is {shown:g}; start where it is finite.")
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from optwise.core.errors import BadProblem
 from optwise.core.operator import LinearOperator
 from optwise.core.showing import brief
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.rng import torch_generator
 from optwise.problems.numbers import is_sparse, one_number, plain, real_tensor, refuse_not_finite
 from optwise.problems.terms.operators import MatrixOperator, SparseOperator
@@ -194,7 +195,7 @@ def _from_sparse(X: Any, name: str) -> SparseOperator:
             X = X.astype(np.float32 if narrow else np.float64)
     operator = SparseOperator.of(X)
     entries = operator.rows.values()
-    if not bool(torch.isfinite(entries).all()):
+    if not all_finite(entries):
         counts = operator.rows.crow_indices().diff()
         rows = torch.arange(counts.numel(), device=counts.device).repeat_interleave(counts)
         refuse_not_finite(entries, name, places=torch.stack([rows, operator.rows.col_indices()], dim=1))

@@ -14,6 +14,7 @@ from optwise.core.constraint import ConstraintSet
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
 from optwise.core.solver import Iterate
+from optwise.numerics.finiteness import all_finite
 from optwise.problems.terms.linear_models import LinearModelTerm
 from optwise.problems.terms.operators import MatrixOperator
 from optwise.problems.terms.penalties import L1, WeightedL1
@@ -82,7 +83,7 @@ def column_units(problem: Composite) -> ColumnUnits | None:
         return None
     sizes = model.X.matrix.abs().amax(0)
     told = sizes[sizes > 0]
-    if not len(told) or not bool(torch.isfinite(told).all()) or not float(told.max()) > UNEVEN * float(told.min()):
+    if not len(told) or not all_finite(told) or not float(told.max()) > UNEVEN * float(told.min()):
         return None
     scale = torch.exp2(torch.log2(sizes.where(sizes > 0, told.log2().mean().exp2())).round())
     scaled = (_scaled_penalty(penalty, scale), _scaled_set(constraint, scale))

@@ -151,7 +151,7 @@ class QuadraticTerm(Smooth):
         size = (self.H @ w - rest).abs().double()  # of the dual point, less b
         return self._curvature.most_gained(rest.double(), w.double(), size=size)
 
-    def rounding(self, w: Tensor) -> float:
+    def rounding(self, w: Tensor, value: float, *, enough: float = 0.0) -> float:
         size = 0.5 * (w.abs() @ (self.H.abs() @ w.abs())) + self.b.abs() @ w.abs()
         return torch.finfo(w.dtype).eps * float(size)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -113,11 +114,17 @@ class LinearModelTerm(Smooth):
     def model(self) -> LinearModel:
         return self.linear
 
-    def rounding(self, w: Tensor) -> float:
-        model, z = self.linear, self.predictions(w)
-        size = float(model.y.norm()) + _reach(self._lengths, w, z)  # of what is summed for a prediction
-        lost, slopes = torch.finfo(w.dtype).eps * size, float(model.loss.derivative(z, model.y).norm())
-        return model.scale * (slopes * lost + 0.5 * model.loss.smoothness * lost * lost)
+    def rounding(self, w: Tensor, value: float, *, enough: float = 0.0) -> float:
+        model = self.linear
+        # a loss whose slope is steep is far above its least value: l'(z)^2 <= 2 L (l(z) - min l)
+        steep = math.sqrt(2 * model.scale * model.loss.smoothness * max(0.0, value - model.lower_bound))
+        unit, labels = torch.finfo(w.dtype).eps, float(torch.linalg.vector_norm(model.y))
+        for length in self._reaches(w):
+            lost = unit * (labels + length)  # of a prediction, by what is summed for it
+            found = steep * lost + 0.5 * model.scale * model.loss.smoothness * lost * lost
+            if found <= enough:
+                break
+        return found
 
     def precisely(self, w: Tensor) -> Precisely | None:
         model, matrix = self.linear, self.linear.X.matrix
@@ -127,6 +134,17 @@ class LinearModelTerm(Smooth):
         z, _ = product_less(matrix, w, model.y if alone else None)
         model = replace(model, y=torch.zeros_like(model.y)) if alone else model
         return Precisely(float(model.value(w, z)), model.gradient(w, z), z, model)
+
+    def _reaches(self, w: Tensor) -> Iterator[float]:
+        """Upper bounds of the length of ``|X| |w|``, the quick one first."""
+        if self.linear.X.matrix is not None:
+            yield self._length * float(torch.linalg.vector_norm(w))
+        yield _reach(self._lengths, w, self.predictions)
+
+    @cached_property
+    def _length(self) -> float:
+        matrix = self.linear.X.matrix
+        return math.inf if matrix is None else float(torch.linalg.vector_norm(matrix))
 
     @cached_property
     def _lengths(self) -> Tensor | None:
@@ -217,12 +235,12 @@ class SoftmaxTerm(Smooth):
     def classes_of(self) -> ClassModel:
         return ClassModel(self.X, self.y, self.classes, self.scale, self.l2)
 
-    def rounding(self, w: Tensor) -> float:
+    def rounding(self, w: Tensor, value: float, *, enough: float = 0.0) -> float:
         z = self._log_odds(w)  # [C, n]
         apart = z.softmax(0)
         apart[self.y, torch.arange(self.y.numel(), device=self.y.device)] -= 1
         rows = w.reshape(-1, self.classes).norm(dim=1)
-        lost = torch.finfo(w.dtype).eps * _reach(self._lengths, rows, z)
+        lost = torch.finfo(w.dtype).eps * _reach(self._lengths, rows, lambda _: z)
         return self.scale * (float(apart.norm()) * lost + 0.25 * lost * lost)
 
     @cached_property
@@ -243,9 +261,9 @@ class SoftmaxTerm(Smooth):
         return _with_ridge(self.scale * losses, self.l2, w)
 
 
-def _reach(lengths: Tensor | None, w: Tensor, z: Tensor) -> float:
+def _reach(lengths: Tensor | None, w: Tensor, predict: Callable[[Tensor], Tensor]) -> float:
     """At least the length of ``|X| |w|``; where the entries are not at hand that of ``X w``, which is less."""
-    return float(z.norm()) if lengths is None else float(lengths.to(w) @ w.abs())
+    return float(predict(w).norm()) if lengths is None else float(lengths.to(w) @ w.abs())
 
 
 def _plus(gradient: Tensor, l2: float, w: Tensor) -> Tensor:
