@@ -10,11 +10,11 @@ from optwise.core.errors import BadMethod, BadProblem, BadProtocol
 from optwise.methods import EMA, SGD, Momentum, Preconditioned
 from optwise.problems import nqm, rosenbrock
 from optwise.theory import forecast
-from optwise.theory.doubling import risk_at
+from optwise.theory.doubling import responses_at
 from optwise.theory.forecasting import course
 from optwise.theory.models import nodes_of
 from optwise.theory.moments import moments
-from optwise.theory.stability import constant_step
+from optwise.theory.settled_steps import constant_step
 from optwise.theory.walks import steps_of
 
 METHODS = pytest.mark.parametrize("name", LINEAR)
@@ -102,9 +102,9 @@ def test_recursion_responses_and_doubling_agree_to_a_part_in_a_trillion(name, ha
     if step is None or name == "dampened":  # which changes its step after the first
         return
     for k in (1, 2, 63, 64, 137, 700):
-        own, noisy = risk_at(rule.start, step, nodes, k)
-        assert own[0] == pytest.approx(bias[k], rel=1e-12, abs=1e-13 * bias[0])
-        assert noisy[0] == pytest.approx(noise[k], rel=1e-12)
+        F, G = responses_at(rule.start, step, nodes, k)
+        assert (F @ nodes.bias.weights)[0] == pytest.approx(bias[k], rel=1e-12, abs=1e-13 * bias[0])
+        assert (G @ nodes.noise.weights)[0] == pytest.approx(noise[k], rel=1e-12)
 
 
 def loop(method, schedule, steps, quadratic):

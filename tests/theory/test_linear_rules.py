@@ -15,7 +15,7 @@ from optwise.methods import SGD, Adagrad, Adam, AdamW, Momentum, NAdamW, RMSProp
 from optwise.problems import nqm
 from optwise.theory import forecast
 from optwise.theory.linear_rules import LinearRule
-from optwise.theory.stability import constant_step
+from optwise.theory.settled_steps import constant_step
 
 ONE = np.ones(1)
 

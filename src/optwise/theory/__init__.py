@@ -9,11 +9,13 @@ from optwise.theory.bounds import (
     best_adagrad_bound,
     best_adam_bound,
 )
+from optwise.theory.critical_sizes import critical_batch_size
 from optwise.theory.distributions import Distribution, distribution
+from optwise.theory.floors import floor, floors
 from optwise.theory.forecasting import forecast
 from optwise.theory.largest_steps import max_lr
-from optwise.theory.stability import floor, floors, rate, rates, rates_of_each
-from optwise.theory.surveys import Survey, critical_batch_size, steps_to, survey
+from optwise.theory.rates import rate, rates, rates_of_each
+from optwise.theory.surveys import Survey, steps_to, survey
 
 __all__ = [
     "BestSchedule",

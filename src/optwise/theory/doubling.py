@@ -62,12 +62,6 @@ class Powers:
         return chosen
 
 
-def risk_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Floats]:
-    """Bias and noise [T] of a constant rule after exactly ``k`` steps, as :func:`responses_at` has them."""
-    F, G = responses_at(start, step, nodes, k)
-    return F @ nodes.bias.weights, G @ nodes.noise.weights
-
-
 def responses_at(start: Floats, step: Step, nodes: Nodes, k: int) -> tuple[Floats, Floats]:
     """Squared responses of the start [T, Nb] and of unit noise [T, Nn] after exactly ``k`` steps, k at least 1.
 

@@ -1,7 +1,7 @@
 r"""The first step at which the risk meets a target, for thousands of settings and every batch size at once.
 
 Noise only ever grows, so a batch size whose noise alone exceeds the target is given up for good. The bias may
-oscillate, so bisection would be wrong. Instead blocks of steps, 16 to every doubling of k, are passed over only where
+oscillate, so bisection would be wrong. Instead blocks of steps, ten to every doubling of k, are passed over only where
 a lower bound says that no step inside can meet the target; the others are cut into smaller blocks, down to single
 steps.
 """
@@ -19,11 +19,14 @@ from optwise.theory.matrices import Floats, applied, inner, turning_angle
 from optwise.theory.moments import Nodes, part
 from optwise.theory.steps import Step
 
-PER_OCTAVE = 12
+PER_OCTAVE = 10
 """Blocks between k and 2 k."""
 
 FINER = 2
 """Doublings by which blocks shrink where the inside of one must be looked at: four pieces."""
+
+TOGETHER = 2**14
+"""Entries times curvatures that are looked into together: their arrays stay in the cache."""
 
 NOTHING = 1e-30
 """Share of the target, or of the noise so far, that a curvature's squared state may still have when it is left out."""
@@ -71,7 +74,7 @@ class _State:
     y: Floats
     dy: Floats
 
-    def some(self, chosen: Whole) -> _State:
+    def some(self, chosen: Whole | slice) -> _State:
         """Those of some of the entries."""
         z, x = self.z[:, chosen], self.x[:, chosen]
         return _State(self.rows[chosen], self.k[chosen], z, x, self.noise[chosen], self.y[chosen], self.dy[chosen])
@@ -93,7 +96,7 @@ class _Scan:
         self.weights, self.noise_weights = nodes.bias.weights, nodes.noise.weights
         self.inverse = 1.0 / search.batch_sizes
         # most rules are measured at the parameters themselves, the first part of the state
-        self.first = bool(np.all(own.u[0] == 1) and not np.any(own.u[1:]))
+        self.first, self.noise_first = _is_first(own.u), _is_first(noisy.u)
         self.angle: Floats | None = None
         self.found = np.full((A.shape[2], search.batch_sizes.size), np.inf)
         self.hopeless = np.zeros_like(self.found, dtype=bool)
@@ -149,13 +152,16 @@ class _Scan:
             The last state.
         """
         rows, weights, noise_weights = state.rows, self.weights, self.noise_weights
-        A, An = self.bias.power(level)[:, :, rows], self.noise.power(level)[:, :, rows]
-        Q, u, slope = self.noise.gramian(level)[:, :, rows], self.u[:, rows], self.slope[:, rows]
+        every = whole and rows.size == len(self.found)  # nothing to pick out
+        powers = self.bias.power(level), self.noise.power(level), self.noise.gramian(level)
+        A, An, Q, u, slope = (each if every else each[..., rows, :] for each in (*powers, self.u, self.slope))
         turns = None if level == 0 else self._turning()[rows] * 2**level >= np.pi
         inside: list[_State] = []
         for _ in range(count):
             before, z, x = state, applied(A, state.z), applied(An, state.x)
-            noise, y = state.noise + _weighed(Q, state.x, noise_weights), z[0] if self.first else inner(u, z)
+            single = level == 0 and self.noise_first
+            gained = state.x[0] ** 2 @ noise_weights if single else _weighed(Q, state.x, noise_weights)
+            noise, y = state.noise + gained, z[0] if self.first else inner(u, z)
             state = _State(rows, state.k + 2**level, z, x, noise, y, state.dy if turns is None else inner(slope, z))
             bias, limit = y**2 @ weights, self.search.target
             added = noise[:, None] * self.inverse
@@ -175,8 +181,11 @@ class _Scan:
                 hits, at = np.flatnonzero(met.any(1)), state.k[:, None].astype(np.float64)
                 np.minimum.at(self.found, rows[hits], np.where(met, at, np.inf)[hits])
         if inside:
-            finer = max(level - FINER, 0)
-            self._blocks(_together(inside), finer, 2 ** (level - finer), whole=False)
+            finer, entries = max(level - FINER, 0), _together(inside)
+            length = max(1, TOGETHER // max(weights.size, noise_weights.size, 1))
+            for few in range(0, entries.rows.size, length):
+                own = entries if entries.rows.size <= length else entries.some(slice(few, few + length))
+                self._blocks(own, finer, 2 ** (level - finer), whole=False)
         return state if level else _State(rows, state.k, state.z, state.x, state.noise, state.y, inner(slope, state.z))
 
     def _turning(self) -> Floats:
@@ -184,6 +193,10 @@ class _Scan:
         if self.angle is None:
             self.angle = turning_angle(self.bias.A)
         return self.angle
+
+
+def _is_first(u: Floats) -> bool:
+    return bool(np.all(u[0] == 1) and not np.any(u[1:]))
 
 
 def _weighed(Q: Floats, x: Floats, weights: Floats) -> Floats:

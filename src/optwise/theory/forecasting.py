@@ -23,9 +23,9 @@ from optwise.theory.joint_moments import correlated_variance
 from optwise.theory.matrices import Floats
 from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes
+from optwise.theory.outlooks import outlook
 from optwise.theory.row_noise import row_moments
 from optwise.theory.spreads import Spread, by_coordinate, spread_of
-from optwise.theory.stability import outlook
 from optwise.theory.whole_runs import hold_in_a_run
 from optwise.theory.without_replacement import epoch_noise
 

@@ -15,8 +15,9 @@ from optwise.theory.coordinates import Coordinates
 from optwise.theory.design_noise import stationary
 from optwise.theory.matrices import Floats
 from optwise.theory.models import batch_of, closed, drawn_once, quadratic_of
+from optwise.theory.outlooks import rows_at
 from optwise.theory.roots import roots_of
-from optwise.theory.stability import few_at_once, rows_at, settled
+from optwise.theory.settled_steps import few_at_once, settled
 from optwise.theory.whole_runs import hold_in_a_run
 
 SPREAD = 512

@@ -1,4 +1,4 @@
-"""Questions asked of thousands of settings at once: steps to a target, the best settings, the critical batch size."""
+"""Questions asked of thousands of settings at once: steps to a target, and the best settings."""
 
 from __future__ import annotations
 
@@ -16,26 +16,15 @@ from optwise.core.problem import Problem
 from optwise.core.showing import Terse
 from optwise.core.space import Space
 from optwise.theory.courses import course
-from optwise.theory.forecasting import forecast
+from optwise.theory.first_steps import additive, found_steps, noiseless_steps
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, factors_of, nodes_of, offset_of, quadratic_of
-from optwise.theory.row_noise import MOST_OPERATIONS
-from optwise.theory.searches import Asked, Found, searched
-from optwise.theory.whole_runs import hold_in_a_run
+from optwise.theory.models import nodes_of, offset_of, quadratic_of
+from optwise.theory.searches import Asked
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REFINED = 1.01
-"""Ratio of neighbouring batch sizes between which a critical one is interpolated."""
-
-FIRST, LONGER = 128, 8
-"""Steps of the first forecast of a setting that is followed by itself, and how many times longer the next one is."""
-
-EVERY_STEP = 1e5
-"""Operations whose time a step of a forecast takes whatever its size."""
-
-NO_NOISE = 1e30
+NO_NOISE = 1e300
 """A batch size at which nothing is left of noise: what a method could do at best."""
 
 
@@ -72,57 +61,7 @@ def steps_to(
         array([[  inf, 1118., 1079.],
                [  inf,   inf,  108.]])
     """
-    return _found(problem, methods, target, batch_sizes, max_steps).steps
-
-
-def _found(
-    problem: Problem, methods: Sequence[Method], target: float, batch_sizes: Sequence[float], max_steps: int
-) -> Found:
-    """First steps, and the bound on what compressing the spectrum missed."""
-    if not methods:
-        raise BadProtocol("No setting was given; give at least one closed method.")
-    methods, quadratic = [closed(method) for method in methods], quadratic_of(problem)
-    sizes = np.array([batch_of(problem, size) for size in batch_sizes])
-    if not target > 0:
-        raise BadProtocol(f"A risk of {target:g} is never met; give a target above the optimum, as in 0.01.")
-    if sizes.size == 0 or max_steps < 1:
-        raise BadProtocol("A survey needs at least one batch size and one step.")
-    hold_in_a_run(methods, quadratic)
-    if quadratic.noise.multiplies or drawn_once(problem):  # noise that does not scale with 1 / B
-        return Found(_one_by_one(problem, methods, Asked(target, sizes, max_steps)))
-    nodes = nodes_of(quadratic, offset_of(problem))
-    return searched(methods, nodes, Asked(target, sizes, max_steps))
-
-
-def _one_by_one(problem: Problem, methods: Sequence[Method], asked: Asked) -> Floats:
-    """First steps [T, B] of forecasts that grow until they meet the target or leave the numbers.
-
-    Raises:
-        BadProtocol: More work than about a minute's, counted in steps, rows and coordinates.
-    """
-    quadratic = quadratic_of(problem)
-    each = EVERY_STEP + (1 if quadratic.rows is None else len(quadratic.rows)) * quadratic.dimension**2
-    found, spent = np.full((len(methods), asked.sizes.size), np.inf), 0.0
-    for i, method in enumerate(methods):
-        # a schedule is that of the whole run
-        steps = min(FIRST, asked.most) if factors_of(method, asked.most) is None else asked.most
-        for j, size in enumerate(asked.sizes):
-            length = steps
-            while True:
-                spent += length * each
-                if spent > MOST_OPERATIONS:
-                    raise BadProtocol(
-                        f"{found.size} settings and batch sizes over up to {asked.most} steps on {problem.name} take "
-                        f"more than a minute, {i} settings of {len(methods)} done; give fewer points, batch sizes or "
-                        "max_steps, or a smaller data set."
-                    )
-                own = forecast(problem, method, length, size)
-                hit = own.steps_to(asked.target)
-                if hit is not None or length == asked.most or not np.isfinite(own.risk[-1]):
-                    found[i, j] = np.inf if hit is None else hit
-                    break
-                length = min(LONGER * length, asked.most)
-    return found
+    return found_steps(problem, methods, Asked(target, np.array(list(batch_sizes), dtype=np.float64), max_steps)).steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,15 +203,12 @@ def survey(
         >>> found.least(), round(found.best(64)["lr"], 3)
         (array([544.,  94.]), 0.346)
     """
-    space = method.space
-    if not space.fields:
+    method = method() if isinstance(method, type) else method
+    if not method.space.fields:
         raise BadMethod(
             f"{method.label} has no open field to survey; leave one open, as in SGD(lr=LogUniform(1e-3, 2))."
         )
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    if np.any(np.diff(sizes) <= 0):
-        raise BadProtocol("The batch sizes are not in increasing order; sort them and name each once.")
-    return _surveyed(problem, method, target, sizes, points=points, max_steps=max_steps)
+    return surveyed(problem, method, target, increasing(batch_sizes), points=points, max_steps=max_steps)
 
 
 def grid(space: Space, points: int) -> list[dict[str, Any]]:
@@ -290,64 +226,46 @@ def grid(space: Space, points: int) -> list[dict[str, Any]]:
     return [space.point(u) for u in itertools.product(axis, repeat=space.dimensions)]
 
 
-def critical_batch_size(
-    problem: Problem,
-    method: Method,
-    target: float,
-    *,
-    batch_sizes: Sequence[float] | None = None,
-    points: int = 1000,
-    max_steps: int = 20_000,
-) -> float:
-    """Where larger batches stop paying: the size at which a tuned method needs twice the steps it needs without noise.
+def increasing(batch_sizes: Sequence[float]) -> Floats:
+    """Batch sizes as an array.
 
-    Below it steps fall almost as 1/B, above it hardly at all. It belongs to the method, the target and the space.
-
-    Args:
-        problem: One that declares its quadratic.
-        method: A linear rule; a closed one is taken as it is, an open one is tuned at each batch size.
-        target: Excess over the optimum, above 0.
-        batch_sizes: Between which to look; by default the powers of 2 up to 2^24.
-        points: Settings of the grid.
-        max_steps: Where to give up.
-
-    Returns:
-        Infinity where no surveyed size is large enough, 0 where the smallest is.
-
-    Example:
-        >>> from optwise.problems import nqm
-        >>> from optwise.methods import SGD
-        >>> round(critical_batch_size(nqm(d=100), SGD(lr=0.5), 0.02), 1)
-        38.1
+    Raises:
+        BadProtocol: They do not increase.
     """
-    sizes = np.array([2.0**i for i in range(25)] if batch_sizes is None else list(batch_sizes))
-    while True:
-        found = _surveyed(problem, method, target, sizes, points=points, max_steps=max_steps)
-        critical = found.critical_batch_size
-        place = int(np.searchsorted(sizes, critical))
-        if not (np.isfinite(critical) and 0 < place < sizes.size) or sizes[place] <= REFINED * sizes[place - 1]:
-            return critical
-        sizes = np.geomspace(sizes[place - 1], sizes[place], 9)  # steps fall in steps, so that a line may be far off
+    sizes = np.array(list(batch_sizes), dtype=np.float64)
+    if sizes.size == 0 or sizes.ndim != 1 or not np.all(np.diff(sizes) > 0):
+        raise BadProtocol(f"Batch sizes {list(batch_sizes)} are not in increasing order; sort them and name each once.")
+    return sizes
 
 
-def _surveyed(problem: Problem, method: Method, target: float, sizes: Floats, *, points: int, max_steps: int) -> Survey:
+def settings_of(method: Method, points: int) -> tuple[list[dict[str, Any]], list[Method]]:
+    """The points of a grid over a method's open fields, and the method closed at each; one where none is open."""
     settings = grid(method.space, points) if method.space.fields else [{}]
-    methods = [method.close(point) for point in settings]
-    asked = [*sizes.tolist(), NO_NOISE]
-    found = _found(problem, methods, target, asked, max_steps)
-    steps = found.steps
-    if found.bound > 0:
-        _look_up_the_best(problem, methods, steps, Asked(target, np.array(asked), max_steps))
+    return settings, [method.close(point) for point in settings]
+
+
+def surveyed(problem: Problem, method: Method, target: float, sizes: Floats, *, points: int, max_steps: int) -> Survey:
+    """A survey of a method that need not be open."""
+    settings, methods = settings_of(method, points)
+    if additive(problem):
+        asked = Asked(target, np.append(sizes, NO_NOISE), max_steps)
+        found = found_steps(problem, methods, asked)
+        if found.bound > 0:
+            _look_up_the_best(problem, methods, found.steps, asked)
+        steps, noiseless = found.steps[:, :-1], found.steps[:, -1]
+    else:
+        found = found_steps(problem, methods, Asked(target, sizes, max_steps))
+        steps, noiseless = found.steps, noiseless_steps(problem, methods, target, max_steps)
     return Survey(
         problem=problem.name,
         method=method.label,
         space=method.space,
         points=tuple(settings),
         batch_sizes=sizes,
-        steps=steps[:, :-1],
+        steps=steps,
         target=target,
         max_steps=max_steps,
-        noiseless=steps[:, -1],
+        noiseless=noiseless,
         bound=found.bound,
     )
 

@@ -1,0 +1,127 @@
+"""Where one method leads a problem under constant hyperparameters, whatever kind its noise is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optwise.core.errors import BadMethod
+from optwise.core.method import Method
+from optwise.core.problem import Problem
+from optwise.core.quadratic import Noise, Quadratic
+from optwise.theory.coordinates import Coordinates
+from optwise.theory.design_noise import EDGE, risk_rate, stationary
+from optwise.theory.limits import limits, reached_by_gradients
+from optwise.theory.matrices import Floats
+from optwise.theory.models import drawn_once, offset_of, quadratic_of
+from optwise.theory.roots import roots_of
+from optwise.theory.row_limits import EDGE as ROW_EDGE
+from optwise.theory.row_limits import RowLimits
+from optwise.theory.settled_steps import settled
+from optwise.theory.steps import Step
+from optwise.theory.whole_runs import hold_in_a_run
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """Where one method leads a problem under constant hyperparameters.
+
+    Args:
+        rates: Factor per step on the mean's error in each coordinate with curvature.
+        floor: Limit of the risk, infinite where it grows without end; ``None`` where it has none.
+        grows: Whether the risk grows without end.
+        edge: Whether it stands on the edge of stability.
+        elsewhere: The part of the floor that is there without noise: the mean rests beside the optimum.
+        risk_rate: Factor per step on the risk itself where noise multiplies; ``None`` where it does not.
+    """
+
+    rates: Floats
+    floor: float | None
+    grows: bool
+    edge: bool
+    elsewhere: float
+    risk_rate: float | None
+
+    @property
+    def rate(self) -> float:
+        """The one that counts: that of the risk where noise multiplies, else the largest on the error."""
+        return float(self.rates.max(initial=0.0)) if self.risk_rate is None else self.risk_rate
+
+
+def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = False) -> Outlook | None:
+    """Where a closed method leads a problem; ``None`` where the step keeps changing.
+
+    Args:
+        problem: One that declares its quadratic.
+        method: A closed linear rule.
+        batch: B.
+        checked: Whether the rule is known to be linear.
+    """
+    quadratic, once = quadratic_of(problem), drawn_once(problem)
+    if not checked:
+        hold_in_a_run([method], quadratic)
+    at = Coordinates.of(quadratic, offset_of(problem))
+    constant = settled([method], at.h)
+    if constant is None:
+        return None
+    step, start = constant
+    own = roots_of(step, at.h)
+    rates = own.radius[0, np.searchsorted(at.h, quadratic.h[quadratic.h > 0])]
+    found = limits(step, start, at)
+    if quadratic.noise is Noise.ROWS:
+        return None if once else _outlook_of_rows(quadratic, method, batch, rates)
+    if quadratic.noise is Noise.DESIGN and at.h.size:
+        limit, factor = float(design_floors(step, start, at, batch)[0]), risk_rate(step, at, batch)
+        elsewhere = float(limits(step, start, at.noiseless()).bias[0])
+        limit_known = None if np.isnan(limit) else limit
+        return Outlook(rates, limit_known, limit == np.inf, abs(factor - 1) <= EDGE, elsewhere, factor)
+    limit, elsewhere = float(found.floors(np.array([batch]))[0, 0]), float(found.bias[0])
+    grows = bool(found.grows[0]) if not once else bool((rates > 1).any() and found.grows[0])
+    return Outlook(rates, None if once or np.isnan(limit) else limit, grows, bool(found.edge[0]), elsewhere, None)
+
+
+def design_floors(step: Step, start: Floats, at: Coordinates, batch: float) -> Floats:
+    """Limits of the risk where noise multiplies [T]."""
+    found, A = stationary(step, start, at, batch).floor, step.transition(at.h)
+    v, u = (np.broadcast_to(each, A.shape[1:]) for each in (step.v, step.u))
+    never = ~reached_by_gradients(A, v, u).any(1)
+    for t in np.flatnonzero(~np.isfinite(found) | never):  # at the edge, or where nothing moves or is there to grow
+        own = step.some(slice(t, t + 1))
+        found[t] = _without_end(own, start[:, t : t + 1], at, batch)
+    return found
+
+
+def _without_end(step: Step, start: Floats, at: Coordinates, batch: float) -> float:
+    """The limit at one setting whose second moments do not contract: infinite, unless nothing is there that grows."""
+    noiseless, A = limits(step, start, at.noiseless()), step.transition(at.h)
+    v, u = (np.broadcast_to(each, A.shape[1:]) for each in (step.v, step.u))
+    nothing = not np.any(at.start) and not np.any(at.c) and not noiseless.bias.any()
+    if nothing or not reached_by_gradients(A, v, u).any():
+        return float(noiseless.bias[0])
+    at_edge = abs(risk_rate(step, at, batch) - 1) <= EDGE
+    return float("nan") if at_edge and not np.any(at.c) and not np.any(at.square) else float("inf")
+
+
+def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: Floats) -> Outlook:
+    """Where rows of a finite data set, drawn independently, lead."""
+    own = rows_at(quadratic, method, batch)
+    factor = 0.0 if own is None else own.rate()
+    if own is None or not factor < 1 - ROW_EDGE:
+        at_edge = own is not None and abs(factor - 1) <= ROW_EDGE
+        limit = 0.0 if own is None else None if at_edge else float("inf")
+        return Outlook(rates, limit, not at_edge and own is not None, at_edge, 0.0, factor)
+    return Outlook(rates, own.floor(), False, False, own.elsewhere(), factor)
+
+
+def rows_at(quadratic: Quadratic, method: Method, batch: float) -> RowLimits | None:
+    """The limits of one setting; ``None`` where no coordinate has curvature.
+
+    Raises:
+        BadMethod: The step keeps changing.
+    """
+    h = quadratic.h[quadratic.h > 0]
+    constant = settled([method], h) if h.size else None
+    if h.size and constant is None:
+        raise BadMethod(f"{method.label} changes its step as it goes, so that it leads nowhere in particular.")
+    return None if constant is None else RowLimits(quadratic, *constant, batch)
