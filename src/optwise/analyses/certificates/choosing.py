@@ -17,12 +17,13 @@ from optwise.analyses.certificates.duality import duality_bounds, joint_bounds
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.exact_bounds import exact_bounds, factor_of
 from optwise.analyses.certificates.feasibility import relative_violation
+from optwise.analyses.certificates.flat_directions import flat_directions
 from optwise.analyses.certificates.predicted_decrease import bent_directions
 from optwise.analyses.certificates.repairs import repaired_bounds
 from optwise.analyses.certificates.rounding import balanced, rounding_error
-from optwise.analyses.certificates.saddles import way_along, way_down, way_off
+from optwise.analyses.certificates.saddles import way_down, way_off
 from optwise.analyses.certificates.separation import separated
-from optwise.analyses.certificates.silence import silence, still_coordinates
+from optwise.analyses.certificates.silence import silence
 from optwise.analyses.certificates.stationarity import stationarity
 from optwise.core.certificate import Certificate, CertificateKind
 from optwise.core.composite import DOUBLE, Composite
@@ -154,12 +155,11 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         return Certificate(CertificateKind.STATIONARITY, found.name, value, max(scale, blur), objective=at.value)
     bent = [found.bent] if found.bent is not None else bent_directions(at) if found.maps else []
     leaving = next((step for d in bent if (step := way_down(at, d)) is not None), None)
-    if leaving is None and found.soft is not None:
-        leaving = way_along(at, found.soft)
-    if leaving is None and found.curvatures is not None and not at.convex:
-        still = still_coordinates(at, found.curvatures)
-        leaving = way_off(at, still) if bool(still.any()) else None
-    silent, all_of_them = silence(at, found.curvatures) if leaving is None else ("", False)
+    silent, all_of_them = "", False
+    if leaving is None and not at.convex:
+        flat = flat_directions(at, torch.ones_like(w, dtype=torch.bool) if found.free is None else found.free)
+        leaving = way_off(at, flat)
+        silent, all_of_them = silence(at, flat) if leaving is None else ("", False)
     silent = SEPARATED if separated(at) else silent
     return Certificate(
         CertificateKind.STATIONARITY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -34,6 +34,7 @@ class Evaluation:
         image: ``A w`` [m]; w itself where there is no operator.
         g: g there, 0 where there is none.
         precise: f once more, where its sums were made in twice the precision.
+        formed: The Hessian of f, for the coordinates it was formed for, once it was.
     """
 
     problem: Composite
@@ -43,6 +44,7 @@ class Evaluation:
     image: Tensor
     g: float
     precise: Precisely | None = None
+    formed: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, problem: Composite, w: Tensor) -> Evaluation:

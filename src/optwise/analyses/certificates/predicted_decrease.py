@@ -29,8 +29,6 @@ LOOKS = 24
 """Products spent on curvature that the slope does not see."""
 FEW = 4
 """Products spent on a point that may be far from stationary."""
-SOFT, SOFTEST = 1e-6, 3
-"""Part of what a coordinate curves that is next to nothing, and how many such directions are kept."""
 BENT, MOST_BENT = 1e-8, 4
 """Part of what a coordinate curves below which curvature is negative, and how many such directions are tried."""
 KRYLOV = 120
@@ -50,15 +48,10 @@ class Promise:
     Args:
         decrease: Of f; infinite where a slope meets no curvature, or nobody knows.
         bent: The direction of the most negative curvature [p]; ``None`` where all of it is upwards.
-        soft: Directions along which curvature is next to nothing [k, p]; ``None`` where nobody looked.
-        curvatures: How much each coordinate curves, by itself or with others [p], NaN where it may not move; ``None``
-            where nobody looked.
     """
 
     decrease: float
     bent: Tensor | None = None
-    curvatures: Tensor | None = None
-    soft: Tensor | None = None
 
 
 def newton_promise(
@@ -94,12 +87,8 @@ def newton_promise(
         found = _formed(at, index, extra, g)
     elif found.decrease <= enough and found.bent is None and not at.convex:
         found = Promise(found.decrease, _bent_anywhere(product, g))
-    soft = None
-    if found.soft is not None:
-        soft = at.w.new_zeros(len(found.soft), len(at.w)).index_copy(1, index, found.soft)
-    return Promise(
-        found.decrease, _spread(at, index, found.bent, 0.0), _spread(at, index, found.curvatures, math.nan), soft
-    )
+    bent = None if found.bent is None else torch.zeros_like(at.w).index_copy(0, index, found.bent)
+    return Promise(found.decrease, bent)
 
 
 def _bent_anywhere(product: Operator, like: Tensor) -> Tensor | None:
@@ -109,10 +98,37 @@ def _bent_anywhere(product: Operator, like: Tensor) -> Tensor | None:
     return _along_krylov(product, start, torch.ones_like(like), LOOKS, enough=math.inf).bent
 
 
+def softest(at: Evaluation, scale: Tensor, share: float) -> Tensor:
+    """Directions whose curvature is below a share of the largest, as a few products see them [k, p].
+
+    Args:
+        at: The point.
+        scale: Roots of what coordinates curve [p], infinite where they may not move.
+        share: The share.
+    """
+    signs = torch.Generator().manual_seed(1)
+    start = torch.randn(at.w.shape, generator=signs, dtype=torch.float64) * torch.isfinite(scale)
+    process = Process(lambda v: at.bend(v / scale) / scale, len(start), dtype=at.w.dtype, device=at.w.device)
+    process.begin(start)
+    for _ in range(LOOKS):
+        try:
+            if not process.advance() or process.exhausted:
+                break
+        except ValueError:  # no symmetric Hessian
+            break
+    if not process.count:
+        return at.w.new_zeros(0, len(start))
+    values, vectors = _tridiagonal(process.blocks[0])
+    low = np.abs(values) <= share * np.abs(values).max()
+    rows = torch.from_numpy(np.ascontiguousarray(vectors[:, low])).to(at.w)  # [products, k]
+    return rows.mT @ process.basis[: process.count] / scale
+
+
 def bent_directions(at: Evaluation) -> list[Tensor]:
     """Directions of negative curvature of f, the most negative first, and two that mix them all [p]."""
     if at.w.numel() > DENSE:
-        return []
+        found = _bent_anywhere(at.bend, at.w)
+        return [] if found is None else [found]
     hessian = formed_hessian(at, torch.arange(at.w.numel()))
     if not all_finite(hessian):
         return []
@@ -120,16 +136,12 @@ def bent_directions(at: Evaluation) -> list[Tensor]:
     scale = scale.where(scale > 0, 1.0)
     values, vectors = torch.linalg.eigh(hessian / scale / scale[:, None])
     space = vectors[:, values < -BENT]
-    found = space / scale[:, None]
-    if not found.shape[1]:
+    bent = space / scale[:, None]
+    if not bent.shape[1]:
         return []
     even = space @ (space.mT @ scale) / scale  # what penalties of differences do not see
-    mix = torch.randn(found.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(found)
-    return [*found[:, :MOST_BENT].mT, even, found @ mix / mix.norm()]
-
-
-def _spread(at: Evaluation, index: Tensor, part: Tensor | None, rest: float) -> Tensor | None:
-    return None if part is None else torch.full_like(at.w, rest).index_copy(0, index, part)
+    mix = torch.randn(bent.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(bent)
+    return [*bent[:, :MOST_BENT].mT, even, bent @ mix / mix.norm()]
 
 
 def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> Promise:
@@ -139,12 +151,12 @@ def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> P
     if not all_finite(hessian):
         return Promise(math.inf)
     scale = symmetric_scales(hessian)  # [k]
-    dead, curvatures = scale == 0, scale.square()
+    dead = scale == 0
     if bool(g[dead].any()):
         return Promise(math.inf)  # a slope without any curvature
     kept = ~dead
     if not bool(kept.any()):
-        return Promise(0.0, curvatures=curvatures)
+        return Promise(0.0)
     d = scale[kept]
     values, vectors = torch.linalg.eigh(hessian[kept][:, kept] / d / d[:, None])
     floor = len(d) * torch.finfo(d.dtype).eps
@@ -154,20 +166,21 @@ def _formed(at: Evaluation, index: Tensor, extra: Tensor | None, g: Tensor) -> P
     if float(values[0]) < -floor * len(d):
         bent = torch.zeros_like(g)
         bent[kept] = vectors[:, 0] / d
-    softest = torch.nonzero(values.abs() <= SOFT)[:SOFTEST, 0]
-    soft = g.new_zeros(len(softest), len(g))
-    soft[:, kept] = vectors[:, softest].mT / d
-    return Promise(decrease if decrease >= 0 else math.inf, bent, curvatures, soft)
+    return Promise(decrease if decrease >= 0 else math.inf, bent)
 
 
 def formed_hessian(at: Evaluation, index: Tensor) -> Tensor:
-    """The rows and columns ``index`` of the Hessian of f [k, k], by one pass for each."""
+    """The rows and columns ``index`` of the Hessian of f [k, k], by one pass for each, and kept."""
+    known = at.formed.get("index")
+    if known is not None and torch.equal(known, index):
+        return at.formed["hessian"].clone()
     hessian, unit = torch.empty(len(index), len(index), dtype=at.w.dtype), torch.zeros_like(at.w)
     for n, j in enumerate(index.tolist()):
         unit[j] = 1.0
         hessian[n] = at.bend(unit)[index]
         unit[j] = 0.0
-    return 0.5 * (hessian + hessian.mT)
+    at.formed.update(index=index, hessian=0.5 * (hessian + hessian.mT))
+    return at.formed["hessian"].clone()
 
 
 def _estimated(product: Operator, g: Tensor, *, enough: float) -> Promise:

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
+from optwise.analyses.certificates.flat_directions import FlatDirections
 from optwise.core.composite import DOUBLE
+from optwise.numerics.finiteness import all_finite
 
 RESOLVED = 1e3
 """Rounding errors of F that a decrease must have to be one."""
 REACHES = 16
 """Lengths along a direction that are tried, each three times the last."""
 LOWER = 1e-4
-"""Part of F that a step along a soft direction must gain."""
-STRETCHES, STRETCH = 12, 4.0
-"""How many lengths of such a step are tried, each how many times the last."""
+"""Part of F that a step along a direction without curvature must gain."""
 BEYOND = 1e3
 """Times what a Newton decrement at the tolerance may leave that a way down must gain."""
-MIXTURES = 4
-"""Coordinates without curvature that are moved alone, and mixtures of all; of some there are twice as many."""
-SHORT, SHORTEST = 1e-3, (1e-11, 1e-10)
-"""Sizes of a coordinate by which they are moved first, and over which nothing but rounding changes F."""
+AXES, MIXTURES, SPARSE, CORRECTED = 4, 4, 4, 4
+"""Directions without curvature that are followed alone, mixed all together and by halves, and with Newton's steps."""
+STRIDE, CLOSEST, FURTHEST = 8.0, -13, 7
+"""How many times longer each step along one is than the last, and the powers of that between which steps lie."""
+BETWEEN = 6
+"""Into how many parts, of one ratio, a stride is divided where F falls."""
+NEARBY, STEADY = (0.998, 0.999, 1.001, 1.002), 0.3
+"""Multiples of a step that F must fall alike over, and the part of the fall by which it may differ there."""
+JITTER, DROWNED = 1e-7, 30.0
+"""Part of its coordinates by which a point is moved to see rounding, which a fall must be so many times larger than."""
 DOUBLINGS = 40
 """How often a step that has found lower ground is drawn out."""
 CLOSE = 5
@@ -66,66 +73,116 @@ def way_down(at: Evaluation, bent: Tensor) -> Tensor | None:
     return None
 
 
-def first_length(at: Evaluation) -> float:
-    """How far a direction is followed first: a coordinate of curvature 1 rises by as much as counts."""
-    return math.sqrt(2 * LOWER * abs(at.value))
+def way_off(at: Evaluation, flat: FlatDirections) -> Tensor | None:
+    r"""A step along directions without curvature after which F is lower: a saddle of higher order, or a terrace.
 
+    Each of them and some mixtures d are followed both ways, by steps from 1e-12 to 1e6 of the sizes of their
+    coordinates, straight and with Newton's step of all other directions, since F may only fall along a curve:
 
-def way_along(at: Evaluation, soft: Tensor) -> Tensor | None:
-    r"""A step along a direction of next to no curvature after which F is lower: what looks like a minimum is a terrace.
+    .. math:: F(w + t d) \quad\text{and}\quad F\big(w + t d - H^+ \nabla f(w + t d)\big)
 
-    Tried are steps t d, growing until the curvature there is promises a rise of :math:`|F|`, or to a million times what
-    the first one was.
-
-    Args:
-        at: The point.
-        soft: Such directions [k, p].
-
-    Returns:
-        The step [p]; ``None`` where F does not fall by a part of :data:`LOWER`.
-    """
-    for d in soft:
-        bend = abs(float(d @ at.bend(d)))
-        most = math.sqrt(2 * abs(at.value) / bend) if bend > 0 else math.inf
-        t = first_length(at)
-        for _ in range(STRETCHES):
-            for way in (d, -d):
-                step, fall = _moved(at, t * way)
-                if fall >= LOWER * abs(at.value) > 0:
-                    return _further(at, step, fall)[0]
-            t *= STRETCH
-            if t > most:
-                break
-    return None
-
-
-def way_off(at: Evaluation, still: Tensor) -> Tensor | None:
-    r"""A step of coordinates without slope or curvature after which F is lower: a saddle of higher order.
-
-    Each of them, and mixtures of all and of some, are moved both ways, by a thousandth of their size to a thousand
-    times of it. F must fall by a part of :data:`LOWER` of what it is on either end, and by far more than it changes by
-    over steps so short that all of that is rounding.
+    F must fall by a part of :data:`LOWER` of what it is on either end, by far more than rounding, and nowhere rise on
+    the way to there: behind a hump is another valley, and w may lie at the bottom of its own.
 
     Args:
         at: The point.
-        still: Those coordinates, bool [p].
+        flat: The directions.
     """
+    ways = _mixed(at, flat.ways)
+    paths = [_Path(at, flat, sign * d) for d in ways for sign in (1.0, -1.0)]
+    if flat.newton is not None and at.smooth_only:
+        paths += [_Path(at, flat, sign * d, flat.newton) for d in ways[:CORRECTED] for sign in (1.0, -1.0)]
+    return next((step for path in paths if (step := path.downhill()) is not None), None)
+
+
+def _mixed(at: Evaluation, ways: Tensor) -> list[Tensor]:
+    """Some directions and mixtures of them: of all, of halves, and what penalties of differences do not see."""
+    k = len(ways)
+    if k < 2:
+        return list(ways)
     signs = torch.Generator().manual_seed(0)
-    mixtures = 2.0 * torch.randint(0, 2, (3 * MIXTURES, len(at.w)), generator=signs).to(at.w) - 1.0
-    mixtures[MIXTURES:] *= torch.randint(0, 2, (2 * MIXTURES, len(at.w)), generator=signs)  # of about half
-    axes = torch.eye(len(at.w), dtype=at.w.dtype)[still][:MIXTURES]
-    ways = [sign * d * at.sizes * still for d in (*axes, *mixtures) for sign in (1.0, -1.0)]
-    noise = max(abs(_moved(at, t * way)[1]) for way in ways for t in SHORTEST)
-    if not math.isfinite(noise):
-        return None
-    t = SHORT
-    while t <= 1 / SHORT:
-        for way in ways:
-            step, fall = _moved(at, t * way)
-            if fall > RESOLVED * noise and fall >= LOWER * max(abs(at.value), abs(at.value - fall)) > 0:
-                return _further(at, step, fall)[0]
-        t *= STRETCH
-    return None
+    patterns = 2.0 * torch.randint(0, 2, (MIXTURES + SPARSE, k), generator=signs).to(ways) - 1.0
+    patterns[MIXTURES:] *= torch.randint(0, 2, (SPARSE, k), generator=signs)
+    found = [*ways[:AXES], *(patterns if k > 2 else patterns.new_tensor([[1.0, 1.0], [1.0, -1.0]])) @ ways]
+    if at.problem.penalty is not None or at.problem.constraint is not None:
+        found.append((ways != 0).any(0).to(ways) * float(ways.abs().max()))
+    return [d for d in found if bool(d.any())]
+
+
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """A straight line from a point, or a curve that begins as one and is drawn to where all else is stationary.
+
+    Args:
+        at: The point.
+        flat: What has no curvature there.
+        d: How the path begins [p].
+        newton: Takes a gradient to the step to that place [p, p].
+    """
+
+    at: Evaluation
+    flat: FlatDirections
+    d: Tensor
+    newton: Tensor | None = None
+
+    def moved(self, t: float) -> tuple[Tensor, float]:
+        """The step to a place on the path, and by how much F falls."""
+        step = t * self.d
+        if self.newton is not None:
+            step = step - self.newton @ self.at.problem.f_and_gradient(self.at.w + step)[1]
+            if not all_finite(step):
+                return step, -math.inf
+        return _moved(self.at, step)
+
+    def downhill(self) -> Tensor | None:
+        """The step to lower ground that is reached without a hump; ``None`` where there is none."""
+        at, falls = self.at, dict[float, float]()
+
+        def look(t: float) -> float:
+            falls[t] = self.moved(t)[1]
+            return falls[t]
+
+        quiet = 0  # twice in a row, since a fall may be 0 on its way back
+        for k in range(0, CLOSEST - 1, -1):
+            quiet = quiet + 1 if abs(look(STRIDE**k)) <= DOUBLE * abs(at.value) else 0
+            if quiet > 1:
+                break
+        k = 0
+        while k < FURTHEST and not any(self._known(t, fall) and self._counts(fall) for t, fall in falls.items()):
+            k += 1
+            look(STRIDE**k)
+        t = min((t for t, fall in falls.items() if fall > 0 and self._known(t, fall)), default=None)
+        if t is None:
+            return None
+        while STRIDE * t in falls and falls[STRIDE * t] > falls[t]:
+            t *= STRIDE
+        for j in range(1 - 2 * BETWEEN, BETWEEN):
+            look(t * STRIDE ** (j / BETWEEN))
+        t = max((s for s in falls if s < STRIDE * t), key=lambda s: falls[s])
+        left = BEYOND * at.problem.tol**2 * abs(at.value)
+        humps = any(self._known(s, fall) and -fall > left for s, fall in falls.items() if s < t)
+        if humps or not self._counts(falls[t]) or not self._steady(t, falls[t]):
+            return None
+        return _further(at, *self.moved(t))[0]
+
+    def _counts(self, fall: float) -> bool:
+        return abs(fall) >= LOWER * max(abs(self.at.value), abs(self.at.value - fall)) > 0
+
+    def _known(self, t: float, fall: float) -> bool:
+        """Whether a fall or a rise is more than what is left of curvatures that cancel along the direction."""
+        left = float(self.d.square() @ self.flat.curvatures)
+        return abs(fall) > RESOLVED * DOUBLE * (abs(self.at.value) + t * t * left)
+
+    def _steady(self, t: float, fall: float) -> bool:
+        """Whether a fall is one of F and not of its rounding, there or here."""
+        if any(abs(self.moved(near * t)[1] - fall) > STEADY * fall for near in NEARBY):
+            return False
+        signs = torch.Generator().manual_seed(0)
+        for _ in NEARBY:
+            pattern = 2.0 * torch.rand(self.d.shape, generator=signs, dtype=torch.float64).to(self.d) - 1.0
+            if abs(_moved(self.at, JITTER * pattern * self.at.w)[1]) * DROWNED > fall:
+                return False
+        return True
 
 
 def _moved(at: Evaluation, step: Tensor) -> tuple[Tensor, float]:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
+from optwise.analyses.certificates.flat_directions import FlatDirections
 from optwise.core.composite import DOUBLE
 
 NAMED = 3
 """Coordinates that a sentence names."""
 NEARER = (0.1, 1e-3)
 """Shares of the point at which a model that is silent at its start may answer."""
+FLAT, TOGETHER = (1.0, -1.0, 1e-3, -1e-3), (1e-3, -1e-3)
+"""Sizes of a coordinate over which F must not change for it to be called flat, by itself and with all others."""
+ASKED = 16
+"""Coordinates that are looked at one by one."""
+RISE = 1e-4
+"""Part of F that it must rise by there."""
 
 
-FLAT = (1.0, -1.0, 1e-3, -1e-3)
-"""Sizes of a coordinate over which F must not change for it to be called flat."""
-
-
-def still_coordinates(at: Evaluation, curvatures: Tensor) -> Tensor:
-    """Coordinates whose slope and curvature change F by no rounding error over their own size, bool [p]."""
-    size, least = at.sizes, DOUBLE * abs(at.value)
-    return (at.gradient.abs() * size <= least) & (curvatures.abs() * size.square() <= least)
-
-
-def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
+def silence(at: Evaluation, flat: FlatDirections) -> tuple[str, bool]:
     r"""What there is to say of coordinates that F has stopped to depend on, and whether these are all.
 
     A coordinate is silent where neither its slope nor its curvature changes F by a rounding error, even over a change
@@ -38,21 +37,19 @@ def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
 
     Args:
         at: A stationary point.
-        curvatures: How much each coordinate curves there, h [p]; ``None`` where nobody looked.
+        flat: What has no curvature there.
     """
-    start = at.problem.start
-    if curvatures is None or start is None:
+    start, size, still = at.problem.start, flat.size, flat.still
+    if start is None or not bool(still.any()):
         return "", False
-    size, still = at.sizes, still_coordinates(at, curvatures)
-    if not bool(still.any()):
-        return "", False
+    if at.problem.penalty is not None:  # it may hold by itself what f does not depend on
+        return _flat(at, flat), False
     gone = torch.zeros_like(still)
     for point in (start, *(share * at.w for share in NEARER)):
         value, slope = at.problem.f_and_gradient(point)
         gone |= still & (slope.abs() * size > DOUBLE * max(abs(value), abs(at.value)))
     if not bool(gone.any()):
-        # one that started at 0 and has gone by rounding alone says nothing of how far it may go
-        return _flat(at, still, size.where(start != 0, size.clamp(min=1.0))), False
+        return _flat(at, flat), False
     named = _named(gone)
     everything = bool(still.all())
     said = (
@@ -62,23 +59,40 @@ def silence(at: Evaluation, curvatures: Tensor | None) -> tuple[str, bool]:
     return said, everything
 
 
-def _flat(at: Evaluation, still: Tensor, size: Tensor) -> str:
+def _flat(at: Evaluation, found: FlatDirections) -> str:
     """What there is to say where F is the same whatever the coordinates that are still do; nothing where it is not."""
-    if at.convex or not all(_same(at, share * size * still) for share in FLAT):
+    still, size = found.still, found.size
+    if not all(_same(at, share * size * still) for share in TOGETHER):
         return ""
     flat = torch.zeros_like(still)
-    for j in torch.nonzero(still)[:, 0].tolist()[: NAMED + 1]:
-        flat[j] = all(_same(at, share * size * (torch.arange(len(size)) == j)) for share in FLAT)
+    for j in torch.nonzero(still)[:ASKED, 0].tolist():
+        axis = (torch.arange(len(size)) == j).to(size)
+        flat[j] = all(_same(at, share * size[j] * axis) for share in FLAT) and not _bowl(at, found, j, axis)
+    together = at.problem.penalty is not None and not bool(flat.any())
+    flat = still if together else flat
     if not bool(flat.any()):
         return ""
+    which = _named(flat) + (" moved together" if together else "")
     return (
-        f"F is flat in {_named(flat)} around this point: its derivatives are 0 and it does not change, so that nothing "
-        "tells a plateau from a minimum; start elsewhere."
+        f"F is flat in {which} around this point: its derivatives are 0 and it does not change, so that nothing tells "
+        "a plateau from a minimum; start elsewhere."
     )
 
 
+def _bowl(at: Evaluation, found: FlatDirections, j: int, axis: Tensor) -> bool:
+    """Whether F rises to both sides over the length that its curvature tells: one that is 0 has no size of its own."""
+    curvature = float(found.curvatures[j])
+    step = math.sqrt(abs(at.value) / curvature) * axis if curvature > 0 else None
+    return step is not None and _rises(at, step) and _rises(at, -step)
+
+
+def _rises(at: Evaluation, step: Tensor) -> bool:
+    return not at.problem.value(at.w + step) - at.value < RISE * abs(at.value)
+
+
 def _same(at: Evaluation, step: Tensor) -> bool:
-    return abs(at.problem.value(at.w + step) - at.value) <= DOUBLE * abs(at.value)
+    there = at.w + step if at.problem.constraint is None else at.problem.constraint.project(at.w + step)
+    return abs(at.problem.value(there) - at.value) <= DOUBLE * abs(at.value)
 
 
 def _named(places: Tensor) -> str:

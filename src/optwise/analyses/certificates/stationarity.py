@@ -11,16 +11,11 @@ from torch import Tensor
 from optwise.analyses.certificates.dual_points import at_prox, least_squares, of_argument, of_set
 from optwise.analyses.certificates.evaluation import Evaluation
 from optwise.analyses.certificates.predicted_decrease import newton_promise
-from optwise.analyses.certificates.saddles import first_length
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
 from optwise.numerics.finiteness import all_finite
 
 DECREMENT = "Newton decrement"
-WEAK, WEAKEST = 1e-3, 4
-"""Part of F that a coordinate of weak curvature changes it by over its own size, and how many such are kept."""
-SHARE = 1e-3
-"""Part of its size by which such a coordinate is moved first."""
 STEPS = tuple(10.0**k for k in range(13))
 """Multiples of the step 1/L by which a proximal or projected step is tried, since one L may not fit all coordinates."""
 
@@ -33,16 +28,14 @@ class Stationarity:
         name: Of the measure.
         value: The measure, without units.
         bent: The direction of the most negative curvature [p], where there is one.
-        curvatures: How much each coordinate curves, by itself or with others [p], where that was looked at.
-        soft: Directions along which curvature is next to nothing [k, p].
+        free: Coordinates that are not held at a bound, bool [p]; ``None`` where nobody looked.
         maps: Whether only proximal or projected steps were looked at, and negative curvature was not.
     """
 
     name: str
     value: float
     bent: Tensor | None = None
-    curvatures: Tensor | None = None
-    soft: Tensor | None = None
+    free: Tensor | None = None
     maps: bool = False
 
 
@@ -69,7 +62,7 @@ def stationarity(at: Evaluation, dual: Tensor | None) -> Stationarity:
     """
     problem = at.problem
     if problem.operator is not None:
-        return Stationarity("KKT residual", _kkt_residual(at, problem.operator, dual))
+        return Stationarity("KKT residual", _kkt_residual(at, problem.operator, dual), maps=not at.convex)
     if at.smooth_only or _boxed(at):
         return _within_bounds(at)
     return Stationarity(DECREMENT, _over_size(at, _by_maps(at)), maps=not at.convex)
@@ -102,23 +95,7 @@ def _within_bounds(at: Evaluation) -> Stationarity:
         gain = float((room * g.abs())[held].sum())
         free = ~held
     found = newton_promise(at, free, g, enough=enough)
-    soft = _weak(at, found.curvatures, found.soft)
-    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, found.curvatures, soft)
-
-
-def _weak(at: Evaluation, curvatures: Tensor | None, soft: Tensor | None) -> Tensor | None:
-    """Soft directions, and coordinates that curve little over their own size at the point or the start [k, p]."""
-    if curvatures is None:
-        return soft
-    bends = curvatures * at.sizes.square()
-    weak = torch.nonzero(bends <= WEAK * abs(at.value))[:WEAKEST, 0]
-    steps = torch.zeros(len(weak), len(at.w), dtype=at.w.dtype)
-    steps[torch.arange(len(weak)), weak] = at.sizes[weak]
-    first = first_length(at)
-    if not first > 0:
-        return soft
-    steps = SHARE / first * steps
-    return steps if soft is None else torch.cat([soft, steps])
+    return Stationarity(DECREMENT, _over_size(at, found.decrease + gain), found.bent, free)
 
 
 def _by_maps(at: Evaluation) -> float:
