@@ -255,7 +255,7 @@ def test_a_wrong_part_is_named(name):
     assert SAID.get(name, name).split()[0] in said, said
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1.0, 1e6, 1e12])
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_part_is_never_refuted(name, scale):
     term, parts = RIGHT[name]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from optwise.analyses.certificates.doubted_parts import penalty_faults, set_faults
+from optwise.analyses.certificates.doubted_penalties import penalty_faults
+from optwise.analyses.certificates.doubted_sets import set_faults
 from optwise.core.composite import Composite
 from optwise.core.constraint import ConstraintSet
 from optwise.core.errors import BadProblem

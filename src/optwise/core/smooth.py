@@ -171,6 +171,11 @@ class Residuals(Part):
     def jacobian(self, w: Tensor) -> Tensor:
         """The Jacobian at ``w`` [m, p]."""
 
+    @property
+    def stated(self) -> bool:
+        """Whether the Jacobian is stated, where autograd would find it as well."""
+        return True
+
 
 @dataclass(frozen=True, eq=False)
 class Precisely:

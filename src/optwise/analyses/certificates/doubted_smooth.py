@@ -8,21 +8,19 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from optwise.analyses.certificates.doubted_parts import EXACT, NOISE, SLACK, adjoint_faults, young_fault
-from optwise.analyses.certificates.doubted_points import direction, few
+from optwise.analyses.certificates.doubted_claims import claim_faults
+from optwise.analyses.certificates.doubted_parts import adjoint_faults, loss_faults
+from optwise.analyses.certificates.doubted_penalties import young_fault
+from optwise.analyses.certificates.doubted_points import AGREEMENT, EXACT, LEAST, NOISE, SLACK, STRIDE, direction, few
 from optwise.core.casting import ours
-from optwise.core.composite import DOUBLE, Composite
+from optwise.core.composite import Composite
 from optwise.core.smooth import Smooth
 from optwise.numerics.finiteness import all_finite
 
-STRIDE = DOUBLE ** (1 / 3)
-"""Length of a difference, in sizes of the point. Source: what balances rounding and curvature of central ones."""
-LEAST = 1e-280
-"""A value below which differences of values underflow."""
+SHORTER = (1e-3 * STRIDE, 1e-6 * STRIDE)
+"""Lengths over which f must change alike before its gradient is accused."""
 SPREADS = (1.0, -1.0, 10.0, -10.0)
 """How many sizes of the answer away from it convexity is looked at."""
-AGREEMENT = 1e-3
-"""Part by which a slope may differ from a difference quotient that is as good as it looks."""
 
 
 def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
@@ -30,23 +28,26 @@ def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
     smooth, start = problem.smooth, problem.start
     if smooth.model is not None and not ours(smooth.model.X):
         yield from adjoint_faults(smooth.model.X, w, "the design")
+    if smooth.model is not None and not ours(smooth.model.loss):
+        yield from loss_faults(smooth.model, w)
     yield _unsteady(problem, w)
     yield _kink(smooth, w)
-    for point in (w, *(() if start is None or torch.equal(start, w) else (start,))):
-        yield _gradient(smooth, point, w if start is None else start)
+    yield _gradient(smooth, w, w if start is None else start)
+    if start is not None and not torch.equal(start, w):
+        yield _gradient(smooth, start, w)
     if "hvp" in smooth.stated:
         yield _curvature(smooth, w)
     if type(smooth).conjugate is not Smooth.conjugate:
-        points = [w, *_others(problem, w)]
-        for point in points:
-            yield young_fault(smooth.value, smooth.conjugate, smooth.value_and_gradient(point)[1], points, "f")
-    for point in _others(problem, w):
+        points = torch.stack([w, *_others(problem, w)])
+        slopes = torch.stack([smooth.value_and_gradient(point)[1] for point in points])
+        yield young_fault(smooth.value, smooth.conjugate, torch.cat([slopes, 0.5 * slopes]), points, "f")
+    here = (w, *smooth.value_and_gradient(w))
+    for point in _others(problem, w) if _says_something(smooth) else ():
         if not torch.equal(point, w):
-            yield _shape(smooth, w, point)
-            yield _shape(smooth, point, w)
-    f = float(smooth.value(w))
-    if f < smooth.lower_bound - SLACK * abs(smooth.lower_bound):
-        yield f"f says that it is never below {smooth.lower_bound:g}, and is {f:g} at the answer; mend its lower_bound."
+            there = (point, *smooth.value_and_gradient(point))
+            yield _shape(smooth, here, there)
+            yield _shape(smooth, there, here)
+    yield from claim_faults(smooth, *here)
 
 
 def _others(problem: Composite, w: Tensor) -> list[Tensor]:
@@ -68,7 +69,7 @@ def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
         apart, size = float((slope - exact).norm()), float(exact.norm() + slope.norm())
         if math.isfinite(size) and apart > EXACT * size:
             return _not_the_gradient(
-                w, f"it has length {float(slope.norm()):.3g}, autograd's {float(exact.norm()):.3g}"
+                smooth, w, f"it has length {float(slope.norm()):.3g}, autograd's {float(exact.norm()):.3g}"
             )
         return ""
     for n in (0, 1):
@@ -79,8 +80,11 @@ def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
         low, high = _slopes(smooth, w, d, float(value))
         if low <= told <= high or abs(told - 0.5 * (low + high)) <= AGREEMENT * max(abs(told), abs(low), abs(high)):
             return ""
-        found = f"along one direction it says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
-    return _not_the_gradient(w, found)
+        if any(not _straight(smooth, w, t * d, (t * low, t * high)) for t in SHORTER):
+            return ""
+        by = "it" if "gradient" in smooth.stated else "autograd"
+        found = f"along one direction {by} says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
+    return _not_the_gradient(smooth, w, found)
 
 
 def _unsteady(problem: Composite, w: Tensor) -> str:
@@ -129,11 +133,10 @@ def _kink(smooth: Smooth, w: Tensor) -> str:
     return ""
 
 
-def _not_the_gradient(w: Tensor, found: str) -> str:
-    return (
-        f"The gradient is not that of f at w = {few(w)}: {found}; mend it or leave it to autograd, and see "
-        "ow.check_gradient."
-    )
+def _not_the_gradient(smooth: Smooth, w: Tensor, found: str) -> str:
+    own = "gradient" in smooth.stated
+    mend = "mend it or leave it to autograd" if own else "mend what autograd loses of it, detached or rounded"
+    return f"The gradient is not that of f at w = {few(w)}: {found}; {mend}, and see ow.check_gradient."
 
 
 def _by_autograd(smooth: Smooth, w: Tensor) -> Tensor | None:
@@ -169,6 +172,21 @@ def _slopes(smooth: Smooth, w: Tensor, d: Tensor, here: float) -> tuple[float, f
     return min(sided) - noise, max(sided) + noise
 
 
+def _straight(smooth: Smooth, w: Tensor, step: Tensor, changes: tuple[float, float]) -> bool:
+    """Whether f changes as told over a shorter way too: it may have bent long before the end of a longer one.
+
+    Args:
+        smooth: f.
+        w: The point [p].
+        step: The shorter way [p].
+        changes: The least and the largest change over it that longer ones leave room for.
+    """
+    with torch.no_grad():
+        ahead, behind = (float(smooth.value(w + side * step)) for side in (1.0, -1.0))
+    noise, (low, high) = NOISE * max(abs(ahead), abs(behind)), changes
+    return low - noise <= 0.5 * (ahead - behind) <= high + noise
+
+
 def _curvature(smooth: Smooth, w: Tensor) -> str:
     d = direction(w, w, seed=2)
     told = smooth.hvp(w, d)
@@ -188,10 +206,17 @@ def _curvature(smooth: Smooth, w: Tensor) -> str:
     return ""
 
 
-def _shape(smooth: Smooth, a: Tensor, b: Tensor) -> str:
-    """What convexity, a modulus and a Lipschitz constant say of f at b from its tangent at a."""
-    f, slope = smooth.value_and_gradient(a)
-    there, d = float(smooth.value(b)), b - a
+def _says_something(smooth: Smooth) -> bool:
+    return smooth.convex or smooth.strong_convexity > 0 or smooth.lipschitz is not None
+
+
+def _shape(smooth: Smooth, at: tuple[Tensor, Tensor, Tensor], to: tuple[Tensor, Tensor, Tensor]) -> str:
+    """What convexity, a modulus and a Lipschitz constant say of f at one point from its tangent at another.
+
+    Both come with value and gradient.
+    """
+    a, f, slope = at
+    b, there, d = to[0], float(to[1]), to[0] - a
     tangent, square = float(f + slope @ d), float(d @ d)
     size = SLACK * (abs(float(f)) + abs(there) + float((slope * d).abs().sum()))
     if not math.isfinite(there + tangent + size):

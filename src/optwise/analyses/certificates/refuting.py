@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from optwise.analyses.certificates.doubted_parts import adjoint_faults, penalty_faults, set_faults
+from optwise.analyses.certificates.doubted_parts import adjoint_faults
+from optwise.analyses.certificates.doubted_penalties import penalty_faults
+from optwise.analyses.certificates.doubted_sets import set_faults
 from optwise.analyses.certificates.doubted_smooth import smooth_faults
 from optwise.core.casting import ours
 from optwise.core.certificate import Certificate, CertificateKind

@@ -55,6 +55,10 @@ class FunctionResiduals(Residuals):
             tall = residuals.numel() > 2 * point.numel()
             return _columns(residuals, point) if tall else _rows(residuals, point)
 
+    @property
+    def stated(self) -> bool:
+        return self.derivative is not None
+
 
 @dataclass(frozen=True, eq=False)
 class ResidualTerm(Smooth):
