@@ -25,7 +25,7 @@ FAR = (1.0, 30.0)
 """How many sizes of the answer a point is long that a conjugate is held against."""
 NUDGES = (1.0, 0.3, 0.03, -0.03, -0.3)
 """Where between a proximal point and what was mapped to it a lower point is looked for."""
-SMALL, MASKS = (1e-4, -1e-4), 3
+SMALL, MASKS = (1e-4, -1e-4), 2
 """The same for some coordinates that are not 0, where one that is wrong counts before others do; how many halves."""
 
 Values = Callable[[Tensor], Tensor]
@@ -56,7 +56,9 @@ def penalty_faults(problem: Composite, penalty: Penalty, w: Tensor) -> Iterator[
             continue
         if k == 0 and float((penalty.prox(v.clone(), t) - x).norm()) > SLACK * float(v.norm() + x.norm()):
             yield f"The prox of {type(penalty).__name__} is not the same twice; give a function of v and step alone."
-        others = torch.cat([_nudged(x, v), image[None], torch.zeros_like(x)[None], 0.5 * x[None]])
+        others = x + x.new_tensor(NUDGES)[:, None] * (v - x)
+        if k < 2:
+            others = torch.cat([others, _nearby(x, v), torch.stack([image, torch.zeros_like(x), 0.5 * x])])
         yield _not_proximal(penalty, x, v, t, others)
         if Oracle.CONJUGATE in penalty.oracles and k < 2:
             yield _small_conjugate(penalty, (v - x) / t, torch.stack([x, image, v]), size)
@@ -147,16 +149,15 @@ def _not_a_sum(penalty: Penalty, x: Tensor) -> str:
     return ""
 
 
-def _nudged(x: Tensor, v: Tensor) -> Tensor:
-    """Points around a proximal one [k, m]: on the line to v, and close by in some of the coordinates that are not 0.
+def _nearby(x: Tensor, v: Tensor) -> Tensor:
+    """Points close to a proximal one in some of the coordinates that are not 0 [k, m].
 
     Of these the right ones lose less than a wrong one gains, since they lose to second order.
     """
-    signs = torch.Generator().manual_seed(9)
-    halves = (torch.rand(MASKS, len(x), generator=signs) < 0.5).to(x)
-    masks = (x != 0).to(x) * torch.cat([torch.ones_like(x)[None], halves])
-    close = x.new_tensor(SMALL)[:, None, None] * masks
-    return x + torch.cat([x.new_tensor(NUDGES)[:, None].expand(-1, len(x)), close.reshape(-1, len(x))]) * (v - x)
+    masks = torch.ones(1 + MASKS, len(x), dtype=x.dtype)
+    masks[1:] = torch.rand(MASKS, len(x), generator=torch.Generator().manual_seed(9)) < 0.5
+    close = x.new_tensor(SMALL)[:, None, None] * (masks * ((x != 0) * (v - x)))
+    return x + close.reshape(-1, len(x))
 
 
 def _not_proximal(penalty: Penalty, x: Tensor, v: Tensor, t: float, others: Tensor) -> str:
