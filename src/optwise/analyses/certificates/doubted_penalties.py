@@ -48,8 +48,9 @@ def penalty_faults(problem: Composite, penalty: Penalty, w: Tensor) -> Iterator[
         yield _not_a_sum(penalty, mixed)
     if Oracle.PROX not in penalty.oracles:
         return
-    natural = _natural_step(problem, w, size)
-    mapped = w - natural * problem.smooth.value_and_gradient(w)[1] if problem.operator is None else 2.0 * image
+    slope = problem.smooth.value_and_gradient(w)[1]
+    natural = _natural_step(slope, size)
+    mapped = w - natural * slope if problem.operator is None else 2.0 * image
     for k, (t, v) in enumerate(((natural, mapped), (size, mixed), (0.1 * natural, FAR[-1] * mixed))):
         x = penalty.prox(v.clone(), t)
         if not all_finite(x):
@@ -197,8 +198,8 @@ def _small_conjugate(penalty: Penalty, subgradient: Tensor, points: Tensor, size
     return young_fault(penalty.value, penalty.conjugate, duals, points, type(penalty).__name__)
 
 
-def _natural_step(problem: Composite, w: Tensor, size: float) -> float:
+def _natural_step(slope: Tensor, size: float) -> float:
     """The step after which a gradient step has moved as far as w is large."""
-    slope = float(problem.smooth.value_and_gradient(w)[1].abs().max())
-    t = size / slope if slope > 0 else size
+    steepest = float(slope.abs().max())
+    t = size / steepest if steepest > 0 else size
     return t if 0 < t < math.inf else 1.0

@@ -22,6 +22,9 @@ SHORTER = (1e-3 * STRIDE, 1e-6 * STRIDE)
 SPREADS = (1.0, -1.0, 10.0, -10.0)
 """How many sizes of the answer away from it convexity is looked at."""
 
+Seen = tuple[Tensor, Tensor, Tensor]
+"""A point [p], f there and its gradient [p]."""
+
 
 def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
     """What contradicts itself in a smooth term at the answer and at the start, a sentence each."""
@@ -31,17 +34,17 @@ def smooth_faults(problem: Composite, w: Tensor) -> Iterator[str]:
     if smooth.model is not None and not ours(smooth.model.loss):
         yield from loss_faults(smooth.model, w)
     yield _unsteady(problem, w)
-    yield _kink(smooth, w)
-    yield _gradient(smooth, w, w if start is None else start)
+    here = (w, *smooth.value_and_gradient(w))
+    yield _kink(smooth, here)
+    yield _gradient(smooth, here, w if start is None else start)
     if start is not None and not torch.equal(start, w):
-        yield _gradient(smooth, start, w)
+        yield _gradient(smooth, (start, *smooth.value_and_gradient(start)), w)
     if "hvp" in smooth.stated:
         yield _curvature(smooth, w)
     if type(smooth).conjugate is not Smooth.conjugate:
         points = torch.stack([w, *_others(problem, w)])
         slopes = torch.stack([smooth.value_and_gradient(point)[1] for point in points])
         yield young_fault(smooth.value, smooth.conjugate, torch.cat([slopes, 0.5 * slopes]), points, "f")
-    here = (w, *smooth.value_and_gradient(w))
     for point in _others(problem, w) if _says_something(smooth) else ():
         if not torch.equal(point, w):
             there = (point, *smooth.value_and_gradient(point))
@@ -60,8 +63,8 @@ def _others(problem: Composite, w: Tensor) -> list[Tensor]:
     return found if problem.constraint is None else [problem.constraint.project(point) for point in found]
 
 
-def _gradient(smooth: Smooth, w: Tensor, other: Tensor) -> str:
-    value, slope = smooth.value_and_gradient(w)
+def _gradient(smooth: Smooth, at: Seen, other: Tensor) -> str:
+    w, value, slope = at
     if not all_finite(slope) or not LEAST < abs(float(value)) < math.inf:
         return ""
     exact = _by_autograd(smooth, w) if "gradient" in smooth.stated else None
@@ -105,12 +108,12 @@ def _unsteady(problem: Composite, w: Tensor) -> str:
     return ""
 
 
-def _kink(smooth: Smooth, w: Tensor) -> str:
+def _kink(smooth: Smooth, at: Seen) -> str:
     """Whether f falls in proportion to the step on one side of the point, faster than its gradient there says.
 
     A derivative that autograd gives at a kink is one of several; where f bends down it hides a descent.
     """
-    value, slope = smooth.value_and_gradient(w)
+    w, value, slope = at
     here = float(value)
     if not LEAST < abs(here) < math.inf:
         return ""
@@ -210,11 +213,8 @@ def _says_something(smooth: Smooth) -> bool:
     return smooth.convex or smooth.strong_convexity > 0 or smooth.lipschitz is not None
 
 
-def _shape(smooth: Smooth, at: tuple[Tensor, Tensor, Tensor], to: tuple[Tensor, Tensor, Tensor]) -> str:
-    """What convexity, a modulus and a Lipschitz constant say of f at one point from its tangent at another.
-
-    Both come with value and gradient.
-    """
+def _shape(smooth: Smooth, at: Seen, to: Seen) -> str:
+    """What convexity, a modulus and a Lipschitz constant say of f at one point from its tangent at another."""
     a, f, slope = at
     b, there, d = to[0], float(to[1]), to[0] - a
     tangent, square = float(f + slope @ d), float(d @ d)
