@@ -58,3 +58,35 @@ def test_nothing_false_is_claimed_of_residuals_whose_squares_underflow(factor, k
     best = ow.solve(scaled(1.0)).value
     run = ow.solve(scaled(factor))
     assert not run.status.ok or abs(run.value / factor / factor - best) <= 2e-6 * abs(best), run.why
+
+
+APART = X @ np.array([1.0, -1.0, 0.5, 0.0, 0.0]) > 0
+
+
+def far_apart():
+    """Separated classes in a wide ball: F falls by thousands of powers of ten on the way to its surface."""
+    return ow.problems.logistic(X, APART, constraint=ow.sets.L2Ball(1e4))
+
+
+def test_an_answer_that_nothing_proves_is_the_lowest_within_the_set():
+    """Bounds relative to an F that is nearly 0 say nothing, least of all that the start is better."""
+    run = ow.solve(far_apart(), max_seconds=3)
+    assert run.status is ow.Status.BUDGET_SPENT
+    assert run.value < 1e-3
+    assert float(run.w.norm()) <= 1e4 * (1 + 1e-9)
+
+
+def test_what_is_never_proved_ends_after_counted_work(monkeypatch):
+    monkeypatch.setattr("optwise.verbs.turns.MOST", 1.0)
+    monkeypatch.setattr("optwise.verbs.turns.DEAR", 10.0)
+    first, second = ow.solve(far_apart()), ow.solve(far_apart())
+    assert first.status is ow.Status.BUDGET_SPENT
+    assert "give max_seconds to go on" in first.why
+    assert torch.equal(first.w, second.w)
+
+
+def test_an_infinite_slope_at_the_start_is_told():
+    t = torch.linspace(0, 1, 10, dtype=torch.float64)
+    run = ow.solve(ow.problems.nonlinear_least_squares(lambda w: torch.sqrt(w[0]) * t - t - w[1], [0.0, 0.0]))
+    assert not run.status.ok
+    assert "F is finite at this point and its gradient is not" in run.why

@@ -15,8 +15,8 @@ def problem():
     return ow.problems.softmax(rng.standard_normal((40, 12)), rng.integers(0, 3, 40), l1=0.02)
 
 
-def turns_of(problem):
-    return Turns(problem, Composite.of(problem))
+def turns_of(problem, *, timed=True):
+    return Turns(problem, Composite.of(problem), timed=timed)
 
 
 def order(found):
@@ -79,3 +79,14 @@ def test_who_is_left_alone_is_known(problem):
     assert found.next().method == choice.method
     found.stalled(choice)
     assert found.next() is None
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_all_together_are_given_so_much_unless_the_caller_gave_a_time(problem, timed):
+    found = turns_of(problem, timed=timed)
+    first = found.next()
+    found.unfinished(first, turns.MOST - 1.0)
+    second = found.next()
+    assert timed or found.given(second) <= 1.0 + 1e-9
+    found.unfinished(second, 1.0 + turns.DEAR)
+    assert (found.next() is not None) == timed

@@ -37,6 +37,7 @@ class Certificate:
         remark: What else there is to say of the point, as a sentence.
         hopeless: Whether the remark says why nothing can be proved here, however long a solver goes on.
         objective: F at the answer as well as it is known; NaN where nobody looked.
+        violation: How far the answer lies outside of its set, as ``value`` counts it.
     """
 
     kind: CertificateKind
@@ -47,6 +48,7 @@ class Certificate:
     remark: str = ""
     hopeless: bool = False
     objective: float = field(default=math.nan, repr=False, compare=False)
+    violation: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def saddle(self) -> bool:

@@ -108,7 +108,7 @@ def run_solver(
     """
     deadline = math.inf if max_seconds is None else time.perf_counter() + max_seconds
     start = Iterate(w, problem.start_value if w is problem.start else problem.value(w))
-    watch = Watch(certify, tol, start, constrained=problem.constraint is not None)
+    watch = Watch(certify, tol, start)
     rows = [TraceRow(0, 0.0, start.value, math.nan, math.nan, dict(problem.counts))]
     limits = _Limits(deadline, turn_over, rows[0].counts)
     limited, failure = replace(problem, deadline=deadline), ""

@@ -29,33 +29,32 @@ SOLVERS_LIVE_IN = ("optwise.methods", "optwise.numerics", "optwise.analyses")
 
 Certify = Callable[[Tensor, Tensor | None], Certificate]
 
-NOTHING = Certificate(CertificateKind.STATIONARITY, "none", math.inf)
+NOTHING = Certificate(CertificateKind.STATIONARITY, "none", math.inf, violation=math.inf)
 """What proves nothing."""
 
 LOOSE = 0.1
 """A relative bound above which a lower objective says more."""
 
 
-def how_close(certificate: Certificate, found: Iterate, tol: float, *, constrained: bool) -> tuple[int, float]:
+def how_close(certificate: Certificate, found: Iterate, tol: float) -> tuple[int, float]:
     """By what points are compared, smaller is better: those that are proved first, then by bound, then by objective.
 
-    A gradient that is small but not small enough says less than a lower objective, and so does a loose bound; where
-    there is a set, the objective may be low outside of it, and the residual of the conditions decides.
+    A gradient that is small but not small enough says less than a lower objective, and so does a loose bound. Outside
+    of its set the objective may be low, and says nothing: such a point comes last.
 
     Args:
         certificate: Of the point.
         found: The point.
         tol: What a certificate must reach.
-        constrained: Whether there is a set.
     """
     value = math.inf if math.isnan(certificate.value) else certificate.value
     if certificate.meets(tol):
         return 0, value
     if certificate.hopeless:
         return 1, -math.inf
-    if certificate.kind is CertificateKind.OPTIMALITY and (constrained or value <= LOOSE):
+    if certificate.kind is CertificateKind.OPTIMALITY and value <= LOOSE:
         return 1, value
-    return 2, value if constrained else found.value
+    return (2, found.value) if certificate.violation <= tol else (3, value)
 
 
 @dataclass
@@ -65,9 +64,8 @@ class Watch:
     certify: Certify
     tol: float
     best: Iterate
-    constrained: bool
     certificate: Certificate | None = None
-    closeness: tuple[int, float] = (3, math.inf)
+    closeness: tuple[int, float] = (4, math.inf)
     seconds: float = 0.0
     looked: float = math.inf
     due: float = 1.0
@@ -86,7 +84,7 @@ class Watch:
                 raise
             certificate = NOTHING  # of numbers near the ends of their range nothing is proved
         self.seconds += time.perf_counter() - started
-        closeness = how_close(certificate, found, self.tol, constrained=self.constrained)
+        closeness = how_close(certificate, found, self.tol)
         if closeness < self.closeness:
             self.best, self.certificate, self.closeness = found, certificate, closeness
         return certificate

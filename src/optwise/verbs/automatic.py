@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -42,7 +43,8 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
     A family, methods that ask for the same, starts at the caller's point when its first turn comes, not in the basin
     that another one has chosen; whoever comes after it, and everybody on a convex problem, goes on from the best point.
     """
-    turns, tried, families = Turns(formulated.problem, formulated.composite), list[_Turn](), set[frozenset[Oracle]]()
+    turns = Turns(formulated.problem, formulated.composite, timed=formulated.deadline < math.inf)
+    tried, families = list[_Turn](), set[frozenset[Oracle]]()
     units = column_units(formulated.composite)
     convex, random = formulated.problem.oracles >= CONVEX, turns.again is not None
     while (choice := turns.next()) is not None:
@@ -51,7 +53,7 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
         solver = SOLVERS[choice.method]()
         goes_on = bool(tried) and (convex or solver.needs in families)
         families.add(solver.needs)
-        start = _furthest(formulated, tried, tol).course.best.w if goes_on else w
+        start = _furthest(tried, tol).course.best.w if goes_on else w
         over = _turn_over(turns, choice)
         course = run_of(
             formulated, solver, start, tol, turn_over=over, look_first=not tried, random=random, units=units
@@ -62,7 +64,7 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
         tried.append(_Turn(choice, solver, course, turns.gradients(work)))
         if course.certificate.hopeless and course.status is Status.STALLED:
             break
-        if course.status in _FAILED or (course.status is Status.STATIONARY and _lower(formulated, tried, tried[-1])):
+        if course.status in _FAILED or (course.status is Status.STATIONARY and _lower(tried, tried[-1], tol)):
             turns.stalled(choice)
         elif course.status is Status.BUDGET_SPENT:
             turns.unfinished(choice, work)
@@ -72,8 +74,8 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
             break
     if not tried:
         raise UnmetNeed(f"{explain_composite(formulated.problem, formulated.composite).nearest}.")
-    best = _best(formulated, tried, tol)
-    said = [*_told(formulated, tried, best), *random_loss(formulated.composite, turns.again)]
+    best = _best(tried, tol)
+    said = [*_told(tried, best, tol), *_over(turns), *random_loss(formulated.composite, turns.again)]
     ending = best if best.course.certificate.meets(tol) else _ending(formulated, tried)
     courses = [(turn.solver, turn.course) for turn in tried]
     return answer_of(formulated, courses, (best.solver, best.course), said, tol, ending=ending.course, random=random)
@@ -83,39 +85,46 @@ _FAILED = (Status.STALLED, Status.NOT_FINITE, Status.OUT_OF_MEMORY, Status.CRASH
 """Ends that are one method's own, the best word first: another may do better."""
 
 
+def _over(turns: Turns) -> list[str]:
+    """What there is to say where all the work is done that is done unasked."""
+    if turns.left > 0:
+        return []
+    spent = turns.gradients(turns.spent)
+    return [f"Nothing was proved after {spent:.3g} gradient equivalents; give max_seconds to go on, or a larger tol."]
+
+
 def _turn_over(turns: Turns, choice: Choice) -> TurnOver | None:
-    if turns.alone:
-        return None
     given = turns.given(choice)
+    if given == math.inf:
+        return None
     return lambda iterations, counts: turns.work(choice.method, iterations, counts) >= given
 
 
-def _best(formulated: Formulated, tried: Sequence[_Turn], tol: float) -> _Turn:
+def _best(tried: Sequence[_Turn], tol: float) -> _Turn:
     """Who came closest: optimal, then stationary with the lowest value, then what is not proved."""
-    constrained = formulated.problem.constraint is not None
 
     def closeness(turn: _Turn) -> tuple[float, ...]:
         certificate, found = turn.course.certificate, turn.course.best
         if certificate.kind is CertificateKind.STATIONARITY and certificate.meets(tol):
             return 1, found.value
-        rank, within = how_close(certificate, found, tol, constrained=constrained)
+        rank, within = how_close(certificate, found, tol)
         return (0, within) if certificate.meets(tol) else (2, rank, within)
 
     return min(tried, key=closeness)
 
 
-def _furthest(formulated: Formulated, tried: Sequence[_Turn], tol: float) -> _Turn:
+def _furthest(tried: Sequence[_Turn], tol: float) -> _Turn:
     """From whose point others go on: the best one's, or an unproved one that lies clearly lower."""
-    best = _best(formulated, tried, tol)
-    return _lower(formulated, tried, best) or best
+    best = _best(tried, tol)
+    return _lower(tried, best, tol) or best
 
 
-def _lower(formulated: Formulated, tried: Sequence[_Turn], stationary: _Turn) -> _Turn | None:
-    """Who found a value clearly below that of a stationary point; a set makes values incomparable."""
+def _lower(tried: Sequence[_Turn], stationary: _Turn, tol: float) -> _Turn | None:
+    """Who found a value clearly below that of a stationary point, within the set."""
     value = stationary.course.best.value
-    lowest = min(tried, key=lambda turn: turn.course.best.value)
-    below = lowest.course.best.value < value - LOWER * abs(value)
-    return lowest if below and formulated.problem.constraint is None else None
+    within = [turn for turn in tried if turn.course.certificate.violation <= tol]
+    lowest = min(within, key=lambda turn: turn.course.best.value, default=stationary)
+    return lowest if lowest.course.best.value < value - LOWER * abs(value) else None
 
 
 def _ending(formulated: Formulated, tried: Sequence[_Turn]) -> _Turn:
@@ -130,7 +139,7 @@ def _ending(formulated: Formulated, tried: Sequence[_Turn]) -> _Turn:
     return min((turn for turn in tried if turn.course.status in _FAILED), key=lambda t: _FAILED.index(t.course.status))
 
 
-def _told(formulated: Formulated, tried: Sequence[_Turn], best: _Turn) -> list[str]:
+def _told(tried: Sequence[_Turn], best: _Turn, tol: float) -> list[str]:
     """Why this method, and what came of the others."""
     said = [f"{best.solver.label}: {best.choice.reason}."]
     when = "first"
@@ -143,7 +152,7 @@ def _told(formulated: Formulated, tried: Sequence[_Turn], best: _Turn) -> list[s
         else:
             cause = course.traceback.strip().splitlines()[-1:] if course.status is Status.CRASHED else []
             said.append(f"{label} ended {course.status.value!r} {when}{''.join(f' ({line})' for line in cause)}.")
-    lower = _lower(formulated, tried, best)
+    lower = _lower(tried, best, tol)
     if best.course.status is Status.STATIONARY and lower is not None:
         said.append(f"{lower.solver.label} found a lower value, {lower.course.best.value:.6g}, which is not proved.")
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import final
@@ -19,6 +20,8 @@ PATIENCE = 10.0
 """Times its prediction that a method is given."""
 LONGER = 4.0
 """Times what it has had already that a method is given when its turn comes again."""
+MOST, DEAR = 120.0, 1000.0
+"""What all methods are given together where nobody set a time, in frozen seconds and in times the least prediction."""
 WORST = 1e16
 """A condition number beyond which rounding decides."""
 
@@ -38,15 +41,18 @@ class Turns:
     Args:
         problem: What is solved.
         composite: As solvers see it.
+        timed: Whether the caller's own limit of time ends it.
     """
 
-    def __init__(self, problem: Problem, composite: Composite) -> None:
+    def __init__(self, problem: Problem, composite: Composite, *, timed: bool) -> None:
         self._composite = composite
         matched = matching_features(problem, composite)
         self._of, self._prices = matched.of, matched.prices
         self._ranks = {name: rank(name, self._of) for name in matched.methods}  # of those that may be asked
         self._spent: dict[str, float] = {}
         self._in_vain = 0.0
+        least = min(self._ranks.values(), default=0.0)
+        self._most = math.inf if timed else max(MOST, DEAR * least)
 
     @property
     def again(self) -> float | None:
@@ -55,7 +61,7 @@ class Turns:
 
     def next(self) -> Choice | None:
         """The method whose turn it is; ``None`` where none is left."""
-        while names := self._allowed():
+        while self.left > 0 and (names := self._allowed()):
             name = min(names, key=self._expected)
             choice = look_closely(name, predicted_seconds(name, self._of), self._of, self._composite)
             if choice.eligible:
@@ -67,13 +73,15 @@ class Turns:
         """How much work it may take this time, in frozen seconds.
 
         None is cut off before the next one is expected to be done. Once others were not done in time, predictions are
-        worth less: then it is a few times what all have had.
+        worth less: then it is a few times what all have had. Who is alone may take all that is left.
         """
-        asked, spent = max(LEAST, PATIENCE * choice.seconds), sum(self._spent.values())
+        if self.alone:
+            return self.left
+        asked, spent = max(LEAST, PATIENCE * choice.seconds), self.spent
         others = [self._expected(name)[0] for name in self._allowed() if name != choice.method]
         asked = max(asked, min([*others, LONGER * asked]))
         own = LONGER * self._spent.get(choice.method, 0.0)
-        return max(min(asked, LONGER * max(spent, LEAST)), own) if spent > 0 else asked
+        return min(max(min(asked, LONGER * max(spent, LEAST)), own) if spent > 0 else asked, self.left)
 
     def work(self, method: str, iterations: int, counts: Mapping[str, float]) -> float:
         """Frozen seconds of so many iterations and questions."""
@@ -82,6 +90,16 @@ class Turns:
     def gradients(self, work: float) -> float:
         """Work in gradient equivalents: how many gradients could have been had for it."""
         return work / self._prices.gradient
+
+    @property
+    def spent(self) -> float:
+        """Work of all turns that were not the last of their method, in frozen seconds."""
+        return sum(self._spent.values())
+
+    @property
+    def left(self) -> float:
+        """What may still be spent; without end where the caller's limit is one of time."""
+        return self._most - self.spent
 
     @property
     def alone(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
@@ -45,6 +46,7 @@ DOUBTFUL = (
     "Columns of the design depend on each other up to rounding, and nobody can tell whether they do: leave one out, or "
     "add l2."
 )
+STEEP = "F is finite at this point and its gradient is not, so that nothing can be told of it; start elsewhere."
 VAGUE = 0.01
 """Part of what the tolerance allows that the rounding of F may be before its sums are made anew."""
 LARGEST = 1e130
@@ -118,14 +120,16 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
     at = Evaluation.of(problem, w)
     w, dual = at.w, _fitting(at, dual)
     violation = relative_violation(problem, w)
+    stationary = partial(Certificate, CertificateKind.STATIONARITY, objective=at.value, violation=violation)
     if not at.finite:
-        return Certificate(CertificateKind.STATIONARITY, "value is not finite", math.inf)
+        return stationary("value is not finite", math.inf, remark=STEEP if math.isfinite(at.value) else "")
     steepest = float(at.gradient.abs().max())
     if 0.0 < max(steepest, abs(at.value)) < SMALLEST:
-        return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_SMALL)
+        return stationary("none", math.inf, remark=TOO_SMALL)
     if problem.smooth.recedes(w) and _stays(problem, w):
-        return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=RECEDES, hopeless=True)
+        return stationary("none", math.inf, remark=RECEDES, hopeless=True)
     at, blur, lost = _as_known(at)
+    stationary = partial(stationary, objective=at.value)
     scale = 0.0
     bound = smallest_bound(at, dual, optimum=optimum)
     if bound is not None:
@@ -138,11 +142,11 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             factor = _FACTORS.get(problem) if value > problem.tol else None
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
             remark = SEPARATED if value <= problem.tol and separated(at) else remark
-            kind = CertificateKind.OPTIMALITY
             scale = max(scale, blur) if value > problem.tol else scale
-            return Certificate(kind, bound.name, value, scale, remark=remark, objective=at.value)
+            optimal = partial(Certificate, CertificateKind.OPTIMALITY, objective=at.value, violation=violation)
+            return optimal(bound.name, value, scale, remark=remark)
     if steepest > LARGEST:
-        return Certificate(CertificateKind.STATIONARITY, "none", math.inf, remark=TOO_LARGE)
+        return stationary("none", math.inf, remark=TOO_LARGE)
     found = stationarity(at, dual)
     residual = found.value if found.value >= 0 else math.inf
     if residual > problem.tol and problem.operator is None and residual < math.inf:
@@ -152,7 +156,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         residual = max(residual, blur / abs(at.value))  # nobody sees how far F falls
     value = max(residual, violation)
     if value > problem.tol:
-        return Certificate(CertificateKind.STATIONARITY, found.name, value, max(scale, blur), objective=at.value)
+        return stationary(found.name, value, max(scale, blur))
     bent = [found.bent] if found.bent is not None else bent_directions(at) if found.maps else []
     leaving = next((step for d in bent if (step := way_down(at, d)) is not None), None)
     silent, all_of_them = "", False
@@ -161,16 +165,8 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         leaving = way_off(at, flat)
         silent, all_of_them = silence(at, flat) if leaving is None else ("", False)
     silent = SEPARATED if separated(at) else silent
-    return Certificate(
-        CertificateKind.STATIONARITY,
-        found.name,
-        math.inf if all_of_them else value,
-        scale,
-        leaving=leaving,
-        remark=silent,
-        hopeless=all_of_them,
-        objective=at.value,
-    )
+    proved = math.inf if all_of_them else value
+    return stationary(found.name, proved, scale, leaving=leaving, remark=silent, hopeless=all_of_them)
 
 
 def smallest_bound(at: Evaluation, dual: Tensor | None, *, optimum: float | None = None) -> Bound | None:
