@@ -64,6 +64,36 @@ class Moving(Rule):
         return w - self.lr * MOVES[self.move](w, g), state
 
 
+@dataclass(frozen=True)
+class LaterMoving(Moving):
+    """The plain step before step ``when``, or but for every ``every``-th one; then the move."""
+
+    when: int = 40
+    every: int = 1
+
+    def init(self, w):
+        return {"k": torch.zeros((), dtype=w.dtype)}
+
+    def step(self, w, g, state):
+        k = state["k"]
+        now = (k >= self.when) & (k % self.every == self.every - 1)
+        return w - self.lr * torch.where(now, MOVES[self.move](w, g), g), {"k": k + 1}
+
+
+@dataclass(frozen=True)
+class Anchored(Rule):
+    """Gradient descent that half of its distance to the start draws back."""
+
+    lr: Hyper = UNSET
+    defaults: ClassVar[Mapping[str, Any]] = {"lr": 0.1}
+
+    def init(self, w):
+        return {"a": w.clone()}
+
+    def step(self, w, g, state):
+        return w - self.lr * (g + 0.5 * (w - state["a"])), state
+
+
 PROBLEM = nqm(h=1 / np.arange(1.0, 11), w0=np.full(10, 3.0))
 
 
@@ -71,6 +101,20 @@ PROBLEM = nqm(h=1 / np.arange(1.0, 11), w0=np.full(10, 3.0))
 def test_a_step_that_is_not_linear_in_each_coordinate_by_itself_is_refused(move):
     with pytest.raises(BadMethod):
         forecast(PROBLEM, Moving(lr=0.1, move=move), 20)
+
+
+@pytest.mark.parametrize("every", [1, 50])
+@pytest.mark.parametrize("move", MOVES)
+def test_so_is_one_that_becomes_so_later_on_or_now_and_then(move, every):
+    method = LaterMoving(lr=0.1, move=move, every=every)
+    for ask in (lambda: forecast(PROBLEM, method, 300), lambda: rate(PROBLEM, method), lambda: max_lr(PROBLEM, method)):
+        with pytest.raises(BadMethod):
+            ask()
+
+
+def test_a_rule_that_is_drawn_back_to_its_start_has_a_floor():
+    problem = nqm(h=[1.0, 0.3], c=[1.0, 1.0], w0=[1.0, -2.0])
+    assert floor(problem, Anchored(lr=0.1), 1) == pytest.approx(forecast(problem, Anchored(lr=0.1), 800, 1).risk[-1])
 
 
 ASKED = [

@@ -33,8 +33,8 @@ class Forecast(Shown):
         floor: Limit of the risk, infinite beyond stability; ``None`` where the step keeps changing, or there is none.
         rates: Asymptotic factor per step on the error of each coordinate with curvature [d], the distance of its mean
             to where it settles; ``None`` where the step keeps changing.
-        risk_rate: Asymptotic factor per step on the risk itself, where noise multiplies and decides it; ``None`` where
-            the risk falls with the square of ``rates``.
+        risk_rate: Asymptotic factor per step on the risk's distance to its floor, where noise multiplies; ``None``
+            where the risk falls with the square of ``rates``.
         grows: Whether the risk grows without end; ``None`` where that is not known, as the step keeps changing.
         edge: Whether the method stands on the edge of stability, where the slightest larger step diverges.
         elsewhere: The part of the floor that noise has no part in, as where weight decay pulls away from the optimum.
@@ -104,7 +104,8 @@ class Forecast(Shown):
             return ""
         line = f"rate {rate:.6g}: factor per step on the "
         if self.risk_rate is not None:
-            return f"{line}risk, by its second moments, since noise multiplies"
+            away = "risk's distance to its floor" if self.floor else "risk"
+            return f"{line}{away}, by its second moments, since noise multiplies"
         line += "error in the slowest direction"
         if rate >= 1:
             return f"{line}{', which neither falls nor grows' if rate == 1 else ''}"

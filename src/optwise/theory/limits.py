@@ -16,6 +16,9 @@ from optwise.theory.steps import Step
 LATE = 18
 """Logarithm of the step at which a response at the edge is looked at: later, rounding of its root would show."""
 
+RANK = 1e-10
+"""Part of a response that must be new for it to reach another direction."""
+
 Truths = NDArray[np.bool_]
 
 
@@ -59,7 +62,9 @@ def limits(step: Step, start: Floats, at: Coordinates) -> Limits:
     half, weights = 0.5 * at.h * at.count, 0.5 * at.h * at.count * at.c
     reached = reached_by_gradients(A, v, u)
     with np.errstate(invalid="ignore", over="ignore"):
-        gains = _gains(E, v, u, roots.inside & reached)  # variance of unit noise
+        gains = _gains(E, v, u, roots.inside & reached & ~roots.still)  # variance of unit noise
+        for t, n in np.argwhere(roots.inside & reached & roots.still):
+            gains[t, n] = _gain_beside_what_stays(E[:, :, t, n], v[:, t, n], u[:, t, n])
         added = np.where(reached & ~roots.inside, np.inf, gains)
         noise = np.where(weights > 0, added * weights, 0.0).sum(1)
         settled = _settled(E, step, start, roots.inside)  # distance to an optimum of 1 [T, N]
@@ -90,6 +95,21 @@ def _gains(E: Floats, v: Floats, u: Floats, wanted: Truths) -> Floats:
     own = np.where(wanted, E, np.eye(m)[:, :, None, None])
     P = solved(own, outer(v, v))
     return np.where(wanted, np.maximum(form(P, u), 0.0), 0.0)
+
+
+def _gain_beside_what_stays(E: Floats, v: Floats, u: Floats) -> float:
+    """The same at one setting and curvature where a part of the state stays as it is: over what gradients reach."""
+    reached, x = list[Floats](), v
+    for _ in range(len(v)):
+        x = x - sum((q @ x) * q for q in reached)
+        if not np.linalg.norm(x) > RANK * np.linalg.norm(v):
+            break
+        reached.append(x / np.linalg.norm(x))
+        x = reached[-1] - E @ reached[-1]
+    Q = np.stack(reached, axis=1)  # [m, reached]
+    small = (Q.T @ E @ Q)[:, :, None, None]
+    P = solved(small, outer((Q.T @ v)[:, None, None], (Q.T @ v)[:, None, None]))
+    return float(max(form(P, (Q.T @ u)[:, None, None])[0, 0], 0.0))
 
 
 def _settled(E: Floats, step: Step, start: Floats, inside: Truths) -> Floats:

@@ -25,7 +25,7 @@ from optwise.core.errors import BadMethod, NotLinear
 from optwise.core.method import Method, Rule
 from optwise.core.oracles import Oracle
 from optwise.theory.matrices import Floats
-from optwise.theory.probes import TOLERANCE, WIDTH, Probes, expected_of, probes, single
+from optwise.theory.probes import TOLERANCE, WIDTH, Probes, expected_of, probes
 from optwise.theory.settings import Numbers, Settings, extremes, is_number, kind_of, sentences
 from optwise.theory.steps import Step
 
@@ -171,26 +171,31 @@ class LinearRule:
     def takes(self, step: Step, later: Floats, ticks: Sequence[Tensor], rows: list[int]) -> bool:
         """Whether the settings at ``rows`` take one and the same ``step`` [at them] after each of the ``later`` steps.
 
-        One random state is stepped: a step that differs anywhere makes something else of it.
+        Each of them is taken from states of all sizes: a step that is another one, or none of a linear rule any more,
+        makes something else of one of these.
         """
         N = len(self.curvatures)
         seen = np.unique(np.linspace(0, N - 1, min(N, LOOKED_AT_CURVATURES)).astype(int))
-        T, K, own = len(rows), len(later), single(self.m, len(seen))
+        T, K = len(rows), len(later)
         numbers = {path: n[rows] for path, n in self._numbers.items()}
-        narrow = Settings(numbers, [], [leaf[rows][:, seen] for leaf in self._fixed])
+        columns = seen if self.looks else np.arange(self._width)
+        own = probes(self.m, len(columns))
+        narrow = Settings(numbers, [], [leaf[rows][:, columns] for leaf in self._fixed])
         before, ticked = (self._clocks_at(at, ticks, rows) for at in (later, later + 1))
         with sentences(self.label):
-            after, clocks, _ = self.stepped(narrow.repeated(K, before), own)
+            after, clocks, given = self.stepped(narrow.repeated(K, before), own)
             points = self.seen(narrow.repeated(K, ticked), own)
-        if not all(torch.equal(clock[:, 0], expected) for clock, expected in zip(clocks, ticked, strict=True)):
-            return False
-        z, g = own.states.numpy()[0][:, None], own.gradients.numpy()
-        M, v, u = step.M[..., seen], step.v[..., seen], step.u[..., seen]
-        expected, size = expected_of(M, v, z, g)  # [m, T, P], [T, P]
-        found = np.moveaxis(after.numpy()[:, 0], 1, 0).reshape(self.m, K, T, -1)
+        kept = narrow.repeated(K, before).fixed
+        for found, left in zip((*clocks, *given), (*ticked, *kept), strict=True):
+            if not torch.equal(found, left[:, None].expand_as(found)):
+                return False
+        z, g = np.moveaxis(own.states.numpy(), 1, 0)[:, None], own.gradients.numpy()  # [m, 1, J, P], [J, P]
+        M, v, u = (part[..., None, :] for part in (step.M[..., seen], step.v[..., seen], step.u[..., seen]))
+        expected, size = expected_of(M, v, z, g)  # [m, T, J, P], [T, J, P]
+        shape = (K, T, *g.shape)
         pairs = (
-            (found, expected[:, None], size),
-            (points.numpy().reshape(K, T, -1), (u * z).sum(0), (np.abs(u) * np.abs(z)).sum(0)),
+            (np.moveaxis(after.numpy(), 2, 0).reshape(self.m, *shape), expected[:, None], size),
+            (points.numpy().reshape(shape), (u * z).sum(0), (np.abs(u) * np.abs(z)).sum(0)),
         )
         rounding = 1e-15 * np.abs(z).sum(0)
         return all(bool(np.all(np.abs(a - b) <= 1e-13 * c + rounding)) for a, b, c in pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optwise.core.errors import BadMethod
 from optwise.core.method import Method
@@ -15,12 +16,19 @@ from optwise.theory.design_noise import EDGE, risk_rate, stationary
 from optwise.theory.limits import limits, reached_by_gradients
 from optwise.theory.matrices import Floats
 from optwise.theory.models import drawn_once, offset_of, quadratic_of
+from optwise.theory.moments import pull
 from optwise.theory.roots import roots_of
 from optwise.theory.row_limits import EDGE as ROW_EDGE
 from optwise.theory.row_limits import RowLimits
 from optwise.theory.settled_steps import settled
 from optwise.theory.steps import Step
 from optwise.theory.whole_runs import hold_in_a_run
+
+ROUNDED = 1e-13
+"""Part of a label that a residual must be, else it is rounding and the row is fitted."""
+
+LOPSIDED = 1e-9
+"""Part of the sizes of its terms that a third moment of rows and residuals must have to be one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +41,8 @@ class Outlook:
         grows: Whether the risk grows without end.
         edge: Whether it stands on the edge of stability.
         elsewhere: The part of the floor that is there without noise: the mean rests beside the optimum.
-        risk_rate: Factor per step on the risk itself where noise multiplies; ``None`` where it does not.
+        risk_rate: Factor per step on the risk's distance to its floor where noise multiplies; ``None`` where it does
+            not. Second moments have a factor of their own, and the mean's counts where they hang on it.
     """
 
     rates: Floats
@@ -75,7 +84,9 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
         limit, factor = float(design_floors(step, start, at, batch)[0]), risk_rate(step, at, batch)
         elsewhere = float(limits(step, start, at.noiseless()).bias[0])
         limit_known = None if np.isnan(limit) else limit
-        return Outlook(rates, limit_known, limit == np.inf, abs(factor - 1) <= EDGE, elsewhere, factor)
+        pulled = (at.square > 0) & np.broadcast_to(pull(step.M, start), (len(step.v), 1, at.h.size)).any((0, 1))
+        nears = max(factor, float(own.radius[0][pulled].max(initial=0.0)))
+        return Outlook(rates, limit_known, limit == np.inf, abs(factor - 1) <= EDGE, elsewhere, nears)
     limit, elsewhere = float(found.floors(np.array([batch]))[0, 0]), float(found.bias[0])
     grows = bool(found.grows[0]) if not once else bool((rates > 1).any() and found.grows[0])
     return Outlook(rates, None if once or np.isnan(limit) else limit, grows, bool(found.edge[0]), elsewhere, None)
@@ -111,7 +122,24 @@ def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: 
         at_edge = own is not None and abs(factor - 1) <= ROW_EDGE
         limit = 0.0 if own is None else None if at_edge else float("inf")
         return Outlook(rates, limit, not at_edge and own is not None, at_edge, 0.0, factor)
-    return Outlook(rates, own.floor(), False, False, own.elsewhere(), factor)
+    nears = max(factor, float(rates[_drawn_along(quadratic, own)].max(initial=0.0)))
+    return Outlook(rates, own.floor(), False, False, own.elsewhere(), nears)
+
+
+def _drawn_along(quadratic: Quadratic, own: RowLimits) -> NDArray[np.bool_]:
+    r"""The coordinates whose mean moves second moments in proportion to itself [d with curvature].
+
+    Such are those that come to rest beside the optimum, and those that noise hangs on: with residuals :math:`r_i` where
+    the mean rests, :math:`\frac1n \sum_i x_i x_i^\top r_i x_{ij}` is not 0. Two random directions see it.
+    """
+    assert quadratic.rows is not None
+    assert quadratic.residuals is not None
+    rows, (mean, beside) = quadratic.rows[:, quadratic.h > 0], own.rest()
+    residuals, labels = quadratic.residuals - rows @ mean, np.abs(rows) @ np.abs(own.center)
+    residuals = np.where(np.abs(residuals) > ROUNDED * labels, residuals, 0.0)
+    squares = (rows @ np.random.default_rng(0).standard_normal((len(mean), 2))) ** 2  # [n, 2]
+    drawn, size = rows.T @ (residuals[:, None] * squares), np.abs(rows).T @ (np.abs(residuals)[:, None] * squares)
+    return np.asarray((np.abs(drawn) > LOPSIDED * size).any(1) | (mean != 0) | (beside != 0))
 
 
 def rows_at(quadratic: Quadratic, method: Method, batch: float) -> RowLimits | None:

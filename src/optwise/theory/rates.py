@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optwise.core.errors import BadMethod
+from optwise.core.errors import BadMethod, BadProblem
 from optwise.core.method import Method
 from optwise.core.problem import Problem
+from optwise.core.quadratic import Noise
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, quadratic_of
+from optwise.theory.models import batch_of, closed, drawn_once, quadratic_of
 from optwise.theory.outlooks import outlook
 from optwise.theory.roots import roots_of
 from optwise.theory.settled_steps import constant_step, few_at_once
@@ -28,6 +29,9 @@ def rates(problem: Problem, method: Method) -> Floats | None:
 
     Returns:
         One number per coordinate with h above 0; ``None`` where the step keeps changing.
+
+    Raises:
+        BadProblem: Rows of a data set that are drawn without replacement, whose products have no factor per step.
 
     Example:
         >>> from optwise.problems import nqm
@@ -50,6 +54,11 @@ def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
                [2.  , 0.7 ]])
     """
     quadratic, methods = quadratic_of(problem), [closed(method) for method in methods]
+    if quadratic.noise is Noise.ROWS and drawn_once(problem):
+        raise BadProblem(
+            f"{problem.name} draws its rows without replacement, and no factor per step is known for their products; "
+            "draw with replacement, or read the risk of a forecast."
+        )
     hold_in_a_run(methods, quadratic)
     h, places = np.unique(quadratic.h[quadratic.h > 0], return_inverse=True)
     parts = []
@@ -65,8 +74,9 @@ def rate(problem: Problem, method: Method, batch_size: float | None = None) -> f
     r"""Asymptotic factor per step in the slowest direction; above 1 the method diverges, and 1 is the edge.
 
     Where noise is additive it is the factor on the error, the largest of :func:`rates`, and the risk falls with its
-    square. Where noise multiplies, as on ``least_squares_sgd``, it is the factor on the risk itself, the largest root
-    of the second moments, which depends on the batch size.
+    square. Where noise multiplies, as on ``least_squares_sgd``, it is the factor on the risk's distance to its floor:
+    the largest root of the second moments, which depends on the batch size, or the factor on the mean where second
+    moments hang on it, as on rows whose labels no weights fit, and where weight decay pulls from the optimum.
 
     Args:
         problem: One that declares its quadratic.

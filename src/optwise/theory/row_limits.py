@@ -78,7 +78,7 @@ class RowLimits:
 
     def floor(self) -> float | None:
         """The limit of the risk, where the second moments contract; ``None`` where it was not found."""
-        mean, beside = self._rest()
+        mean, beside = self.rest()
         noise = gradient_covariance(self.rows, self.residuals, self.h, mean, np.outer(mean, mean)) / self.batch
         source = np.einsum("ap,eq,pq->aepq", self.v, self.v, noise).reshape(-1)
         size = source.size
@@ -107,9 +107,9 @@ class RowLimits:
 
     def elsewhere(self) -> float:
         """The part of the limit that is there without noise."""
-        return 0.5 * float(self.h @ self._rest()[1] ** 2)
+        return 0.5 * float(self.h @ self.rest()[1] ** 2)
 
-    def _rest(self) -> tuple[Floats, Floats]:
+    def rest(self) -> tuple[Floats, Floats]:
         """Where the mean of the parameters comes to rest, and that of the measured point, beside the optimum [d]."""
         pulled = np.broadcast_to(pull(self.step.M, self.start)[:, 0], (self.m, self.d)) * self.center
         mean = np.zeros((self.m, self.d))

@@ -19,6 +19,9 @@ ONE_BY_ONE = 16
 AT_ONCE = 2**15
 """Settings times curvatures times steps that are then probed in one call."""
 
+PROBED = 8
+"""How much more a setting weighs there whose step is held against probes of all sizes."""
+
 FARTHEST = 48
 """Logarithm of the last step beyond its horizon at which a rule is asked whether it has changed."""
 
@@ -98,7 +101,7 @@ def constant_from(rule: LinearRule, count: int) -> tuple[list[Step], Step] | Non
 
 def _stays(rule: LinearRule, step: Step, ticks: Sequence[Tensor], rows: list[int], later: Floats) -> bool:
     """Whether the settings at ``rows`` take the one ``step`` at each of the ``later`` steps."""
-    together = max(1, AT_ONCE // (len(rows) * min(len(rule.curvatures), LOOKED_AT_CURVATURES)))
+    together = max(1, AT_ONCE // (PROBED * len(rows) * min(len(rule.curvatures), LOOKED_AT_CURVATURES)))
     one = step.some(rows)
     return all(rule.takes(one, later[i : i + together], ticks, rows) for i in range(0, len(later), together))
 

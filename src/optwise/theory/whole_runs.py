@@ -22,8 +22,11 @@ from optwise.theory.matrices import Floats
 from optwise.theory.probes import TOLERANCE, expected_of, of_all_sizes
 from optwise.theory.settings import extremes, sentences
 
-STEPS = 16
-"""Steps of a run that are held against the probes."""
+STEPS, LATER = 16, 128
+"""Steps of a run that are held against the probes; of a rule with clocks, which may do something else later."""
+
+FAR = 1e100
+"""A size beyond which a run that diverges is followed no further."""
 
 RUNS = 3
 """Settings of many whose runs are looked at, the first at all sizes."""
@@ -73,7 +76,10 @@ class _OneRun:
             w, state = self.w, self.rule.start(self.w.clone(), self.h.clone())
             zeta = np.stack([part.numpy() for part in self._parts(torch.ones_like(w), self._started_at_one())])
             self._same(np.stack([part.numpy() for part in self._parts(w, state)]), zeta * w.numpy(), "starts")
-            for k in range(STEPS):
+            steps = LATER if self.linear.clocks else STEPS
+            for k in range(steps):
+                if k >= STEPS and not float(torch.stack(self._parts(w, state)).abs().max()) < FAR:
+                    break
                 noise = torch.randn(w.shape, generator=self.generator, dtype=torch.float64)
                 g = self.h * (w - self.center) + (1.0, 1e-3)[k % 2] * self.deviation * noise
                 M, v, u = self._probed()
