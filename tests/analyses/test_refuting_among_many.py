@@ -230,3 +230,21 @@ def test_a_jacobian_that_is_not_that_of_its_residuals_is_named_and_a_right_one_i
         assert ("The Jacobian is not that of the residuals" in run.why) is wrong
         assert run.status.ok is not wrong
         assert math.isfinite(run.value)
+
+
+RUN_AWAY = {
+    "a bell that falls for ever": lambda w: (1 / (1 + w**2)).sum(),
+    "a logarithm that falls for ever": lambda w: -torch.log1p(w**2).sum(),
+    "roots of sizes, steep at 0": lambda w: w.abs().sqrt().sum(),
+    "sizes": lambda w: (w - 1).abs().sum(),
+    "a bend and a bowl": lambda w: torch.relu(w - 1).sum() + 0.1 * w.square().sum(),
+}
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("name", RUN_AWAY)
+def test_a_right_gradient_is_not_accused_where_answer_and_start_are_of_other_sizes(name, scale):
+    """Weights of 1e154 or 1e-207: over a part of these f bends long before the end of the way."""
+    run = ow.solve(ow.problems.smooth(lambda w: scale * RUN_AWAY[name](w), [0.5, 3.0]))
+    assert "is not that of" not in run.why
+    assert "no longer answers" not in run.why or "ever" in name

@@ -61,6 +61,10 @@ TOO_SMALL = (
     "Objective and gradient are below 1e-140, and their squares below the numbers there are; multiply the objective by "
     "a large number, such as 1e100."
 )
+GONE = (
+    "F has fallen below 1e-140, and its square below the numbers there are, so that nothing is proved of it: it is as "
+    "good as 0."
+)
 GROWTHS = (1e3, 1e9)
 """Multiples of a point that a set holds where it is a cone."""
 _FACTORS: WeakKeyDictionary[Composite, DesignFactor | None] = WeakKeyDictionary()
@@ -125,7 +129,7 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
         return stationary("value is not finite", math.inf, remark=STEEP if math.isfinite(at.value) else "")
     steepest = float(at.gradient.abs().max())
     if 0.0 < max(steepest, abs(at.value)) < SMALLEST:
-        return stationary("none", math.inf, remark=TOO_SMALL)
+        return stationary("none", math.inf, remark=GONE if abs(problem.start_value) > SMALLEST else TOO_SMALL)
     if problem.smooth.recedes(w) and _stays(problem, w):
         return stationary("none", math.inf, remark=RECEDES, hopeless=True)
     at, blur, lost = _as_known(at)

@@ -22,6 +22,8 @@ SHORTER = (1e-3 * STRIDE, 1e-6 * STRIDE)
 SPREADS = (1.0, -1.0, 10.0, -10.0)
 """How many sizes of the answer away from it convexity is looked at."""
 
+RESOLVED, CLOSE = 1e3, 0.1
+"""How much more than noise f must change for its slope to be seen, and the part by which they may differ there."""
 Seen = tuple[Tensor, Tensor, Tensor]
 """A point [p], f there and its gradient [p]."""
 
@@ -84,6 +86,8 @@ def _gradient(smooth: Smooth, at: Seen, other: Tensor) -> str:
         if low <= told <= high or abs(told - 0.5 * (low + high)) <= AGREEMENT * max(abs(told), abs(low), abs(high)):
             return ""
         if any(not _straight(smooth, w, t * d, (t * low, t * high)) for t in SHORTER):
+            return ""
+        if abs(told) > max(abs(low), abs(high)) and _close_by(smooth, w, d, float(value), told):
             return ""
         by = "it" if "gradient" in smooth.stated else "autograd"
         found = f"along one direction {by} says {told:.4g}, and f changes by {0.5 * (low + high):.4g}"
@@ -188,6 +192,14 @@ def _straight(smooth: Smooth, w: Tensor, step: Tensor, changes: tuple[float, flo
         ahead, behind = (float(smooth.value(w + side * step)) for side in (1.0, -1.0))
     noise, (low, high) = NOISE * max(abs(ahead), abs(behind)), changes
     return low - noise <= 0.5 * (ahead - behind) <= high + noise
+
+
+def _close_by(smooth: Smooth, w: Tensor, d: Tensor, here: float, told: float) -> bool:
+    """Whether f changes as a steep slope says over the shortest way on which rounding leaves it to be seen."""
+    t = min(STRIDE, RESOLVED * NOISE * abs(here) / abs(told))
+    with torch.no_grad():
+        ahead, behind = (float(smooth.value(w + side * t * d)) for side in (1.0, -1.0))
+    return bool(abs(0.5 * (ahead - behind) - told * t) <= CLOSE * abs(told) * t)
 
 
 def _curvature(smooth: Smooth, w: Tensor) -> str:

@@ -48,6 +48,8 @@ def silence(at: Evaluation, flat: FlatDirections) -> tuple[str, bool]:
     for point in (start, *(share * at.w for share in NEARER)):
         value, slope = at.problem.f_and_gradient(point)
         gone |= still & (slope.abs() * size > DOUBLE * max(abs(value), abs(at.value)))
+    if bool(gone.any()) and not all(_same(at, share * size * gone) for share in TOGETHER):
+        return "", False  # a kink is no silence
     if not bool(gone.any()):
         return _flat(at, flat), False
     named = _named(gone)
