@@ -45,6 +45,8 @@ class Forecast(Shown):
         optimum: Its best value; ``risk`` is the excess over it.
         batch_sizes: Of each step [k], where they change; ``batch_size`` is then their mean, ``floor`` and ``rates`` are
             those of the last.
+        epochs: Whether there is no floor because batches of rows without replacement have each epoch an order of its
+            own.
     """
 
     bias: Floats
@@ -63,6 +65,7 @@ class Forecast(Shown):
     metric: str = OBJECTIVE
     optimum: float = 0.0
     batch_sizes: Floats | None = None
+    epochs: bool = False
 
     @property
     def batch_words(self) -> str:
@@ -116,13 +119,15 @@ class Forecast(Shown):
     def floor_words(self) -> str:
         """What the floor is, or why there is none, as a line."""
         if self.floor is None:
-            if self.rates is None:
+            if self.rates is None and not self.epochs:
                 return "no floor: the step keeps changing"
             edge = "at the edge of stability the risk keeps what it has"
             return f"no floor: {edge if self.edge else 'the risk goes up and down with the epochs'}"
         line = f"floor {self.floor:.4g}: "
         if self.edge and np.isfinite(self.floor):
             return f"{line}what is left of the start at the edge of stability"
+        if self.floor == 0:
+            return f"{line}nothing holds the risk up"
         if not 0 < self.elsewhere < np.inf:
             return f"{line}what noise holds the risk up at, for ever"
         return f"{line}{self.elsewhere:.4g} where the mean comes to rest beside the optimum, the rest is noise"

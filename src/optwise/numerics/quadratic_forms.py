@@ -39,6 +39,8 @@ MOST = 2000
 MOST_LEANING = math.pi / 3
 """Angle between the path and the imaginary axis: it always climbs, so that it never comes back to the real one."""
 
+BEYOND = 1e12
+"""Times its mean or its largest scale beyond which a law has no tail that a number could hold."""
 NEAR = 0.5
 """The path keeps this many standard deviations of the integrand from the pole at 0."""
 
@@ -152,6 +154,8 @@ class SumOfSquares:
         if x == math.inf:
             return 1.0, 0.0
         unit = float(scales.max())
+        if x > BEYOND * max(unit, self.mean - self.least):
+            return 1.0, 0.0
         return _Inversion(scales / unit, masses / unit).tails(x / unit)
 
 

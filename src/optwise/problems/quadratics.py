@@ -229,6 +229,8 @@ def diagonal_of(name: str, h: ArrayLike | None, d: int | None) -> Tensor:
             f"{name} needs either the Hessian's diagonal `h` or the dimension `d`, as in nqm:d=100; give one."
         )
     if d is not None:
+        if isinstance(d, bool) or d != int(d):
+            raise BadProblem(f"{name} with d={d} has no whole number of parameters; give one, as in d=100.")
         if d < 1:
             raise BadProblem(f"{name} with d={d} has no parameters; give at least 1.")
         return 1.0 / torch.arange(1, d + 1, dtype=torch.float64)
@@ -272,9 +274,15 @@ def start_of(
 
 
 def _vector(name: str, values: ArrayLike | None, part: str, *, like: Tensor | None = None) -> Tensor:
-    vector = torch.tensor(np.asarray(values, dtype=np.float64))
-    if vector.ndim != 1 or vector.numel() == 0 or not all_finite(vector):
+    try:
+        vector = torch.tensor(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got {values!r:.60}.") from None
+    if vector.ndim != 1 or vector.numel() == 0:
         raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got shape {tuple(vector.shape)}.")
+    if not all_finite(vector):
+        broken = vector[~torch.isfinite(vector)]
+        raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got {float(broken[0])} among them.")
     if like is not None and vector.shape != like.shape:
         raise BadProblem(f"{name} has {like.numel()} entries in h but {vector.numel()} in {part}; make them equal.")
     return vector

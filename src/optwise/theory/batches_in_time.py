@@ -37,7 +37,10 @@ def batch_table(problem: Problem, asked: Batches, steps: int) -> Floats:
         return np.full(steps, batch_of(problem, None if asked is None else float(asked)))
     if isinstance(asked, Mapping):
         return _from_milestones(problem, asked, steps)
-    sizes = np.asarray(asked, dtype=np.float64)
+    try:
+        sizes = np.asarray(asked, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BadProtocol(f"Batch sizes {asked!r} are no numbers; give some of at least 1.") from None
     if sizes.ndim != 1 or sizes.size == 0:
         raise BadProtocol(
             f"Batch sizes of shape {sizes.shape} say nothing of each step; give one number, {{0: 64, 500: 256}} by the "
@@ -49,12 +52,14 @@ def batch_table(problem: Problem, asked: Batches, steps: int) -> Floats:
 
 
 def _from_milestones(problem: Problem, asked: Mapping[int, float], steps: int) -> Floats:
+    if not asked:
+        raise BadProtocol("Milestones {} name no batch size; give one at least, as in {0: 64}, or None.")
     for begin in asked:
         if isinstance(begin, bool) or not isinstance(begin, int | np.integer) or begin < 0:
             raise BadProtocol(f"A batch size holds from step {begin!r} on, which is no step; count whole steps from 0.")
     table = np.full(steps, batch_of(problem, None)) if 0 not in asked else np.empty(steps)
     for begin, size in sorted(asked.items()):
-        table[begin:] = batch_of(problem, float(size))
+        table[begin:] = batch_of(problem, size)
     return table
 
 
@@ -102,7 +107,10 @@ def parsed_batches(text: str) -> float | dict[int, float]:
     try:
         for i, piece in enumerate(text.split(",")):
             begin, colon, size = piece.rpartition(":")
-            found[int(begin) if colon or i else 0] = float(size)
+            step = int(begin) if colon or i else 0
+            if step in found:
+                raise BadProtocol(f"Batch size {text!r} names two sizes from step {step} on; give each step once.")
+            found[step] = float(size)
     except ValueError as error:
         raise BadProtocol(
             f"Batch size {text!r} is no number; give one, as 64, or where it changes on the way 64,500:256: 64, and "

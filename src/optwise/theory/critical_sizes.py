@@ -112,8 +112,8 @@ class _Bracket:
         limit = 2 * float(self.noiseless.min())
         if not np.isfinite(limit):
             return float("inf")
-        if limit == 0:
-            return float(self.asked.sizes[0])
+        if limit == 0:  # the target is met at the start
+            return 0.0
         horizon = int(min(limit, self.asked.most))
         able = np.flatnonzero(self.noiseless <= horizon)
         # one look at each setting, or at those that a bound leaves over

@@ -56,8 +56,8 @@ class Distribution(Terse):
             BadProblem: Noise that is not normal.
             BadProtocol: A probability outside of (0, 1).
         """
-        if not 0 < probability < 1:
-            raise BadProtocol(f"A quantile belongs to a probability between 0 and 1, not {probability:g}.")
+        if not isinstance(probability, int | float | np.number) or not 0 < probability < 1:
+            raise BadProtocol(f"A quantile belongs to a probability between 0 and 1, not {probability!r}.")
         return np.array([law.quantile(probability) for law in self._laws()])
 
     def probability(self, excess: float) -> Floats:
@@ -65,8 +65,11 @@ class Distribution(Terse):
 
         Raises:
             BadProblem: Noise that is not normal.
+            BadProtocol: An excess that is no number.
         """
-        return np.array([law.below(excess) for law in self._laws()])
+        if not isinstance(excess, int | float | np.number) or np.isnan(excess):
+            raise BadProtocol(f"A run's excess is compared with a number, not {excess!r}; give one.")
+        return np.array([law.below(float(excess)) for law in self._laws()])
 
     def _laws(self) -> tuple[SumOfSquares, ...]:
         if self.why_none:
@@ -135,8 +138,15 @@ def distribution(
         mean=mean + quadratic.center,
         variance=variance,
         covariance=cov if full else None,
-        risk=0.5 * (mean**2 + variance) @ quadratic.h,
+        risk=_risk(mean, variance, quadratic.h),
         deviation=np.array([law.deviation for law in laws]) if normal else None,
         laws=laws,
         why_none="" if normal else NOT_NORMAL.format(name=problem.name, noise=quadratic.noise.value),
     )
+
+
+def _risk(mean: Floats, variance: Floats, h: Floats) -> Floats:
+    """Expected excess [A]; infinite where moments have left the numbers there are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = 0.5 * (mean**2 + variance) @ h
+    return np.where(np.isnan(found), np.inf, found)

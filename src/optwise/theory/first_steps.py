@@ -46,6 +46,8 @@ def checked(problem: Problem, methods: Sequence[Method], asked: Asked) -> tuple[
         raise BadProtocol("No setting was given; give at least one closed method.")
     closed_ones, quadratic = [closed(method) for method in methods], quadratic_of(problem)
     sizes = np.array([batch_of(problem, size) for size in asked.sizes])
+    if isinstance(asked.target, bool) or not isinstance(asked.target, int | float | np.number):
+        raise BadProtocol(f"A risk of {asked.target!r} is no number; give a target above the optimum, as in 0.01.")
     if not asked.target > 0:
         raise BadProtocol(f"A risk of {asked.target:g} is never met; give a target above the optimum, as in 0.01.")
     whole = isinstance(asked.most, int | np.integer) and not isinstance(asked.most, bool)

@@ -57,6 +57,8 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
         ([0.0, 0.125, 0.1562, 0.0703, 0.0488], 2.5)
     """
     method, quadratic = closed(method), quadratic_of(problem)
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
+        raise BadProtocol(f"A forecast over {steps!r} steps cannot be given; give a whole number of them.")
     if not 1 <= steps <= MOST_STEPS:
         raise BadProtocol(
             f"A forecast over {steps} steps cannot be given: it holds every step, from 1 to {MOST_STEPS} of them; ask "
@@ -85,6 +87,7 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
         metric=quadratic.metric,
         optimum=quadratic.optimum,
         batch_sizes=sizes if np.any(sizes != sizes[0]) else None,
+        epochs=ahead is None and quadratic.noise is Noise.ROWS and drawn_once(problem),
     )
 
 

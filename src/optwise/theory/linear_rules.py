@@ -25,7 +25,7 @@ from optwise.core.errors import BadMethod, NotLinear
 from optwise.core.method import Method, Rule
 from optwise.core.oracles import Oracle
 from optwise.theory.matrices import Floats
-from optwise.theory.probes import TOLERANCE, WIDTH, Probes, expected_of, probes
+from optwise.theory.probes import TOLERANCE, WIDTH, Probes, agree, expected_of, probes
 from optwise.theory.settings import Numbers, Settings, extremes, is_number, kind_of, sentences
 from optwise.theory.steps import Step
 
@@ -198,7 +198,7 @@ class LinearRule:
             (points.numpy().reshape(shape), (u * z).sum(0), (np.abs(u) * np.abs(z)).sum(0)),
         )
         rounding = 1e-15 * np.abs(z).sum(0)
-        return all(bool(np.all(np.abs(a - b) <= 1e-13 * c + rounding)) for a, b, c in pairs)
+        return all(agree(a, b, 1e-13 * c + rounding) for a, b, c in pairs)
 
     def _clocks_at(self, later: Floats, ticks: Sequence[Tensor], rows: Any = slice(None)) -> list[Tensor]:
         found = []
@@ -221,7 +221,7 @@ class LinearRule:
         states = np.moveaxis(own.states.numpy(), 1, 0)[:, None]  # [m, 1, J, P]
         expected = (u[:, :, None] * states).sum(0)
         size = (np.abs(u[:, :, None]) * np.abs(states)).sum(0)
-        if not np.all(np.abs(seen - expected) <= TOLERANCE * size):
+        if not agree(seen, expected, TOLERANCE * size):
             raise NotLinear(self.label, "is measured at a point that is not linear in its state")
         return u
 
@@ -274,7 +274,7 @@ class LinearRule:
         M, v = np.moveaxis(basis[:, :, :m], 2, 1).copy(), basis[:, :, m].copy()  # [m, m, T, N], [m, T, N]
         z, g = np.moveaxis(own.states.numpy(), 1, 0)[:, None, m + 2 :], own.gradients.numpy()[m + 2 :]
         expected, size = expected_of(M[:, :, :, None], v[:, :, None], z, g)
-        if not np.all(np.abs(found[:, :, m + 2 :] - expected) <= TOLERANCE * size):
+        if not agree(found[:, :, m + 2 :], expected, TOLERANCE * size):
             raise NotLinear(self.label, NOT_LINEAR)
         return M, v, [clock[:, 0].detach() for clock in clocks]
 

@@ -46,6 +46,8 @@ def batch_of(problem: Problem, asked: float | None) -> float:
         BadProtocol: Below 1; not whole or more than the data hold, where they are drawn without replacement.
     """
     size = problem.batch_size if asked is None else asked
+    if isinstance(size, bool) or not isinstance(size, int | float | np.number):
+        raise BadProtocol(f"Batch size {size!r} is no number; give one of at least 1.")
     if not 1 <= size < np.inf:
         raise BadProtocol(f"Batch size {size:g} draws nothing that can be counted; give a number of at least 1.")
     quadratic = quadratic_of(problem)
@@ -134,6 +136,12 @@ def factors_of(method: Method, steps: int) -> Floats | None:
     if method.schedule is None:
         return None
     factors = method.schedule.factors(steps)
+    wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0)))
+    if wrong.size:
+        raise BadMethod(
+            f"{method.label} has a schedule whose factor at step {wrong[0]} is {factors[wrong[0]]:g}; give one that is "
+            "finite and at least 0."
+        )
     return None if np.all(factors == 1.0) else factors
 
 

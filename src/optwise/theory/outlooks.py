@@ -58,8 +58,9 @@ class Outlook:
         return float(self.rates.max(initial=0.0)) if self.risk_rate is None else self.risk_rate
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what grows beyond the numbers is infinite
 def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = False) -> Outlook | None:
-    """Where a closed method leads a problem; ``None`` where the step keeps changing.
+    """Where a closed method leads a problem; ``None`` where the step keeps changing, or each epoch has its own order.
 
     Args:
         problem: One that declares its quadratic.
@@ -78,8 +79,13 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
     own = roots_of(step, at.h)
     rates = own.radius[0, np.searchsorted(at.h, quadratic.h[quadratic.h > 0])]
     found = limits(step, start, at)
+    if quadratic.noise is Noise.ROWS and once:
+        if batch < quadratic.examples:
+            return None
+        still = None if np.isnan(found.bias[0]) else float(found.bias[0])  # all rows at once have no noise
+        return Outlook(rates, still, still == np.inf, bool(found.edge[0]), still or 0.0, None)
     if quadratic.noise is Noise.ROWS:
-        return None if once else _outlook_of_rows(quadratic, method, batch, rates)
+        return _outlook_of_rows(quadratic, method, batch, rates)
     if quadratic.noise is Noise.DESIGN and at.h.size:
         limit, factor = float(design_floors(step, start, at, batch)[0]), risk_rate(step, at, batch)
         elsewhere = float(limits(step, start, at.noiseless()).bias[0])

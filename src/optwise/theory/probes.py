@@ -107,6 +107,14 @@ def expected_of(M: Floats, v: Floats, z: Floats, g: Floats) -> tuple[Floats, Flo
         g: Gradients [..., P].
     """
     m = len(v)
-    after = [sum(M[i, j] * z[j] for j in range(m)) + v[i] * g for i in range(m)]
-    size = [sum(abs(M[i, j]) * abs(z[j]) for j in range(m)) + abs(v[i]) * abs(g) for i in range(m)]
-    return np.stack(after), np.stack(size).max(0) + ROUNDED * sum(abs(z[j]) for j in range(m))
+    with np.errstate(over="ignore", invalid="ignore"):
+        after = [sum(M[i, j] * z[j] for j in range(m)) + v[i] * g for i in range(m)]
+        size = [sum(abs(M[i, j]) * abs(z[j]) for j in range(m)) + abs(v[i]) * abs(g) for i in range(m)]
+        return np.stack(after), np.stack(size).max(0) + ROUNDED * sum(abs(z[j]) for j in range(m))
+
+
+def agree(found: Floats, expected: Floats, allowed: Floats) -> bool:
+    """Whether numbers are those expected; beyond the numbers there are nothing can be told."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        close = np.abs(found - expected) <= allowed
+    return bool(np.all(close | ~np.isfinite(expected) | ~np.isfinite(allowed)))

@@ -54,11 +54,7 @@ def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
                [2.  , 0.7 ]])
     """
     quadratic, methods = quadratic_of(problem), [closed(method) for method in methods]
-    if quadratic.noise is Noise.ROWS and drawn_once(problem):
-        raise BadProblem(
-            f"{problem.name} draws its rows without replacement, and no factor per step is known for their products; "
-            "draw with replacement, or read the risk of a forecast."
-        )
+    _refuse_products(problem, problem.batch_size)
     hold_in_a_run(methods, quadratic)
     h, places = np.unique(quadratic.h[quadratic.h > 0], return_inverse=True)
     parts = []
@@ -85,6 +81,7 @@ def rate(problem: Problem, method: Method, batch_size: float | None = None) -> f
 
     Raises:
         BadMethod: The step keeps changing (a schedule, Polyak's average), so that there is no one factor.
+        BadProblem: Rows of a data set in batches without replacement, whose products have no factor per step.
 
     Example:
         >>> from optwise.problems import least_squares_sgd, nqm
@@ -94,9 +91,20 @@ def rate(problem: Problem, method: Method, batch_size: float | None = None) -> f
         >>> round(rate(least_squares_sgd(h=[1.0]), SGD(lr=0.5), batch_size=1), 12)  # (1 - lr)^2 + 2 lr^2
         0.75
     """
-    found = outlook(problem, closed(method), batch_of(problem, batch_size))
+    batch = batch_of(problem, batch_size)
+    _refuse_products(problem, batch)
+    found = outlook(problem, closed(method), batch)
     if found is None:
         raise BadMethod(
             f"{method.label} changes its step as it goes, so there is no one rate; read the risk of a forecast instead."
         )
     return found.rate
+
+
+def _refuse_products(problem: Problem, batch: float) -> None:
+    quadratic = quadratic_of(problem)
+    if quadratic.noise is Noise.ROWS and drawn_once(problem) and batch < quadratic.examples:
+        raise BadProblem(
+            f"{problem.name} draws its rows without replacement, and no factor per step is known for their products; "
+            "draw with replacement, or read the risk of a forecast."
+        )

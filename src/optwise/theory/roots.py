@@ -42,6 +42,7 @@ class Roots:
     still: Truths
 
 
+@np.errstate(over="ignore", invalid="ignore")  # beyond the numbers a root lies outside
 def roots_of(step: Step, h: Floats) -> Roots:
     """The roots of a step at curvatures ``h``."""
     E, A = step.departure(h), step.transition(h)

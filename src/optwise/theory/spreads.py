@@ -87,7 +87,8 @@ def spread_of(quadratic: Quadratic, nodes: Nodes) -> Spread:
 def _summed(roots: Floats, h: Floats, at: Floats) -> Floats:
     """Sums of squared ``roots`` [d] over the coordinates of each curvature ``at``, which are increasing."""
     kept = np.isin(h, at)
-    return sums(np.searchsorted(at, h[kept]), roots[kept] ** 2, at.size)
+    with np.errstate(over="ignore"):
+        return sums(np.searchsorted(at, h[kept]), roots[kept] ** 2, at.size)
 
 
 def by_coordinate(quadratic: Quadratic, offset: Floats) -> tuple[Nodes, Spread]:

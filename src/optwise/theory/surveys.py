@@ -61,7 +61,7 @@ def steps_to(
         array([[  inf, 1118., 1079.],
                [  inf,   inf,  108.]])
     """
-    return found_steps(problem, methods, Asked(target, np.array(list(batch_sizes), dtype=np.float64), max_steps)).steps
+    return found_steps(problem, methods, Asked(target, sizes_of(batch_sizes), max_steps)).steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ class Survey(Terse):
             return float("inf")
         i = int(enough[0])
         if i == 0:
-            return 0.0 if least[0] < limit else float(self.batch_sizes[0])
+            return 0.0 if least[0] < limit or limit == 0 else float(self.batch_sizes[0])
         if not np.isfinite(least[i - 1]):
             return float(self.batch_sizes[i])
         low, high = np.log(self.batch_sizes[i - 1]), np.log(self.batch_sizes[i])
@@ -226,13 +226,25 @@ def grid(space: Space, points: int) -> list[dict[str, Any]]:
     return [space.point(u) for u in itertools.product(axis, repeat=space.dimensions)]
 
 
+def sizes_of(batch_sizes: Sequence[float]) -> Floats:
+    """Batch sizes as numbers [B].
+
+    Raises:
+        BadProtocol: Something that is no list of numbers.
+    """
+    try:
+        return np.array(list(batch_sizes), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BadProtocol(f"Batch sizes {batch_sizes!r} are no list of numbers; give some, as in [1, 8, 64].") from None
+
+
 def increasing(batch_sizes: Sequence[float]) -> Floats:
     """Batch sizes as an array.
 
     Raises:
         BadProtocol: They do not increase.
     """
-    sizes = np.array(list(batch_sizes), dtype=np.float64)
+    sizes = sizes_of(batch_sizes)
     if sizes.size == 0 or sizes.ndim != 1 or not np.all(np.diff(sizes) > 0):
         raise BadProtocol(f"Batch sizes {list(batch_sizes)} are not in increasing order; sort them and name each once.")
     return sizes

@@ -19,14 +19,14 @@ from optwise.core.method import Method, Rule
 from optwise.core.quadratic import Quadratic
 from optwise.theory.linear_rules import NOT_LINEAR, LinearRule
 from optwise.theory.matrices import Floats
-from optwise.theory.probes import TOLERANCE, expected_of, of_all_sizes
+from optwise.theory.probes import TOLERANCE, agree, expected_of, of_all_sizes
 from optwise.theory.settings import extremes, sentences
 
 STEPS, LATER = 16, 128
 """Steps of a run that are held against the probes; of a rule with clocks, which may do something else later."""
 
 FAR = 1e100
-"""A size beyond which a run that diverges is followed no further."""
+"""A size beyond which a run that diverges goes on from a state as much shorter, which is as good for a linear rule."""
 
 RUNS = 3
 """Settings of many whose runs are looked at, the first at all sizes."""
@@ -78,8 +78,7 @@ class _OneRun:
             self._same(np.stack([part.numpy() for part in self._parts(w, state)]), zeta * w.numpy(), "starts")
             steps = LATER if self.linear.clocks else STEPS
             for k in range(steps):
-                if k >= STEPS and not float(torch.stack(self._parts(w, state)).abs().max()) < FAR:
-                    break
+                w, state = self._nearer(w, state)
                 noise = torch.randn(w.shape, generator=self.generator, dtype=torch.float64)
                 g = self.h * (w - self.center) + (1.0, 1e-3)[k % 2] * self.deviation * noise
                 M, v, u = self._probed()
@@ -112,6 +111,15 @@ class _OneRun:
         leaves = pytree.tree_leaves(state)
         return [w, *(leaves[i] for i in self.linear.coordinates)]
 
+    def _nearer(self, w: Tensor, state: Any) -> tuple[Tensor, Any]:
+        largest = float(torch.stack(self._parts(w, state)).abs().max())
+        if largest < FAR:
+            return w, state
+        leaves, tree = pytree.tree_flatten(state)
+        for i in self.linear.coordinates:
+            leaves[i] = (leaves[i] / largest).nan_to_num(1.0, 1.0, -1.0)
+        return (w / largest).nan_to_num(1.0, 1.0, -1.0), pytree.tree_unflatten(leaves, tree)
+
     def _probed(self) -> tuple[Floats, Floats, Floats]:
         """M, v and u after the step [..., P or 1]; the clocks of the probes move on."""
         step = self.linear.probe(np.ones(1))
@@ -136,7 +144,7 @@ class _OneRun:
 
     def _same(self, found: Floats, expected: Floats, does: str, size: Floats | None = None) -> None:
         limit = np.abs(expected) if size is None else size
-        if found.shape == expected.shape and np.all(np.abs(found - expected) <= TOLERANCE * limit):
+        if found.shape == expected.shape and agree(found, expected, TOLERANCE * limit):
             return
         if does == "steps":
             raise NotLinear(self.label, NOT_LINEAR)
