@@ -131,6 +131,17 @@ def test_what_takes_long_is_refused_before_it_is_begun():
         steps_to(problem, methods, 0.1 * start, [2.0**i for i in range(25)])
 
 
+def test_more_curvatures_than_are_kept_have_a_critical_size():
+    """300 coordinates, of which the noiseless steps are found on a compressed spectrum."""
+    problem = of_rows(500, 300)
+    target = 0.5 * forecast(problem, SGD(lr=1e-2), 1, 1).risk[0]
+    critical = critical_batch_size(problem, SGD(lr=LogUniform(0.05, 1.0)), target, points=3, max_steps=30)
+    settings = [SGD(lr=lr) for lr in np.geomspace(0.05, 1.0, 3)]
+    least = [min(looked_up(problem, own, size, target, 30) for own in settings) for size in (critical / 1.02, 1e12)]
+    assert 1 < critical < 1e4
+    assert least[0] > 2 * least[1]
+
+
 def test_settings_that_never_meet_the_target_without_noise_are_not_followed_with_it():
     problem = of_rows(300, 40)
     methods = [SGD(lr=1e-9 * (1 + i)) for i in range(200)]

@@ -155,7 +155,7 @@ def _all_points(nodes: Nodes, order: Order) -> tuple[list[_Points], _Points, Nod
 
 
 def bounds_at(rule: ConstantRule, nodes: Nodes, order: Order, k: int) -> tuple[Floats, Floats]:
-    """What compressing misses of bias and noise [T] after exactly ``k`` steps of a rule whose step does not change.
+    """What compressing misses of bias and noise [T, or 1 for all] after exactly ``k`` steps of a constant rule.
 
     Args:
         rule: It, at T settings.

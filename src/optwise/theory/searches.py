@@ -171,7 +171,8 @@ def _missed(rule: ConstantRule, nodes: Nodes, asked: Asked, found: Floats, order
         bias, noise = bounds_at(rule, nodes, order, k)
         hit = (found <= k).any(1) | ~np.isfinite(found).any(1)
         # a batch at which this step counts has no more noise than the target
-        worst = max(worst, float(np.max((bias + noise / asked.sizes.max())[hit], initial=0.0)) / asked.target)
+        missed = np.where(hit, bias + noise / asked.sizes.max(), 0.0)  # one number for all where nothing is compressed
+        worst = max(worst, float(missed.max(initial=0.0)) / asked.target)
     return worst
 
 
