@@ -131,6 +131,16 @@ def test_what_takes_long_is_refused_before_it_is_begun():
         steps_to(problem, methods, 0.1 * start, [2.0**i for i in range(25)])
 
 
+def test_the_map_of_a_data_set_is_made_when_it_is_asked_for_and_counted_before():
+    """1200 rows in 10 dimensions, where it is written out."""
+    problem = of_rows(1200, 10)
+    side = Side.of(problem, [SGD(lr=0.1)], 100)
+    assert side.spent == side.map.making > 0
+    assert not {"written", "products"} & set(vars(side.map))
+    side.first_hits(np.zeros(8, dtype=np.intp), np.full(8, 4.0), 1e-9, 3)
+    assert "written" in vars(side.map)
+
+
 def test_more_curvatures_than_are_kept_have_a_critical_size():
     """300 coordinates, of which the noiseless steps are found on a compressed spectrum."""
     problem = of_rows(500, 300)

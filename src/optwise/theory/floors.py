@@ -14,6 +14,7 @@ from optwise.theory.limits import limits
 from optwise.theory.matrices import Floats
 from optwise.theory.models import batch_of, closed, drawn_once, offset_of, quadratic_of
 from optwise.theory.outlooks import design_floors, outlook
+from optwise.theory.row_limits import noise_of
 from optwise.theory.settled_steps import few_at_once, settled
 from optwise.theory.whole_runs import hold_in_a_run
 
@@ -76,7 +77,10 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
     if drawn_once(problem):
         return None
     if quadratic.noise is Noise.ROWS:
-        found = [[outlook(problem, method, float(size), checked=True) for size in sizes] for method in methods]
+        noise = noise_of(problem.name, quadratic, len(methods) * sizes.size) if np.any(quadratic.h) else None
+        found = [
+            [outlook(problem, method, float(size), checked=True, noise=noise) for size in sizes] for method in methods
+        ]
         if any(own is None for row in found for own in row):
             return None
         return np.array([[np.nan if own is None or own.floor is None else own.floor for own in row] for row in found])

@@ -24,7 +24,7 @@ from optwise.theory.matrices import Floats
 from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes
 from optwise.theory.outlooks import outlook
-from optwise.theory.row_noise import row_moments
+from optwise.theory.row_noise import refuse_minutes, row_moments
 from optwise.theory.spreads import Spread, by_coordinate, spread_of
 from optwise.theory.whole_runs import hold_in_a_run
 from optwise.theory.without_replacement import epoch_noise
@@ -67,6 +67,8 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
     sizes = batch_table(problem, batch_size, steps)
     batch = float(sizes.mean())
     hold_in_a_run([method], quadratic)
+    if quadratic.noise is Noise.ROWS and not drawn_once(problem):
+        refuse_minutes(quadratic, steps)
     ahead = outlook(problem, method, float(sizes[-1]), checked=True)
     parts = ROUTES.get(quadratic.noise) or (_drawn_once if drawn_once(problem) else _independent)
     found = parts(problem, method, steps, sizes)

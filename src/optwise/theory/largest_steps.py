@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from optwise.core.errors import BadMethod, BadProblem
 from optwise.core.method import Method
@@ -17,6 +19,8 @@ from optwise.theory.matrices import Floats
 from optwise.theory.models import batch_of, closed, drawn_once, quadratic_of
 from optwise.theory.outlooks import rows_at
 from optwise.theory.roots import roots_of
+from optwise.theory.row_limits import noise_of
+from optwise.theory.row_maps import RowMap
 from optwise.theory.settled_steps import few_at_once, settled
 from optwise.theory.whole_runs import hold_in_a_run
 
@@ -25,28 +29,6 @@ SPREAD = 512
 
 SCANNED = (1e-6, 1e6, 241)
 """Ends and number of the step sizes, times 1 / h_max, among which the first unstable one is looked for."""
-
-
-def _largest_of_rows(quadratic: Quadratic, method: Method, batch: float) -> float:
-    """The largest stable step size on rows of a data set, by halving: each one's factor on the risk is looked at."""
-    unit = 1.0 / float(quadratic.h.max())
-
-    def unstable(lr: float) -> bool:
-        own = rows_at(quadratic, closed(method.close({"lr": lr})), batch)
-        return own is not None and not own.rate() < 1
-
-    low, high, _ = SCANNED
-    below, above = low * unit, low * unit
-    while not unstable(above):
-        below, above = above, 1.5 * above
-        if above > high * unit:
-            return float("inf")
-    if below == above:
-        return 0.0
-    while above - below > 1e-12 * above:
-        middle = (below + above) / 2
-        below, above = (below, middle) if unstable(middle) else (middle, above)
-    return below
 
 
 def max_lr(problem: Problem, method: Method, batch_size: float | None = None) -> float:
@@ -84,13 +66,21 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
                 f"{problem.name} draws its rows without replacement, and no largest stable step is known for their "
                 "products; draw with replacement, or look at forecasts of several step sizes."
             )
-        return _largest_of_rows(quadratic, method, batch)
-    if quadratic.noise is not Noise.DESIGN and at.h.size > SPREAD:
+        noise = noise_of(problem.name, quadratic)
+        return _largest_of_rows(quadratic, method, batch, noise, _first_unstable(method, at, None))
+    if quadratic.noise is Noise.DESIGN:
+        return _first_unstable(method, at, batch)
+    if at.h.size > SPREAD:
         at = at.some(np.unique(np.searchsorted(at.h, np.geomspace(at.h[0], at.h[-1], SPREAD)).clip(max=at.h.size - 1)))
+    return _first_unstable(method, at, None)
+
+
+def _first_unstable(method: Method, at: Coordinates, batch: float | None) -> float:
+    """The step size above which the first of those that are scanned is unstable; without a batch, that of the mean."""
 
     def unstable(lrs: Floats) -> NDArray[np.bool_]:
         settings = [closed(method.close({"lr": float(lr)})) for lr in lrs]
-        return np.concatenate([_unstable(few, problem, at, batch) for few in few_at_once(settings, at.h.size)])
+        return np.concatenate([_unstable(few, at, batch) for few in few_at_once(settings, at.h.size)])
 
     low, high, count = SCANNED
     scanned = np.geomspace(low, high, count) / at.h[-1]
@@ -111,14 +101,40 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
     return float(below)
 
 
-def _unstable(methods: Sequence[Method], problem: Problem, at: Coordinates, batch: float) -> NDArray[np.bool_]:
-    """Which settings let second moments grow [T]."""
+def _unstable(methods: Sequence[Method], at: Coordinates, batch: float | None) -> NDArray[np.bool_]:
+    """Which settings let second moments grow [T]: on fresh rows in batches, or, without a batch, those of the mean."""
     constant = settled(methods, at.h)
     if constant is None:
         raise BadMethod(
             f"{methods[0].label} changes its step as it goes, so that no one step size bounds it; take its schedule "
             "and its average away."
         )
-    if quadratic_of(problem).noise is Noise.DESIGN:
-        return ~(stationary(*constant, at, batch).gain < 1)
-    return np.asarray(~roots_of(constant[0], at.h).inside.all(-1))
+    if batch is None:
+        return np.asarray(~roots_of(constant[0], at.h).inside.all(-1))
+    return ~(stationary(*constant, at, batch).gain < 1)
+
+
+def _largest_of_rows(quadratic: Quadratic, method: Method, batch: float, noise: RowMap, noiseless: float) -> float:
+    """The largest step on rows of a data set: where the gain of their noise is 1, at most that without noise."""
+    unit = 1.0 / float(quadratic.h.max())
+    end = min(noiseless / unit, SCANNED[1])
+    least = SCANNED[0] * end
+
+    @cache
+    def excess(share: float) -> float:  # nearly a line: the gain grows as the step, with a pole at the noiseless edge
+        gain = rows_at(quadratic, closed(method.close({"lr": share * unit})), batch, noise).gain()
+        return (1.0 - 1.0 / gain) * share if gain > 0 else -np.inf
+
+    if end <= 0:
+        return 0.0
+    line = least - excess(least)  # where the gain would be 1 if it were a multiple of the step
+    above = below = min(max(0.25 * line, least), 0.5 * end)
+    while excess(below) >= 0:
+        below, above = below / 4, below
+        if below < SCANNED[0] * least:
+            return 0.0
+    while above == below or excess(above) < 0:
+        below, above = above, min(1.25 * above, (above + end) / 2)
+        if end - above <= 1e-14 * end:
+            return noiseless
+    return float(brentq(excess, below, above, xtol=1e-300, rtol=1e-14)) * unit

@@ -19,7 +19,8 @@ from optwise.theory.models import drawn_once, offset_of, quadratic_of
 from optwise.theory.moments import pull
 from optwise.theory.roots import roots_of
 from optwise.theory.row_limits import EDGE as ROW_EDGE
-from optwise.theory.row_limits import RowLimits
+from optwise.theory.row_limits import RowLimits, noise_of
+from optwise.theory.row_maps import RowMap
 from optwise.theory.settled_steps import settled
 from optwise.theory.steps import Step
 from optwise.theory.whole_runs import hold_in_a_run
@@ -59,7 +60,9 @@ class Outlook:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what grows beyond the numbers is infinite
-def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = False) -> Outlook | None:
+def outlook(
+    problem: Problem, method: Method, batch: float, *, checked: bool = False, noise: RowMap | None = None
+) -> Outlook | None:
     """Where a closed method leads a problem; ``None`` where the step keeps changing, or each epoch has its own order.
 
     Args:
@@ -67,6 +70,7 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
         method: A closed linear rule.
         batch: B.
         checked: Whether the rule is known to be linear.
+        noise: What :func:`noise_of` makes of the rows of a data set, where that is at hand.
     """
     quadratic, once = quadratic_of(problem), drawn_once(problem)
     if not checked:
@@ -84,8 +88,9 @@ def outlook(problem: Problem, method: Method, batch: float, *, checked: bool = F
             return None
         still = None if np.isnan(found.bias[0]) else float(found.bias[0])  # all rows at once have no noise
         return Outlook(rates, still, still == np.inf, bool(found.edge[0]), still or 0.0, None)
-    if quadratic.noise is Noise.ROWS:
-        return _outlook_of_rows(quadratic, method, batch, rates)
+    if quadratic.noise is Noise.ROWS and at.h.size:
+        noise = noise_of(problem.name, quadratic) if noise is None else noise
+        return _outlook_of_rows(quadratic, method, batch, rates, noise)
     if quadratic.noise is Noise.DESIGN and at.h.size:
         limit, factor = float(design_floors(step, start, at, batch)[0]), risk_rate(step, at, batch)
         elsewhere = float(limits(step, start, at.noiseless()).bias[0])
@@ -120,42 +125,44 @@ def _without_end(step: Step, start: Floats, at: Coordinates, batch: float) -> fl
     return float("nan") if at_edge and not np.any(at.c) and not np.any(at.square) else float("inf")
 
 
-def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: Floats) -> Outlook:
+def _outlook_of_rows(quadratic: Quadratic, method: Method, batch: float, rates: Floats, noise: RowMap) -> Outlook:
     """Where rows of a finite data set, drawn independently, lead."""
-    own = rows_at(quadratic, method, batch)
-    factor = 0.0 if own is None else own.rate()
-    if own is None or not factor < 1 - ROW_EDGE:
-        at_edge = own is not None and abs(factor - 1) <= ROW_EDGE
-        limit = 0.0 if own is None else None if at_edge else float("inf")
-        return Outlook(rates, limit, not at_edge and own is not None, at_edge, 0.0, factor)
-    nears = max(factor, float(rates[_drawn_along(quadratic, own)].max(initial=0.0)))
+    own = rows_at(quadratic, method, batch, noise)
+    factor = own.rate()
+    if not factor < 1 - ROW_EDGE:
+        at_edge = abs(factor - 1) <= ROW_EDGE
+        return Outlook(rates, None if at_edge else float("inf"), not at_edge, at_edge, 0.0, factor)
+    nears = max(factor, float(rates[_drawn_along(own)].max(initial=0.0)))
     return Outlook(rates, own.floor(), False, False, own.elsewhere(), nears)
 
 
-def _drawn_along(quadratic: Quadratic, own: RowLimits) -> NDArray[np.bool_]:
+def _drawn_along(own: RowLimits) -> NDArray[np.bool_]:
     r"""The coordinates whose mean moves second moments in proportion to itself [d with curvature].
 
     Such are those that come to rest beside the optimum, and those that noise hangs on: with residuals :math:`r_i` where
     the mean rests, :math:`\frac1n \sum_i x_i x_i^\top r_i x_{ij}` is not 0. Two random directions see it.
     """
-    assert quadratic.rows is not None
-    assert quadratic.residuals is not None
-    rows, (mean, beside) = quadratic.rows[:, quadratic.h > 0], own.rest()
-    residuals, labels = quadratic.residuals - rows @ mean, np.abs(rows) @ np.abs(own.center)
+    rows, (mean, beside) = own.noise.X, own.rest()
+    residuals, labels = own.noise.r - rows @ mean, np.abs(rows) @ np.abs(own.center)
     residuals = np.where(np.abs(residuals) > ROUNDED * labels, residuals, 0.0)
     squares = (rows @ np.random.default_rng(0).standard_normal((len(mean), 2))) ** 2  # [n, 2]
     drawn, size = rows.T @ (residuals[:, None] * squares), np.abs(rows).T @ (np.abs(residuals)[:, None] * squares)
     return np.asarray((np.abs(drawn) > LOPSIDED * size).any(1) | (mean != 0) | (beside != 0))
 
 
-def rows_at(quadratic: Quadratic, method: Method, batch: float) -> RowLimits | None:
-    """The limits of one setting; ``None`` where no coordinate has curvature.
+def rows_at(quadratic: Quadratic, method: Method, batch: float, noise: RowMap) -> RowLimits:
+    """The limits of one setting, where a coordinate has curvature.
+
+    Args:
+        quadratic: Of a finite data set.
+        method: A closed linear rule.
+        batch: B.
+        noise: What :func:`noise_of` makes of the data set.
 
     Raises:
         BadMethod: The step keeps changing.
     """
-    h = quadratic.h[quadratic.h > 0]
-    constant = settled([method], h) if h.size else None
-    if h.size and constant is None:
+    constant = settled([method], quadratic.h[quadratic.h > 0])
+    if constant is None:
         raise BadMethod(f"{method.label} changes its step as it goes, so that it leads nowhere in particular.")
-    return None if constant is None else RowLimits(quadratic, *constant, batch)
+    return RowLimits(quadratic, *constant, batch, noise)

@@ -78,12 +78,21 @@ def row_moments(problem: Problem, method: Method, steps: int, sizes: Floats) -> 
         batches = list(batches_of_epochs(quadratic.examples, drawn, drop_last=dropped))
         _refuse_many_orders(problem, batches)
         return walk.shuffled(batches)
-    if steps * len(rows) * quadratic.dimension**2 > MOST_OPERATIONS:
-        raise BadProtocol(
-            f"{steps} steps of {len(rows)} rows in {quadratic.dimension} dimensions would take minutes to predict; "
-            "give fewer steps, or model the problem by its curvatures, ow.problems.least_squares_sgd(h)."
-        )
+    refuse_minutes(quadratic, steps)
     return walk.independent(sizes)
+
+
+def refuse_minutes(quadratic: Quadratic, steps: int) -> None:
+    """Refuse more steps on a finite data set than take about a minute.
+
+    Raises:
+        BadProtocol: Rows, coordinates and steps that would take too long.
+    """
+    if steps * quadratic.examples * quadratic.dimension**2 > MOST_OPERATIONS:
+        raise BadProtocol(
+            f"{steps} steps of {quadratic.examples} rows in {quadratic.dimension} dimensions would take minutes to "
+            "predict; give fewer steps, or model the problem by its curvatures, ow.problems.least_squares_sgd(h)."
+        )
 
 
 def _refuse_many_orders(problem: Problem, batches: list[tuple[int, bool]]) -> None:

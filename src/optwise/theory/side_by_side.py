@@ -18,7 +18,7 @@ from optwise.theory.coordinates import Coordinates
 from optwise.theory.matrices import Floats
 from optwise.theory.models import offset_of, quadratic_of
 from optwise.theory.moving_moments import BelowRows, Entries, OnFreshRows, OnRows, Settings, Whole
-from optwise.theory.row_maps import RowMap
+from optwise.theory.row_maps import MINUTE, RowMap
 
 TOGETHER = 2**18
 """Numbers of second moments that are moved together."""
@@ -31,9 +31,6 @@ STILL = 2e-14
 
 LOOKED_AT = 64
 """Steps from one look to the next."""
-
-MOST_OPERATIONS = 2.0**39
-"""Operations of all that is asked: about a minute."""
 
 WORTH_A_BOUND = 4.0
 """How many times cheaper a lower bound on the risk must be to be looked at first."""
@@ -52,9 +49,10 @@ class Side:
     """
 
     def __init__(self, problem: Problem, settings: Settings, at: Coordinates) -> None:
-        self.problem, self.settings, self.at, self.spent = problem, settings, at, 0.0
+        self.problem, self.settings, self.at = problem, settings, at
         quadratic = quadratic_of(problem)
         self.map = RowMap(quadratic) if quadratic.noise is Noise.ROWS else None
+        self.spent = 0.0 if self.map is None else self.map.making
 
     @classmethod
     def of(cls, problem: Problem, methods: Sequence[Method], most: int) -> Side | None:
@@ -159,9 +157,9 @@ class Side:
             BadProtocol: They are more work than may be done.
         """
         work = self.spent + steps * self.operations
-        if work > MOST_OPERATIONS:
+        if work > MINUTE:
             raise BadProtocol(
-                f"{asked} on {self.problem.name} would take about {work / MOST_OPERATIONS:.1g} minutes, beyond 1, with "
+                f"{asked} on {self.problem.name} would take about {work / MINUTE:.1g} minutes, beyond 1, with "
                 f"second moments of {self._size()}; give fewer points, batch sizes or max_steps, a target that is "
                 "easier to meet, or a smaller problem."
             )
