@@ -187,8 +187,16 @@ def test_the_sentence_on_batch_sizes_has_gains_choices_and_ends_of_what_was_trie
 def test_methods_that_never_or_always_meet_the_target_are_said_to():
     rows = size_rows()
     never = sizes_figure(rows.assign(steps=np.inf, lr=NAN, critical=np.inf, edge="", last=False))
-    assert never.answer == "It is not reached by B = 4,096 for sgd and heavy."
-    assert figure_svg(never).startswith("<svg")
+    assert never.answer == "Within 999 steps no setting of any method meets the target, at any batch size up to 4,096."
+    assert list(never.panels) == ["steps"]  # instead of three empty frames
+    assert "no setting meets a loss of" in figure_svg(never)
+    one = rows.assign(steps=rows["steps"].where(rows["method"] == "sgd", np.inf), edge="", last=False)
+    told = sizes_figure(one.assign(critical=[np.inf] * 6))
+    assert told.answer.startswith(
+        "Within 999 steps no setting of heavy meets the target, at any batch size up to 4,096."
+    )
+    assert "The critical batch size is not reached by B = 4,096 for sgd." in told.answer
+    assert list(told.panels) == ["steps", "step size"]
     at_once = sizes_figure(rows.assign(critical=0.0)).answer
     assert at_once.startswith("Batches of 4 are already beyond it for sgd and heavy.")
 

@@ -27,7 +27,7 @@ from optwise.verbs.lessons import gallery
 from optwise.verbs.lessons.declared import BatchSizes, Risk
 from optwise.verbs.lessons.measuring import points
 from optwise.verbs.lessons.momentum_regimes import floor_data, limit_data, rate_data
-from optwise.verbs.lessons.nqm_batch_size import LEAST, NEAR, batch_size_data, families, limit_of, surveyed
+from optwise.verbs.lessons.nqm_batch_size import HIGH, batch_size_data, families, limit_of, tuned
 from optwise.verbs.lessons.nqm_risk import METHODS, risk_data
 from optwise.verbs.lessons.sgd_equal_samples import equal_samples_data
 from optwise.verbs.lessons.sgd_noise_floor import noise_floor_data
@@ -247,11 +247,11 @@ def test_the_printed_table_of_steps_is_met_within_its_resolution(sizes, method):
 
 @pytest.mark.parametrize("method", PRINTED)
 def test_a_grid_up_to_the_stability_limit_needs_no_more_steps_than_the_printed_one(sizes, method):
-    """Between neighbours of a grid of 30 step sizes the best is missed by a few percent, never by more."""
+    """Refined, the best of every batch size is at least as good as any that a coarser grid holds."""
     own = sizes[sizes["method"] == method].set_index("batch_size")["steps"].loc[[float(b) for b in PRINTED_SIZES]]
     before = on_the_printed_grid(method)
     seen = np.isfinite(before)
-    assert (own[seen] <= 1.15 * before[seen]).all()
+    assert (own[seen] <= before[seen]).all()
     if method in ("sgd", "momentum 0.9"):  # without noise the best step lies beyond the printed end, or next to it
         assert own.iloc[-1] < before[-1]
 
@@ -265,9 +265,9 @@ def test_the_largest_stable_step_of_each_method_is_that_of_the_whole_problem():
             assert limit == pytest.approx(2 * (1 + value * family.summed), rel=1e-6)
 
 
-def test_the_grid_of_each_method_ends_just_below_its_limit_and_momentum_uses_what_lies_beyond_2(sizes):
-    assert sizes["share"].max() <= NEAR[-1] < 1
-    assert sizes["share"].min() >= LEAST * 0.002 / 1.001  # of heavy ball: its pace is lr / (1 - beta)
+def test_step_sizes_end_just_below_the_limit_of_each_method_and_momentum_uses_what_lies_beyond_2(sizes):
+    assert sizes["share"].max() <= HIGH < 1
+    assert (sizes["edge"] == "").all()
     tuned = sizes[sizes["method"] == "momentum tuned"].set_index("batch_size")
     assert tuned["lr"].loc[65536.0] > 2
     assert tuned["lr"].loc[65536.0] < 2 * (1 + tuned["value"].loc[65536.0])
@@ -275,15 +275,58 @@ def test_the_grid_of_each_method_ends_just_below_its_limit_and_momentum_uses_wha
 
 def test_what_is_tuned_too_is_no_worse_than_what_is_fixed(sizes):
     table = sizes.pivot_table(index="batch_size", columns="method", values="steps")
-    for fixed, tuned in (("momentum 0.9", "momentum tuned"), ("sgd", "momentum tuned"), ("ema 0.9", "ema tuned")):
-        both = table[[fixed, tuned]].dropna()
-        # neither grid holds the other's values: neighbours of one miss the other's best by a few percent
-        assert (both[tuned] <= 1.06 * both[fixed]).all(), tuned
+    noiseless = sizes.groupby("method")["noiseless"].first()
+    pairs = [(fixed, "momentum tuned") for fixed in ("sgd", "momentum 0.9", "momentum 0.99")]
+    for fixed, free in (*pairs, ("sgd", "ema tuned"), ("ema 0.9", "ema tuned")):
+        both = table[[fixed, free]].dropna()
+        assert (both[free] <= both[fixed]).all(), (fixed, free)
+        assert noiseless[free] <= noiseless[fixed]
     assert 4 < table["sgd"].loc[4096.0] / table["momentum tuned"].loc[4096.0] < 5
     assert 3.5 < table["sgd"].loc[16.0] / table["ema tuned"].loc[16.0] < 4.5
     averages = sizes[sizes["method"] == "ema tuned"].set_index("batch_size")["value"]
-    assert averages.is_monotonic_decreasing  # averaging is for noise: the larger the batch the less of it
-    assert averages.iloc[-1] == 0
+    # averaging is for noise: the larger the batch the less of it; at last many decays do as well
+    assert averages.loc[:4096.0].is_monotonic_decreasing
+    assert averages.loc[8192.0:].max() < 0.6
+
+
+def scanned(target, dimension, batch, *, lrs, betas, most):
+    """Fewest steps over all pairs of step size and momentum, by the moments of each direction, step by step."""
+    h = 1 / np.arange(1, dimension + 1)[:, None]
+    lr, beta = (each.reshape(1, -1) for each in np.meshgrid(lrs, betas))
+    w, v = np.ones((dimension, lr.size)), np.zeros((dimension, lr.size))  # means, of a start of 1
+    ww, wv, vv = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)  # what noise has added to second moments
+    for k in range(1, most + 1):
+        # v' = beta v + g, w' = w - lr v', with g = h w + noise of variance h / B
+        second = beta**2 * vv + 2 * beta * h * wv + h**2 * ww + h / batch
+        cross = beta * wv + h * ww
+        v = beta * v + h * w
+        w = w - lr * v
+        ww, wv, vv = ww - 2 * lr * cross + lr**2 * second, cross - lr * second, second
+        if ((h * (w**2 + ww)).sum(0) / 2 <= target).any():
+            return k
+    return np.inf
+
+
+COARSE = {"dimension": 10, "target": 0.5, "points": 10}
+
+
+@pytest.mark.parametrize("asked", [COARSE, {"dimension": 4, "target": 0.05, "points": 10, "max_steps": 2000}])
+def test_steps_are_the_fewest_over_step_sizes_that_no_grid_holds(asked):
+    """A coarse grid once made 50 steps of 8, 49 of 3 and 49 of 5."""
+    found = batch_size_data(BatchSizes(**asked)).pivot_table(index="batch_size", columns="method", values="steps")
+    for batch in (1.0, 2.0, 4.0, 8.0, 64.0, 4096.0):
+        for method, betas, lrs in (
+            ("sgd", [0.0], np.geomspace(1e-4, 1.999, 400)),
+            ("momentum 0.9", [0.9], np.geomspace(1e-4, 3.799, 400)),
+            ("momentum tuned", 1 - np.geomspace(2e-3, 1, 25), np.geomspace(1e-4, 3.9, 120)),
+        ):
+            most = asked.get("max_steps", 4000)
+            scan = scanned(asked["target"], asked["dimension"], batch, lrs=lrs, betas=betas, most=most)
+            own = found[method].get(batch, np.inf) if method in found else np.inf
+            own = np.inf if np.isnan(own) else own
+            assert own <= 1.01 * scan, (method, batch)
+    if asked is COARSE:
+        assert found["sgd"].loc[[1.0, 2.0, 4.0, 8.0]].tolist() == [8, 5, 3, 2]
 
 
 def test_no_hit_of_the_figure_is_claimed_that_the_forecast_does_not_make(sizes):
@@ -299,7 +342,7 @@ def test_no_hit_of_the_figure_is_claimed_that_the_forecast_does_not_make(sizes):
 def test_the_lectures_claims_on_batch_sizes_hold_without_noise(sizes):
     table = sizes.pivot_table(index="batch_size", columns="method", values="steps")
     sgd = table["sgd"]
-    assert sgd[4.0] / sgd[64.0] == pytest.approx(16, abs=0.7)  # 16 times the batch
+    assert sgd[4.0] / sgd[64.0] == pytest.approx(15, abs=0.1)  # 16 times the batch
     gain = {method: sgd / table[method] for method in table}
     assert gain["momentum 0.9"][[4.0, 16.0]].max() <= 1.08
     assert gain["momentum 0.9"][[4096.0, 65536.0]].to_numpy() == pytest.approx(1.6, abs=0.1)
@@ -322,13 +365,12 @@ def test_the_critical_batch_size_is_where_twice_the_noiseless_steps_are_needed(s
 
 def test_a_best_value_at_the_end_of_what_was_tried_is_flagged():
     hard = BatchSizes(dimension=1000, points=10, max_steps=1000)
-    rows = surveyed(hard, "ema", replace(families(0.5)["ema tuned"], values=(0.0, 0.9)))
+    rows = tuned(hard, replace(families(0.5)["ema tuned"], values=(0.0, 0.9))).rows("ema")
     hits = rows[np.isfinite(rows["steps"])]
     assert len(hits) > 4
-    at_end = np.isclose(hits["share"], NEAR[-1])
-    assert at_end.any()
-    assert (hits["edge"] == np.where(at_end, "high", "")).all()
-    assert (hits["last"] == (hits["value"] == 0.9)).all()
+    assert (hits["edge"] == np.where(hits["share"] >= HIGH - 1e-6, "high", "")).all()
+    assert (hits["last"] == np.isclose(hits["value"], 0.9)).all()
+    assert hits["last"].any()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import altair as alt
@@ -31,31 +32,42 @@ def batch_size_figure(
         dimension: Of the quadratic.
         target: Expected loss that counts as met.
         max_steps: Where a setting is given up.
-        points: Step sizes in the grid of each method.
+        points: Step sizes in the grid that the search of each method begins with.
         tuned: What else is tuned to its last value and how many values there are.
     """
-    said = " and ".join(f"{name} over {count} values from 0 to {last:.4g}" for name, (last, count) in tuned.items())
+    said = " and ".join(f"{name} from 0 to {last:.4g} ({count} values)" for name, (last, count) in tuned.items())
     return Figure(
         anchor="nqm-batch-size",
         question="Which methods gain from larger batches, and up to which size?",
         answer=signs(
-            " ".join(part for part in (_critical(rows), _gains(rows), _choices(rows), _flagged(rows)) if part)
+            " ".join(
+                part
+                for part in (_missing(rows, max_steps), _critical(rows), _gains(rows), _choices(rows), _flagged(rows))
+                if part
+            )
         ),
         key=signs(
-            f"Fewest steps to an expected loss of {target:g}, the step size tuned at each batch size over {points} "
-            f"values up to 0.995 of the largest stable one, and where it says tuned {said}; at most {max_steps:,} "
-            f"steps, nothing is drawn where all miss. Noisy quadratic, h = c = 1/i, d = {dimension}, starts of second "
-            "moment 1; computed exactly, nothing is sampled. Steps: ring at the critical batch size, where twice the "
-            "steps of noiseless gradients are needed; dotted: perfect scaling. Best step size: dotted lines are the "
-            "largest stable ones without averaging or momentum and with momentum 0.9, 2 and 3.8. Triangle: the best "
-            "step size is the first or last of the grid."
+            f"Fewest steps to an expected loss of {target:g}. Exact: the steps of every setting that was looked at, by "
+            "the whole recursion; nothing is sampled. Searched, to about a percent: step sizes up to the largest "
+            f"stable one, at each batch size, and where it says tuned {said}: from {points} step sizes for each value "
+            "and a scan between them ever closer to the best, until steps no longer fall. At most "
+            f"{max_steps:,} steps, nothing is drawn where all miss. Noisy quadratic, h = c = 1/i, d = {dimension}, "
+            "starts of second moment 1. Steps: ring at the critical batch size, where twice the steps of noiseless "
+            "gradients are needed; dotted: perfect scaling. Best step size: dotted lines are the largest stable ones "
+            "without averaging or momentum and with momentum 0.9, 2 and 3.8. Triangle: the best step size is next to "
+            "the end of the range."
         ),
-        panels={
-            "steps": steps_chart(rows),
-            "step size": lr_chart(rows),
-            "averaging": value_chart(rows),
-        },
+        panels=_panels(rows, target, max_steps),
     )
+
+
+def _panels(rows: pd.DataFrame, target: float, max_steps: int) -> dict[str, Chart]:
+    """The charts that have something to show; in place of all of them one that says why there is nothing."""
+    hits = rows[np.isfinite(rows["steps"])]
+    if not len(hits):
+        return {"steps": missed_chart(rows, target, max_steps)}
+    charts = {"steps": steps_chart(rows), "step size": lr_chart(rows)}
+    return {**charts, "averaging": value_chart(rows)} if (hits["tuned"] != "").any() else charts
 
 
 def gain(rows: pd.DataFrame, method: str, batch_size: float) -> float:
@@ -65,9 +77,21 @@ def gain(rows: pd.DataFrame, method: str, batch_size: float) -> float:
     return reference / own
 
 
+def _missing(rows: pd.DataFrame, max_steps: int) -> str:
+    """Which methods meet the target at no batch size, and what would help."""
+    least = rows.groupby("method", sort=False)["steps"].min()
+    missing = [str(name) for name in least[np.isinf(least)].index]
+    if not missing:
+        return ""
+    whose = "any method" if len(missing) == len(least) else listed(missing)
+    steps, largest = f"{max_steps:,} steps", f"{rows['batch_size'].max():,.0f}"
+    return f"Within {steps} no setting of {whose} meets the target, at any batch size up to {largest}."
+
+
 def _critical(rows: pd.DataFrame) -> str:
-    """Up to where each method gains, and which one never meets the target."""
-    critical = rows.groupby("method", sort=False)["critical"].first().sort_values()
+    """Up to where each method gains that meets the target at all."""
+    met = rows[np.isfinite(rows.groupby("method")["steps"].transform("min"))]
+    critical = met.groupby("method", sort=False)["critical"].first().sort_values()
     known = critical[np.isfinite(critical) & (critical > 0)]
     at_once = [str(name) for name in critical[critical == 0].index]
     beyond = [str(name) for name in critical[np.isinf(critical)].index]
@@ -81,7 +105,7 @@ def _critical(rows: pd.DataFrame) -> str:
     if at_once:
         parts.append(f"Batches of {smallest:,.0f} are already beyond it for {listed(at_once)}.")
     if beyond:
-        parts.append(f"It is not reached by B = {largest:,.0f} for {listed(beyond)}.")
+        parts.append(f"The critical batch size is not reached by B = {largest:,.0f} for {listed(beyond)}.")
     return " ".join(parts)
 
 
@@ -169,6 +193,22 @@ def steps_chart(rows: pd.DataFrame) -> Chart:
         .mark_point(filled=False, size=170, strokeWidth=2, opacity=1)
         .encode(x=x, y=y(), color=shades),
     ).properties(width="container", height=330, title=heading("Steps"))
+
+
+def missed_chart(rows: pd.DataFrame, target: float, max_steps: int) -> Chart:
+    """The axes of steps and batch sizes, and in their middle that no setting meets the target."""
+    drawn = (1.0, float(max_steps))
+    ends = float(rows["batch_size"].min()), float(rows["batch_size"].max())
+    x, y = _sizes(rows), alt.Y("steps:Q", scale=log_scale(*drawn), axis=log_axis("steps to the target", *drawn))
+    middle = {"batch_size": math.sqrt(ends[0] * ends[1]), "steps": math.sqrt(drawn[1])}
+    told = ["no setting meets a loss of", signs(f"{target:g} within {max_steps:,} steps")]
+    chart: Chart = (
+        alt.Chart(alt.InlineData(values=[middle]))
+        .mark_text(text=told, fontSize=13, lineHeight=18, color=INK)
+        .encode(x=x, y=y)
+        .properties(width="container", height=190, title=heading("Steps"))
+    )
+    return chart
 
 
 def _perfect(rows: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:

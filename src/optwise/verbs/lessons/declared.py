@@ -192,7 +192,7 @@ class BatchSizes(Parameters):
     dimension: Annotated[int, Domain("Of the quadratic, d.", 2, 1000, whole=True)] = 100
     target: Annotated[float, Domain("The expected loss that counts as met.", 1e-5, 0.5)] = 0.01
     max_steps: Annotated[int, Domain("Where a setting is given up.", 100, 100_000, whole=True)] = 20_000
-    points: Annotated[int, Domain("Step sizes tried, up to the largest stable one.", 10, 200, whole=True)] = 30
+    points: Annotated[int, Domain("Step sizes that the search begins with.", 10, 200, whole=True)] = 30
     power: Annotated[float, Domain("By which curvatures precondition.", 0, 1)] = 0.5
 
 
