@@ -50,6 +50,7 @@ _CONFIG: Mapping[str, Any] = {
         "tickColor": RULE,
         "labelLimit": 170,
         "labelOverlap": True,
+        "labelSeparation": 6,
     },
     "legend": {
         "orient": "top",

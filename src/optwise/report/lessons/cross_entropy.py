@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -20,8 +22,10 @@ RIGHT = 0.84
 """Predictions up to which there is room for a number to the right of the mark."""
 NEAR_AXIS = 0.25
 """Loss below which there is no room for a number under a mark."""
-APART = 0.16
-"""Predictions that are nearer to the one before are marked without a number beside them."""
+APART, ABOVE = 0.16, 0.06
+"""Marks that are nearer to one before, in predictions and in shares of the axis of losses, have no number."""
+EDGE = 0.06
+"""Predictions this near to 0 or 1 have their number on the inner side."""
 
 Floats = NDArray[np.float64]
 
@@ -91,8 +95,8 @@ def loss_chart(curves: pd.DataFrame, marks: pd.DataFrame, crossing: tuple[float,
     meeting = pd.DataFrame([{"q": crossing[0], "loss": crossing[1], "text": f"({crossing[0]:g}, {crossing[1]:.5f})"}])
     base = alt.Chart(inline(spots))
     label = int(marks["label"].iloc[0])
-    said = _apart(spots, crossing[0])
-    low = said["loss"] < NEAR_AXIS  # above the mark, since the axis is below
+    said = _apart(spots, crossing, top)
+    low = said["loss"] < NEAR_AXIS * top / TOP  # above the mark, since the axis is below
     beside = ~low & (said["q"] <= RIGHT)
     # on the side of the curve where it has not been: below where it rises, above where it falls
     down = 6 if label == 0 else -6
@@ -103,9 +107,13 @@ def loss_chart(curves: pd.DataFrame, marks: pd.DataFrame, crossing: tuple[float,
         alt.Chart(inline(said[beside]))
         .mark_text(align="left", dx=9, dy=down, color=INK, fontSize=11.5)
         .encode(x=x, y=y, text="text:N"),
-        alt.Chart(inline(said[low]))
-        .mark_text(align="center", dy=-14, color=INK, fontSize=11.5)
-        .encode(x=x, y=y, text="text:N"),
+        *(
+            alt.Chart(inline(said[low & at]))
+            .mark_text(align=align, dy=-14, color=INK, fontSize=11.5)
+            .encode(x=x, y=y, text="text:N")
+            for align, at in _aligned(said["q"])
+            if (low & at).any()
+        ),
         alt.Chart(inline(said[~beside & ~low]))
         .mark_text(align="right", dx=-9, dy=-8, color=INK, fontSize=11.5)
         .encode(x=x, y=y, text="text:N"),
@@ -118,10 +126,18 @@ def _loss(loss: float) -> str:
     return f"{loss:.5f}" if loss >= 1e-3 else number(loss)
 
 
-def _apart(spots: pd.DataFrame, crossing: float) -> pd.DataFrame:
-    """The marks that have room for a number: not too near to the one before nor to the crossing."""
+def _aligned(q: pd.Series[Any]) -> list[tuple[Literal["left", "center", "right"], pd.Series[Any]]]:
+    """How a number above a mark is aligned so that it stays within the chart: at its ends, on the inner side."""
+    first, last = q < EDGE, q > 1 - EDGE
+    return [("left", first), ("center", ~first & ~last), ("right", last)]
+
+
+def _apart(spots: pd.DataFrame, crossing: tuple[float, float], top: float) -> pd.DataFrame:
+    """The marks that have room for a number: not too near to one before nor to the crossing, across and along."""
+    taken = [crossing]
     kept: list[int] = []
-    for i, q in enumerate(spots["q"]):
-        if all(abs(q - float(spots["q"].iloc[k])) >= APART for k in kept) and abs(q - crossing) >= APART:
+    for i, (q, loss) in enumerate(zip(spots["q"], spots["loss"], strict=True)):
+        if all(abs(q - other) >= APART or abs(loss - height) >= ABOVE * top for other, height in taken):
             kept.append(i)
+            taken.append((q, loss))
     return spots.iloc[kept]

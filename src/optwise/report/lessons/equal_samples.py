@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -12,6 +15,17 @@ from optwise.report.words import listed, number, told_apart
 
 LECTURE = (20, 200)
 """Steps of the large batch at which the lecture compares."""
+SIDES: Mapping[str, Mapping[str, Any]] = {
+    "above": {"align": "center", "dy": -13},
+    "below": {"align": "center", "dy": 17},
+    "upper left": {"align": "right", "dx": -3, "dy": -11},
+    "upper right": {"align": "left", "dx": 3, "dy": -11},
+    "lower left": {"align": "right", "dx": -3, "dy": 15},
+    "lower right": {"align": "left", "dx": 3, "dy": 15},
+}
+"""Where a number may stand beside its point."""
+BOX, GAP = (0.13, 0.09), 0.02
+"""Width and height of a number, and how far it stands off, in shares of a narrow chart."""
 ALIKE = 0.01
 """Share by which two errors may differ that are called equal."""
 
@@ -140,8 +154,9 @@ def ratio_chart(rows: pd.DataFrame) -> Chart:
     )
     at = quoted_steps(int(own["large_steps"].max()))
     quoted = own[own["large_steps"].isin(at)].assign(text=lambda f: f["ratio"].map("{:.3f}".format))
+    quoted = quoted.assign(side=[_clear_side(own, int(samples), wide=wide) for samples in quoted["samples"]])
     tips = [alt.Tooltip("samples:Q", format=",d"), alt.Tooltip("ratio:Q", format=".4f")]
-    chart = alt.Chart(inline(quoted[["samples", "ratio", "text"]]))
+    chart = alt.Chart(inline(quoted[["samples", "ratio", "text", "side"]]))
     text = chart.encode(x=x, y=y, text="text:N")
     return alt.layer(
         alt.Chart(alt.InlineData(values=[{"ratio": 1}])).mark_rule(color=RULE, strokeDash=[2, 2]).encode(y=y),
@@ -149,9 +164,37 @@ def ratio_chart(rows: pd.DataFrame) -> Chart:
         chart.mark_point(filled=False, fill="white", size=60, strokeWidth=2, color="#009E73", opacity=1).encode(
             x=x, y=y, tooltip=tips
         ),
-        text.transform_filter("datum.ratio > 1").mark_text(dx=-4, dy=-12, align="right", fontSize=11.5, color=INK),
-        text.transform_filter("datum.ratio <= 1").mark_text(dx=-9, dy=3, align="right", fontSize=11.5, color=INK),
+        *(
+            text.transform_filter(f"datum.side == '{side}'").mark_text(fontSize=11.5, color=INK, **place)
+            for side, place in SIDES.items()
+            if (quoted["side"] == side).any()
+        ),
     ).properties(width="container", height=240, title=heading("Ratio of the two"))
+
+
+def _clear_side(own: pd.DataFrame, samples: int, *, wide: bool) -> str:
+    """Where a number beside a point of the ratio is not struck through by its curve.
+
+    Of the four corners and of above and below it is the one where the curve comes least into the number's box, all in
+    shares of the chart.
+    """
+    x = np.log(own["samples"].to_numpy(float))
+    y = own["ratio"].to_numpy(float)
+    y = np.log(y) if wide else y
+    x, y = (x - x.min()) / (x.max() - x.min()), (y - y.min()) / max(float(np.ptp(y)), 1e-12)
+    i = int((own["samples"] == samples).to_numpy().argmax())
+    across, down = x - x[i], y - y[i]
+    blocked = {}
+    for side, place in SIDES.items():
+        align, up = str(place["align"]), float(place["dy"]) < 0
+        ends = {"center": (-0.5, 0.5), "right": (-1.0, 0.05), "left": (-0.05, 1.0)}[align]
+        inside = (across >= ends[0] * BOX[0]) & (across <= ends[1] * BOX[0])
+        reach = down[inside] if up else -down[inside]
+        out = x[i] + ends[0] * BOX[0] < -0.05 or x[i] + ends[1] * BOX[0] > 1.03
+        beyond = y[i] + BOX[1] > 1.0 if up else y[i] - BOX[1] < 0.0
+        low = reach > GAP
+        blocked[side] = (float(low.mean()) if low.size else 0.0) + 2 * out + 0.5 * beyond
+    return min(blocked, key=lambda side: blocked[side])
 
 
 def _names(lr: float, batch_size: int) -> tuple[str, str]:

@@ -32,7 +32,8 @@ def noise_floor_figure(rows: pd.DataFrame, *, distance: float, sigma: float) -> 
         )
     if len(away):
         are = "is" if len(away) == 1 else "are"
-        parts.append(f"{listed(_arrivals(away))} {are} still on the straight line that leads there")
+        when = "" if parts else f"after {steps:,} steps "  # a sentence does not begin with a letter of a formula
+        parts.append(f"{when}{listed(_arrivals(away))} {are} still on the straight line that leads there")
     told = "; ".join(parts)
     answer = f"At a floor of sigma √(η / (2 - η)). {told[0].upper()}{told[1:]}. {_price(ends)}"
     return Figure(
@@ -42,7 +43,8 @@ def noise_floor_figure(rows: pd.DataFrame, *, distance: float, sigma: float) -> 
         key=signs(
             "Thin: distance of one run of the engine, one seed per step size. Thick: root mean square over all runs, "
             f"computed, √(2 risk). Dashed: its limit. Ring: where what is left of the start, {distance:g} |1 - η|^k, "
-            "equals the limit. A single run lies below its root mean square two times in three, since its error is "
+            "equals the limit; noise has as much there at most, so that the curve is √2 times its limit or less. A "
+            "single run lies below its root mean square two times in three, since its error is "
             f"about normal. Mean estimation, distance {distance:g} at the start, sigma = {sigma:g}, batches of one, "
             f"{steps:,} steps."
         ),
@@ -78,7 +80,7 @@ def noise_floor_chart(rows: pd.DataFrame) -> Chart:
         drawn(named, "measured").mark_line(clip=True, strokeWidth=0.8, opacity=0.45),
         drawn(ends, "floor").mark_line(clip=True, strokeWidth=1.3, strokeDash=[5, 4]),
         drawn(every, "predicted").mark_line(clip=True, strokeWidth=2.6),
-        drawn(rings, "floor").mark_point(filled=False, fill="white", size=60, strokeWidth=2, opacity=1),
+        drawn(rings, "predicted").mark_point(filled=False, fill="white", size=60, strokeWidth=2, opacity=1),
         drawn(every, "predicted").mark_point(filled=True, size=60, opacity=0).encode(tooltip=tips),
     ).properties(width="container", height=380)
 
@@ -107,4 +109,4 @@ def _price(ends: pd.DataFrame) -> str:
 
 
 def _size(lr: float) -> str:
-    return f"{lr:.15f}".rstrip("0").rstrip(".") if lr >= 1e-6 else f"{lr:.10g}"
+    return f"{lr:.15f}".rstrip("0").rstrip(".") if lr >= 1e-6 else signs(f"{lr:.10g}")

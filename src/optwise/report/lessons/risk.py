@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from optwise.report.drawing import RULE, Chart, Figure, inline
-from optwise.report.lessons.channels import heading, log_axis, log_scale, shade, signs
+from optwise.report.lessons.channels import dashes, heading, log_axis, log_scale, shade, signs
 from optwise.report.words import listed, number, probability
 
 QUOTED = (10, 100, 1000)
@@ -36,7 +36,7 @@ def risk_figure(
     too_much = ((bounded["published"] - bounded["noise"]) / bounded["predicted"]).groupby(bounded["method"], sort=False)
     names = list(dict.fromkeys(bounded["method"]))
     factors = [f"{listed(number(f, digits=3) for f in overstated(rows, name))} times for {name}" for name in names]
-    shares = [f"{100 * share:.0f} % for {name}" for name, share in too_much.max().items()]
+    shares = [f"{_percent(100 * share)} % for {name}" for name, share in too_much.max().items()]
     chosen = "; ".join(f"{name} {said}" for name, said in settings.items())
     return Figure(
         anchor="nqm-risk",
@@ -63,6 +63,10 @@ def risk_figure(
         },
         together=True,
     )
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f}" if value >= 1 else number(value, digits=2)
 
 
 def _agreement(rows: pd.DataFrame) -> str:
@@ -140,11 +144,22 @@ def risk_chart(rows: pd.DataFrame) -> Chart:
     return alt.layer(
         alt.Chart(inline(after[["method", "step", "predicted"]]))
         .mark_line(strokeWidth=2)
-        .encode(x=x, y=y("predicted"), color=shades),
+        .encode(x=x, y=y("predicted"), color=shades, strokeDash=_over_another(after, methods)),
         alt.Chart(inline(seen[["method", "step", "measured", "predicted", "se"]]))
         .mark_point(filled=True, size=30, opacity=1)
         .encode(x=x, y=y("measured"), color=shades, tooltip=tips),
     ).properties(width="container", height=320, title=heading("Risk"))
+
+
+def _over_another(drawn: pd.DataFrame, methods: list[str]) -> alt.StrokeDash:
+    """Dashes for a line that lies on one that is drawn before it, so that both are seen."""
+    curves = {name: np.log(drawn.loc[drawn["method"] == name, "predicted"].to_numpy(float)) for name in methods}
+    room = 0.006 * float(np.log(drawn["predicted"].max() / drawn["predicted"].min()) + 0.7)  # a line's width
+    hides = [
+        any(np.quantile(np.abs(curves[name] - curves[other]), 0.8) <= room for other in methods[:i])
+        for i, name in enumerate(methods)
+    ]
+    return dashes("method", {name: (7, 6) if over else (1, 0) for name, over in zip(methods, hides, strict=True)})
 
 
 def ratio_chart(rows: pd.DataFrame) -> Chart:
@@ -196,7 +211,7 @@ def noise_chart(rows: pd.DataFrame) -> Chart:
         return alt.Y(f"{field}:Q", scale=log_scale(*drawn), axis=log_axis("risk that comes from noise", *drawn))
 
     own = own.assign(factor=own["published"] / own["noise"])
-    quoted = own[own["step"].isin(QUOTED) & (own["factor"] > 1.005)]
+    quoted = own[own["step"].isin(QUOTED) & (own["factor"] > 1.05)]
     quoted = quoted.assign(text=quoted["factor"].map(lambda v: f"{number(v, digits=2)} times"))
     chart = alt.Chart(inline(own[["method", "step", "noise", "published"]]))
     marks = alt.Chart(inline(quoted[["method", "step", "noise", "published", "text"]])).encode(x=x, color=shades)

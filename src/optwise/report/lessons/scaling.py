@@ -130,7 +130,7 @@ def seconds_chart(rows: pd.DataFrame, machines: pd.DataFrame) -> Chart:
 def bytes_chart(memory: pd.DataFrame, machines: pd.DataFrame) -> Chart:
     """Draw what is held, the memories of the machines, and where the direct solve is refused."""
     end = float(memory["p"].max())
-    low, high = 1e3, max(1e12, float(memory["bytes"].max()))
+    low, high = min(1e3, 0.6 * float(memory["bytes"].min())), max(1e12, float(memory["bytes"].max()))
     named = memory.assign(held=memory["what"].map(HELD))
     axis = alt.Axis(
         title="bytes",

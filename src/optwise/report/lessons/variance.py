@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from optwise.report.drawing import Chart, Figure, inline
@@ -85,10 +86,11 @@ def alike(rows: pd.DataFrame) -> int:
 
 def variance_chart(rows: pd.DataFrame) -> Chart:
     """Draw both kinds of curves and what was measured, on log axes."""
-    named = rows.assign(size=rows["lr"].map("η = {:g}".format))
+    named = rows.assign(size=rows["lr"].map(lambda lr: signs(f"η = {lr:g}")))
     ends = (1.0, 1.3 * float(rows["step"].max()))
-    least, most = float(rows["variance"].min()), float(rows["error"].max())
-    shown = (max(0.4 * least, 1e-5 * most), 2.4 * most)
+    # whatever is counted is seen
+    values = rows[["variance", "error", "measured_variance", "measured_error"]].to_numpy(float)
+    shown = (0.4 * float(np.nanmin(values)), 2.4 * float(np.nanmax(values)))
     sizes = list(dict.fromkeys(named["size"]))
     x = alt.X("step:Q", scale=log_scale(*ends), axis=log_axis("step k", *ends))
 
@@ -107,7 +109,9 @@ def variance_chart(rows: pd.DataFrame) -> Chart:
     ]
     for column, se, filled in (("measured_error", "error_se", False), ("measured_variance", "variance_se", True)):
         seen = named.dropna(subset=[column])
-        seen = seen.assign(value=seen[column], low=seen[column] - 2 * seen[se], high=seen[column] + 2 * seen[se])
+        seen = seen.assign(
+            value=seen[column], low=(seen[column] - 2 * seen[se]).clip(lower=shown[0]), high=seen[column] + 2 * seen[se]
+        )
         chart = alt.Chart(inline(seen[["size", "step", "value", "low", "high"]]))
         tips = [
             alt.Tooltip("size:N", title="step size"),

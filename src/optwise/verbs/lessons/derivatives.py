@@ -25,7 +25,7 @@ from optwise.verbs.lessons.lesson import Lesson
 REACH, POINTS = 2.0, 161
 """How far to both sides of the point the function is drawn, and on how many points."""
 COMPETITORS = ((1.0, 0.0), (-1.0, 0.0), (0.5, 0.25), (-0.5, 0.25))
-"""Other lines, as slope beyond the tangent's and height above the point: those of the lecture's figure."""
+"""Other lines, as slope beyond the tangent's and height above the point: those of the lecture's figure, x² near 0."""
 PUBLISHED = CrossEntropy()
 STEPS = 10.0 ** -np.arange(0.0, 4.01, 0.25)
 FUNCTIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], str]] = {
@@ -78,13 +78,15 @@ def best_linear_approximation(
             f"{formula} is not differentiable at {a:g}: its slope is {left:g} on the left and {right:g} on the right; "
             "choose another point."
         )
-    others = [(slope + steeper, offset) for steeper, offset in COMPETITORS]
     x = np.linspace(a - REACH, a + REACH, POINTS)
+    unit = _unit(float(np.abs(_values(f, x) - value).max()))
+    others = [(slope + unit * steeper, unit * offset) for steeper, offset in COMPETITORS]
     drawn = lines.line_rows(x, _values(f, x), at=(a, value), slope=slope, others=others)
     ahead, behind = _values(f, a + STEPS), _values(f, a - STEPS)
     ratios = lines.ratio_rows(STEPS, ahead, behind, value=value, slope=slope, others=others)
     every = np.linspace(-REACH, REACH, POINTS)
-    own = lines.limit_rows(f"{formula} at {a:g}", slope + every, sides=(left, right))
+    # |x| leaves 1 of a slope of 0: both curves end at one height
+    own = lines.limit_rows(f"{formula} at {a:g}", slope + every * (1 + REACH) / REACH, sides=(left, right))
     kinked = lines.limit_rows("|x| at 0", every, sides=_sides(torch.abs, torch.zeros_like(at)))
     limits = pd.concat([own, kinked], ignore_index=True)
     exponent = remainders(f, at, torch.ones_like(at)).slope
@@ -152,6 +154,12 @@ def least_squares_graph(X: Tensor | None = None, y: Tensor | None = None, w: Ten
     (gradient,) = torch.autograd.grad(f, w)
     figure = squares.least_squares_graph_figure(graph, rows, gradient)
     return Lesson(figure.anchor, figure, rows)
+
+
+def _unit(rise: float) -> float:
+    """How much steeper competitors are than those of x², which rises by 4, where f rises by much more or less."""
+    unit = rise / REACH**2
+    return 1.0 if 0.5 <= unit <= 2 or unit == 0 else float(f"{unit:.0e}")
 
 
 def _sides(f: Callable[[Tensor], Tensor], at: Tensor) -> tuple[float, float]:
