@@ -330,3 +330,54 @@ def test_signs_are_set_and_hyphens_are_left_alone():
 def test_decades_hold_both_ends():
     assert decades(1e-3, 1.0) == pytest.approx([1e-3, 1e-2, 0.1, 1.0])
     assert log_axis("x", 3.0, 500.0).to_dict()["values"] == [10.0, 100.0]
+
+
+def text_marks(chart):
+    """Every text that a chart draws, with its rows."""
+    spec = chart.to_dict()
+    data = {name: rows for name, rows in spec.get("datasets", {}).items()}
+    for layer in spec["layer"]:
+        if layer["mark"]["type"] == "text":
+            own = layer.get("data", {})
+            yield layer["mark"], own.get("values") or data.get(own.get("name"), [])
+
+
+def test_a_sentence_does_not_begin_with_a_letter_of_a_formula_and_small_steps_have_one_form():
+    rows = floor_rows()
+    tiny = rows[rows["lr"] == 5e-5].assign(lr=1e-9)
+    figure = noise_floor_figure(tiny, distance=10, sigma=1)
+    assert "After 100 steps \N{GREEK SMALL LETTER ETA} = 10⁻⁹ (after 152,014) is still" in figure.answer
+    assert "1e-09" not in json.dumps(figure.panels["distance to the mean"].to_dict(), ensure_ascii=False)
+
+
+def test_rings_lie_on_the_thick_curve():
+    chart = noise_floor_figure(floor_rows(), distance=10, sigma=1).panels["distance to the mean"].to_dict()
+    (ring,) = [layer for layer in chart["layer"] if layer["mark"].get("filled") is False]
+    assert [row["value"] for row in ring["data"]["values"]] == [1.5]  # what is predicted there, and not its limit
+
+
+def test_whatever_is_counted_lies_within_the_axis():
+    low, high = 1e-9, 1e6
+    rows = variance_rows().assign(variance=[low, 2.0, 2.0], error=[10.0, 2.0, high])
+    spec = variance_figure(rows, replicas=50, mu=5, start=0, sigma=2).panels["variance and error"].to_dict()
+    bottom, top = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert bottom < low < high < top
+
+
+def test_numbers_beside_the_ratio_are_struck_by_no_line():
+    """A flat end just below 1: above it is the line at 1, to the left and to the right the curve."""
+    rows = sample_rows().assign(ratio=lambda f: np.where(f["large_steps"] < 10, 4.7, 0.77))
+    chart = equal_samples_figure(rows, lr=0.5, batch_size=10, distance=10, sigma=1).panels["ratio"]
+    marks = list(text_marks(chart))
+    assert len(marks) == 1
+    assert marks[0][0]["dy"] > 0
+
+
+def test_shares_below_a_percent_are_no_zero_and_hidden_lines_are_dashed():
+    rows = risk_rows()
+    slight = rows.assign(published=rows["published"].where(rows["published"].isna(), 0.5001))
+    figure = risk_figure(slight, replicas=50, dimension=3, batch_size=4, settings={})
+    assert "by up to 0.010 % for momentum" in figure.answer
+    assert "times" not in json.dumps([rows for _, rows in text_marks(figure.panels["noise"])])
+    dashes = figure.panels["risk"].to_dict()["layer"][0]["encoding"]["strokeDash"]["scale"]
+    assert dict(zip(dashes["domain"], dashes["range"], strict=True)) == {"momentum": [1, 0], "sgd": [7, 6]}

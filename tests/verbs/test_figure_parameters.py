@@ -289,3 +289,37 @@ def test_another_seed_moves_what_is_measured_and_nothing_that_is_computed():
     for column in ("predicted", "bias", "floor", "settled"):
         np.testing.assert_array_equal(first[column], other[column])
     assert (first["measured"] != other["measured"]).mean() > 0.9
+
+
+@pytest.mark.parametrize(("f", "a"), [("exp", 3), ("cube", 5), ("tanh", 4), ("square", 0), ("sin", 1)])
+def test_competing_lines_are_seen_beside_the_tangent_and_both_limits_end_at_one_height(f, a):
+    rows = figure("best-linear-approximation", f=f, a=a).data
+    drawn = rows[rows["panel"] == "lines"]
+    curve = drawn[drawn["role"] == "f"]["y"]
+    slope = drawn.loc[drawn["role"] == "tangent", "slope"].iloc[0]
+    others = drawn.loc[drawn["role"] == "other lines through the point", "slope"]
+    apart = 2 * (others - slope).abs().min() / (curve.max() - curve.min())
+    assert 0.2 < apart < 2
+    limits = rows[rows["panel"] == "limits"].groupby("function")["limit"].max()
+    assert limits.tolist() == pytest.approx([3, 3])
+
+
+def test_marks_that_are_apart_along_the_axis_have_their_numbers_within_the_chart():
+    chart = figure("cross-entropy", marks=(0.001, 0.002, 0.999), label=1).figure.panels["loss of one example"].to_dict()
+    said = {
+        row["text"]: layer["mark"]["align"]
+        for layer in chart["layer"]
+        if layer["mark"]["type"] == "text"
+        for row in layer["data"]["values"]
+    }
+    assert {"6.90776", "6.21461", "0.00100"} <= said.keys()
+    assert said["0.00100"] == "right"
+
+
+def test_what_ten_rows_hold_lies_above_the_axis():
+    from optwise.report.lessons.scaling import bytes_chart
+    from optwise.verbs.lessons.scaling_direct_vs_gd import limit_data, memory_data
+
+    memory = memory_data([250, 3000], n=10)
+    chart = bytes_chart(memory, limit_data({"this machine": 1e10}, n=10)).to_dict()
+    assert chart["layer"][0]["encoding"]["y"]["scale"]["domain"][0] < memory["bytes"].min() == 800

@@ -345,7 +345,7 @@ def test_the_lectures_claims_on_batch_sizes_hold_without_noise(sizes):
     assert sgd[4.0] / sgd[64.0] == pytest.approx(15, abs=0.1)  # 16 times the batch
     gain = {method: sgd / table[method] for method in table}
     assert gain["momentum 0.9"][[4.0, 16.0]].max() <= 1.08
-    assert gain["momentum 0.9"][[4096.0, 65536.0]].to_numpy() == pytest.approx(1.6, abs=0.1)
+    assert gain["momentum 0.9"][[4096.0, 65536.0]].to_numpy() == pytest.approx(1.65, abs=0.12)
     assert gain["ema 0.9"][[16.0, 64.0]].tolist() == pytest.approx([1.3, 2.0], abs=0.1)
     assert 0.9 < gain["ema 0.9"][4096.0] < 1
     assert 1 / gain["momentum 0.99"][65536.0] > 5

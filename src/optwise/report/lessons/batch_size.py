@@ -245,6 +245,8 @@ def value_chart(rows: pd.DataFrame) -> Chart:
     drawn = (1.0, 0.8 * least)  # more averaging higher up
     x, shades = _sizes(rows), shade("method", methods, shown=False)
     values = decades(least, 1.0)
+    if len(values) < 3:  # between powers of ten
+        values = [left for left in (1.0, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01) if left >= 0.8 * least]
     axis = alt.Axis(title="best β or decay", values=values, labelExpr="format(1 - datum.value, '.5~g')")
     y = alt.Y("left:Q", scale=alt.Scale(type="log", domain=list(drawn), nice=False), axis=axis)
     tips = [alt.Tooltip("method:N"), alt.Tooltip("batch_size:Q", format=",d"), alt.Tooltip("value:Q", format=".4~g")]

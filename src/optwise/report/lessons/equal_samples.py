@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ SIDES: Mapping[str, Mapping[str, Any]] = {
     "lower right": {"align": "left", "dx": 3, "dy": 15},
 }
 """Where a number may stand beside its point."""
+ROOM = 0.14
+"""What is left above and below the curve of ratios, as a share of its height."""
 BOX, GAP = (0.13, 0.09), 0.02
 """Width and height of a number, and how far it stands off, in shares of a narrow chart."""
 ALIKE = 0.01
@@ -146,10 +149,15 @@ def ratio_chart(rows: pd.DataFrame) -> Chart:
     own = rows[rows["samples"] > 0]
     ends = (float(own["samples"].min()), float(own["samples"].max()))
     x = alt.X("samples:Q", scale=log_scale(*ends), axis=log_axis("samples", *ends))
-    wide = float(own["ratio"].max() / own["ratio"].min()) > 10
+    shown = own["ratio"].to_numpy(float)
+    least, most = min(1.0, float(shown.min())), max(1.0, float(shown.max()))
+    wide = most > 10 * least
+    # numbers above and below have room
+    room = ROOM * (math.log(most / least) if wide else most - least) or 0.05
+    ends_y = (least * math.exp(-room), most * math.exp(room)) if wide else (least - room, most + room)
     y = alt.Y(
         "ratio:Q",
-        scale=alt.Scale(zero=False, type="log" if wide else "linear"),
+        scale=alt.Scale(domain=list(ends_y), nice=False, type="log" if wide else "linear"),
         axis=alt.Axis(title="error of single steps / of batches", format="~g", tickCount=6),
     )
     at = quoted_steps(int(own["large_steps"].max()))
@@ -181,7 +189,10 @@ def _clear_side(own: pd.DataFrame, samples: int, *, wide: bool) -> str:
     x = np.log(own["samples"].to_numpy(float))
     y = own["ratio"].to_numpy(float)
     y = np.log(y) if wide else y
-    x, y = (x - x.min()) / (x.max() - x.min()), (y - y.min()) / max(float(np.ptp(y)), 1e-12)
+    one = 0.0 if wide else 1.0
+    least, most = min(one, float(y.min())), max(one, float(y.max()))
+    height = max((1 + 2 * ROOM) * (most - least), 1e-12)
+    x, y, one = (x - x.min()) / (x.max() - x.min()), y / height, one / height
     i = int((own["samples"] == samples).to_numpy().argmax())
     across, down = x - x[i], y - y[i]
     blocked = {}
@@ -189,11 +200,10 @@ def _clear_side(own: pd.DataFrame, samples: int, *, wide: bool) -> str:
         align, up = str(place["align"]), float(place["dy"]) < 0
         ends = {"center": (-0.5, 0.5), "right": (-1.0, 0.05), "left": (-0.05, 1.0)}[align]
         inside = (across >= ends[0] * BOX[0]) & (across <= ends[1] * BOX[0])
+        struck = GAP < (one - y[i] if up else y[i] - one) < GAP + BOX[1]  # by the line at 1
         reach = down[inside] if up else -down[inside]
         out = x[i] + ends[0] * BOX[0] < -0.05 or x[i] + ends[1] * BOX[0] > 1.03
-        beyond = y[i] + BOX[1] > 1.0 if up else y[i] - BOX[1] < 0.0
-        low = reach > GAP
-        blocked[side] = (float(low.mean()) if low.size else 0.0) + 2 * out + 0.5 * beyond
+        blocked[side] = (float((reach > GAP).mean()) if reach.size else 0.0) + 2 * out + struck
     return min(blocked, key=lambda side: blocked[side])
 
 

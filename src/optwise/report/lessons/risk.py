@@ -18,6 +18,8 @@ WITHIN = math.erf(math.sqrt(2))
 """Share of normal errors within two standard errors: 0.954."""
 DRAWS = 20_000
 UNLIKELY = 0.05
+NOISE_HEIGHT, LETTER = 230, 10
+"""Height of the chart of noise, and how far apart the middle of a number and a line are kept, in pixels."""
 
 
 def risk_figure(
@@ -213,14 +215,28 @@ def noise_chart(rows: pd.DataFrame) -> Chart:
     own = own.assign(factor=own["published"] / own["noise"])
     quoted = own[own["step"].isin(QUOTED) & (own["factor"] > 1.05)]
     quoted = quoted.assign(text=quoted["factor"].map(lambda v: f"{number(v, digits=2)} times"))
+    places = _below(quoted, own["published"].unique().tolist(), drawn)
     chart = alt.Chart(inline(own[["method", "step", "noise", "published"]]))
-    marks = alt.Chart(inline(quoted[["method", "step", "noise", "published", "text"]])).encode(x=x, color=shades)
+    told = quoted.assign(place=places)[["method", "step", "noise", "published", "text", "place"]]
+    marks = alt.Chart(inline(told)).encode(x=x, color=shades)
     return alt.layer(
         chart.mark_line(strokeWidth=1, strokeDash=[4, 3]).encode(x=x, y=y("published"), color=shades),
         chart.mark_line(strokeWidth=2).encode(x=x, y=y("noise"), color=shades),
         marks.mark_rule(strokeWidth=1).encode(y=y("noise"), y2="published:Q"),
-        marks.mark_text(dx=5, dy=12, align="left", fontSize=11.5).encode(y=y("noise"), text="text:N"),
-    ).properties(width="container", height=230, title=heading("Part of noise: at step k, and as published"))
+        marks.mark_text(dx=5, align="left", fontSize=11.5).encode(y=y("place"), text="text:N"),
+    ).properties(width="container", height=NOISE_HEIGHT, title=heading("Part of noise: at step k, and as published"))
+
+
+def _below(quoted: pd.DataFrame, levels: list[float], drawn: tuple[float, float]) -> list[float]:
+    """Heights of the numbers below their points, further down where a level or another number would be in the way."""
+    pixel = math.log(drawn[1] / drawn[0]) / NOISE_HEIGHT
+    found: list[tuple[int, float]] = []
+    for step, noise in zip(quoted["step"], quoted["noise"], strict=True):
+        tried = [noise * math.exp(-pixel * down) for down in (12, 16, 20, 24, 28, 32, 36, 40)]
+        taken = levels + [place for other, place in found if other == step]
+        clear = [at for at in tried if all(abs(math.log(at / other)) >= LETTER * pixel for other in taken)]
+        found.append((step, next((at for at in clear if at > drawn[0]), tried[0])))
+    return [place for _, place in found]
 
 
 def _methods(rows: pd.DataFrame) -> list[str]:
