@@ -335,11 +335,14 @@ def test_decades_hold_both_ends():
 def text_marks(chart):
     """Every text that a chart draws, with its rows."""
     spec = chart.to_dict()
-    data = {name: rows for name, rows in spec.get("datasets", {}).items()}
     for layer in spec["layer"]:
         if layer["mark"]["type"] == "text":
-            own = layer.get("data", {})
-            yield layer["mark"], own.get("values") or data.get(own.get("name"), [])
+            yield layer["mark"], rows_of(spec, layer)
+
+
+def rows_of(spec, layer):
+    own = layer.get("data") or spec["data"]
+    return own["values"] if "values" in own else spec["datasets"][own["name"]]
 
 
 def test_a_sentence_does_not_begin_with_a_letter_of_a_formula_and_small_steps_have_one_form():
@@ -353,7 +356,7 @@ def test_a_sentence_does_not_begin_with_a_letter_of_a_formula_and_small_steps_ha
 def test_rings_lie_on_the_thick_curve():
     chart = noise_floor_figure(floor_rows(), distance=10, sigma=1).panels["distance to the mean"].to_dict()
     (ring,) = [layer for layer in chart["layer"] if layer["mark"].get("filled") is False]
-    assert [row["value"] for row in ring["data"]["values"]] == [1.5]  # what is predicted there, and not its limit
+    assert [row["value"] for row in rows_of(chart, ring)] == [1.5]  # what is predicted there, and not its limit
 
 
 def test_whatever_is_counted_lies_within_the_axis():
@@ -377,7 +380,7 @@ def test_shares_below_a_percent_are_no_zero_and_hidden_lines_are_dashed():
     rows = risk_rows()
     slight = rows.assign(published=rows["published"].where(rows["published"].isna(), 0.5001))
     figure = risk_figure(slight, replicas=50, dimension=3, batch_size=4, settings={})
-    assert "by up to 0.010 % for momentum" in figure.answer
+    assert "by up to 0.0100 % for momentum" in figure.answer
     assert "times" not in json.dumps([rows for _, rows in text_marks(figure.panels["noise"])])
     dashes = figure.panels["risk"].to_dict()["layer"][0]["encoding"]["strokeDash"]["scale"]
     assert dict(zip(dashes["domain"], dashes["range"], strict=True)) == {"momentum": [1, 0], "sgd": [7, 6]}

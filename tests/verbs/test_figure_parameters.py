@@ -310,7 +310,7 @@ def test_marks_that_are_apart_along_the_axis_have_their_numbers_within_the_chart
         row["text"]: layer["mark"]["align"]
         for layer in chart["layer"]
         if layer["mark"]["type"] == "text"
-        for row in layer["data"]["values"]
+        for row in layer["data"].get("values") or chart["datasets"][layer["data"]["name"]]
     }
     assert {"6.90776", "6.21461", "0.00100"} <= said.keys()
     assert said["0.00100"] == "right"
