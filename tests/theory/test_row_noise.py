@@ -77,7 +77,9 @@ def test_shuffled_epochs_are_the_mean_over_every_order(rule, batch):
     expected, _ = risks_of(problem, RULES[rule], sequences)
     found = forecast(problem, RULES[rule], len(expected) - 1)
     np.testing.assert_allclose(found.risk, expected, rtol=1e-10)
-    assert (found.floor is None, found.rate is None) == (batch < 4, batch < 4)  # all rows at once have no order
+    nowhere = batch < 4 or RULES[rule].schedule is not None  # all rows at once have no order
+    assert (found.floor is None, found.rate is None) == (nowhere, nowhere)
+    assert ("epochs" in found.floor_words) == (batch < 4)
 
 
 @pytest.mark.parametrize("replacement", [True, False])

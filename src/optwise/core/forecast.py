@@ -45,8 +45,7 @@ class Forecast(Shown):
         optimum: Its best value; ``risk`` is the excess over it.
         batch_sizes: Of each step [k], where they change; ``batch_size`` is then their mean, ``floor`` and ``rates`` are
             those of the last.
-        epochs: Whether there is no floor because batches of rows without replacement have each epoch an order of its
-            own.
+        epochs: Whether batches of rows without replacement have each epoch an order of its own, and so no floor.
     """
 
     bias: Floats

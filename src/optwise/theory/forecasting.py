@@ -89,7 +89,7 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
         metric=quadratic.metric,
         optimum=quadratic.optimum,
         batch_sizes=sizes if np.any(sizes != sizes[0]) else None,
-        epochs=ahead is None and quadratic.noise is Noise.ROWS and drawn_once(problem),
+        epochs=quadratic.noise is Noise.ROWS and drawn_once(problem) and sizes[-1] < quadratic.examples,
     )
 
 

@@ -112,13 +112,15 @@ class _OneRun:
         return [w, *(leaves[i] for i in self.linear.coordinates)]
 
     def _nearer(self, w: Tensor, state: Any) -> tuple[Tensor, Any]:
-        largest = float(torch.stack(self._parts(w, state)).abs().max())
-        if largest < FAR:
+        """The state with every coordinate that has gone too far drawn back by itself."""
+        largest = torch.stack(self._parts(w, state)).abs().amax(0)  # [P]
+        if bool((largest < FAR).all()):
             return w, state
+        unit = largest.where(~(largest < FAR), 1.0)
         leaves, tree = pytree.tree_flatten(state)
         for i in self.linear.coordinates:
-            leaves[i] = (leaves[i] / largest).nan_to_num(1.0, 1.0, -1.0)
-        return (w / largest).nan_to_num(1.0, 1.0, -1.0), pytree.tree_unflatten(leaves, tree)
+            leaves[i] = (leaves[i] / unit).nan_to_num(1.0, 1.0, -1.0)
+        return (w / unit).nan_to_num(1.0, 1.0, -1.0), pytree.tree_unflatten(leaves, tree)
 
     def _probed(self) -> tuple[Floats, Floats, Floats]:
         """M, v and u after the step [..., P or 1]; the clocks of the probes move on."""
