@@ -122,3 +122,52 @@ def test_correlated_normals_are_rotated_into_independent_ones():
     assert law.deviation == pytest.approx(drawn.std(), rel=0.02)
     for q in (0.05, 0.5, 0.95):
         assert np.mean(drawn <= law.quantile(q)) == pytest.approx(q, abs=0.004)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-5])
+@pytest.mark.parametrize("probability", [1e-6, 0.1, 0.9, 1 - 1e-9])
+def test_a_thousand_small_scales_beside_a_large_one_are_an_integral_of_scipys(share, probability):
+    """Two normals of scale 1 make an exponential of mean 2; a thousand of a small scale make a gamma."""
+    law = SumOfSquares(np.array([1.0, 1.0, *[share] * 1000]), np.zeros(1002))
+    many = stats.gamma(500, scale=2 * share)
+    x = law.quantile(probability)
+    low, high = (min(end, x) for end in many.ppf([1e-17, 1 - 1e-16]))
+    above, _ = integrate.quad(lambda y: many.pdf(y) * math.exp(-(x - y) / 2), low, high, epsrel=1e-12)
+    tail = above + many.sf(x)
+    if probability < 0.5:
+        below, _ = integrate.quad(
+            lambda y: -many.pdf(y) * math.expm1(-(x - y) / 2), 0.0, x, epsrel=1e-12, points=[float(many.ppf(1e-12))]
+        )
+        assert below == pytest.approx(probability, rel=1e-7)
+    else:
+        assert tail == pytest.approx(1 - probability, rel=1e-7)
+
+
+def test_small_scales_with_masses_are_summed_as_they_are():
+    """Imhof's law of the same scales, the small ones split so finely that none is below an eighth."""
+    rng = np.random.default_rng(3)
+    scales, masses = 1.0 / np.arange(1, 301), rng.random(300) * 0.01
+    law = SumOfSquares(scales, masses)
+
+    def imhof(x):
+        def angle(u):
+            return 0.5 * (np.arctan(scales * u) + masses * u / (1 + (scales * u) ** 2)).sum() - 0.5 * x * u
+
+        def size(u):
+            away = 1 + (scales * u) ** 2
+            return math.exp(0.25 * np.log(away).sum() + 0.5 * (masses * scales * u**2 / away).sum())
+
+        found, _ = integrate.quad(lambda u: math.sin(angle(u)) / (u * size(u)), 0, 60, limit=400, epsrel=1e-12)
+        return 0.5 - found / math.pi
+
+    for x in (3.0, 6.0, 12.0):
+        assert law.below(x) == pytest.approx(imhof(x), abs=1e-9)
+
+
+def test_a_value_beyond_all_others_is_never_exceeded():
+    for n in (1, 5, 300):
+        law = SumOfSquares(1.0 / np.arange(1, n + 1), np.full(n, 0.1))
+        assert (law.below(1e300), law.above(1e300)) == (1.0, 0.0)
+    one = SumOfSquares(np.array([1.0]), np.zeros(1))
+    for x in (1300.0, 1480.0, 1600.0):  # the last tails that are numbers, and beyond
+        assert one.above(x) == pytest.approx(stats.chi2.sf(x, 1), rel=1e-6, abs=1e-315)

@@ -80,6 +80,9 @@ def test_shuffled_epochs_are_the_mean_over_every_order(rule, batch):
     nowhere = batch < 4 or RULES[rule].schedule is not None  # all rows at once have no order
     assert (found.floor is None, found.rate is None) == (nowhere, nowhere)
     assert ("epochs" in found.floor_words) == (batch < 4)
+    if not nowhere:  # nothing is random, and the floor is where long runs end
+        late = forecast(problem, RULES[rule], 2000).risk[-1]
+        assert found.floor == pytest.approx(late, rel=1e-9, abs=1e-15)
 
 
 @pytest.mark.parametrize("replacement", [True, False])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optwise.core.cards import forecast_card
+from optwise.core.counts import real_number
 from optwise.core.errors import BadProtocol
 from optwise.core.metric import OBJECTIVE, Direction, Target
 from optwise.core.showing import Card, Shown
@@ -96,7 +97,8 @@ class Forecast(Shown):
             return self.grows
         if self.rate is not None:
             return self.rate > 1 or self.floor == np.inf
-        return not self.risk[-1] <= BLOW_UP * max(float(self.risk[0]), float(self.risk[1]))
+        last, first = float(self.risk[-1]), max(float(self.risk[0]), float(self.risk[1]))
+        return not (np.isfinite(last) and last <= BLOW_UP * first)
 
     @property
     def rate_words(self) -> str:
@@ -122,6 +124,8 @@ class Forecast(Shown):
                 return "no floor: the step keeps changing"
             edge = "at the edge of stability the risk keeps what it has"
             return f"no floor: {edge if self.edge else 'the risk goes up and down with the epochs'}"
+        if self.floor == 0:
+            return "floor 0: no noise holds the risk up"
         line = f"floor {self.floor:.4g}: "
         if self.edge and np.isfinite(self.floor):
             return f"{line}what is left of the start at the edge of stability"
@@ -138,12 +142,15 @@ class Forecast(Shown):
             target: An excess over the optimum, or a target on the predicted metric itself.
 
         Raises:
-            BadProtocol: A target on another metric, or one that asks for more.
+            BadProtocol: A target on another metric, or one that asks for more; no number.
         """
         if isinstance(target, Target):
             if target.metric != self.metric or target.direction is not Direction.MIN:
                 raise BadProtocol(f"Predicted is {self.metric}, not {target}; give a target {self.metric}<=VALUE.")
             target = target.value - self.optimum
+        target = real_number(target, "A target", "give the excess over the optimum that is to be met, as 0.01")
+        if np.isnan(target):
+            raise BadProtocol("A target of nan is met by no risk; give the excess over the optimum to be met, as 0.01.")
         hits = np.flatnonzero(self.risk <= target)
         return int(hits[0]) if hits.size else None
 

@@ -221,8 +221,8 @@ def _refuse_no_factors(where: str, schedule: Schedule) -> None:
         factors = np.asarray(schedule.factors(4), dtype=np.float64)
     except Exception as error:
         raise BadMethod(f"{where} fails: {type(error).__name__}: {error}; mend {type(schedule).__name__}.") from error
-    if factors.shape != (4,) or not all(math.isfinite(factor) for factor in factors):
+    if factors.shape != (4,) or not all(0 <= factor < math.inf for factor in factors):
         raise BadMethod(
             f"{where} gives {factors.tolist()} for the steps 0 to 3; factor(k, horizon) takes an array of steps and "
-            "must give a finite factor for each."
+            "must give a finite factor for each, at least 0."
         )

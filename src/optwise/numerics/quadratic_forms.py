@@ -39,8 +39,12 @@ MOST = 2000
 MOST_LEANING = math.pi / 3
 """Angle between the path and the imaginary axis: it always climbs, so that it never comes back to the real one."""
 
-BEYOND = 1e12
-"""Times its mean or its largest scale beyond which a law has no tail that a number could hold."""
+FEW, SMALL, TERMS = 64, 0.125, 18
+"""Scales up to which no series is taken; what 2 p s is at most in one, and its terms: 1/8^19 is nothing beside 1."""
+
+LEAST_LOG = -745.0
+"""Logarithm of the least number above 0."""
+
 NEAR = 0.5
 """The path keeps this many standard deviations of the integrand from the pole at 0."""
 
@@ -163,10 +167,19 @@ class _Inversion:
     """The largest scale is 1."""
 
     def __init__(self, scales: Floats, masses: Floats) -> None:
-        self.scales, self.masses = scales, masses
+        order = np.argsort(-scales, kind="stable")
+        self.scales, self.masses = scales[order], masses[order]
+        self._sums: tuple[Floats, Floats] | None = None
+
+    def beyond(self, x: float) -> bool:
+        """Whether more than ``x`` is less likely than any number above 0, by Chernoff's bound."""
+        left = 1 - self.scales / 2
+        return float(-0.5 * np.log(left).sum() + (self.masses / left).sum() / 4 - x / 4) < LEAST_LOG
 
     def tails(self, x: float) -> tuple[float, float]:
         """Probabilities of at most and of more than ``x``."""
+        if self.beyond(x):
+            return 1.0, 0.0
         p = self._saddle(x)
         width = self._width(p)
         if abs(p) < NEAR * width:
@@ -207,8 +220,23 @@ class _Inversion:
         return complex((self.scales / away).sum() + (self.masses / away / away).sum())
 
     def _log(self, p: Complexes) -> Complexes:
-        away = 1 + 2 * np.multiply.outer(p, self.scales)
-        found: Complexes = -0.5 * np.log(away).sum(-1) - p * (self.masses / away).sum(-1)
+        count = self.scales.size
+        if count > FEW:  # those of which the powers of 2 p s soon are nothing are summed up as a series
+            count = int(np.searchsorted(-self.scales, -SMALL / (2 * float(np.abs(p).max()) + 1e-300)))
+        away = 1 + 2 * np.multiply.outer(p, self.scales[:count])
+        found: Complexes = -0.5 * np.log(away).sum(-1) - p * (self.masses[:count] / away).sum(-1)
+        return found if count == self.scales.size else found + self._series(p, count)
+
+    def _series(self, p: Complexes, first: int) -> Complexes:
+        """The part of the small scales, those from place ``first`` on."""
+        if self._sums is None:
+            powers = self.scales ** np.arange(TERMS + 1)[:, None]  # [k, n]
+            both = (np.cumsum(part[:, ::-1], axis=1)[:, ::-1] for part in (powers, powers * self.masses))
+            self._sums = next(both), next(both)
+        own, masses = (sums[:, first] for sums in self._sums)
+        k = np.arange(1, TERMS + 1)
+        power = (-2 * p[..., None]) ** k
+        found: Complexes = 0.5 * (power / k) @ own[1:] - p * (masses[0] + power @ masses[1:])
         return found
 
     def _mean(self, p: float) -> float:

@@ -19,6 +19,7 @@ from optwise.core.problem import Optimum, Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.sampler import Shuffled, Stream, WithReplacement
 from optwise.numerics.rng import numpy_generator
+from optwise.problems.numbers import one_number, real_tensor
 from optwise.problems.objectives import FunctionObjective
 from optwise.problems.quadratics import GradientNoise
 from optwise.problems.targets import spell
@@ -86,12 +87,16 @@ def mean_estimation(
     """
     if (x is None) == (mu is None and sigma is None):
         raise BadProblem("mean_estimation needs either the numbers `x`, or `mu` and `sigma` of a normal; give one.")
+    w0 = one_number(w0, "w0 of mean_estimation")
     if not np.isfinite(w0):
         raise BadProblem(f"mean_estimation starts at w0={w0:g}; give a finite number.")
     if x is not None:
         if n is not None:
             raise BadProblem(f"mean_estimation has its numbers in x and takes no n={n}; leave it out.")
-        return _of_data(np.asarray(x, dtype=np.float64), w0, batch_size, replacement=replacement, reference="")
+        given = real_tensor(x, "x of mean_estimation").detach().cpu().double().numpy()
+        return _of_data(given, w0, batch_size, replacement=replacement, reference="")
+    mu = None if mu is None else one_number(mu, "mu of mean_estimation")
+    sigma = None if sigma is None else one_number(sigma, "sigma of mean_estimation")
     if mu is None or sigma is None or not (np.isfinite(mu) and 0 <= sigma < np.inf):
         raise BadProblem(
             f"mean_estimation with mu={mu} and sigma={sigma} draws nothing; give a finite mean and a standard "
@@ -103,8 +108,9 @@ def mean_estimation(
     written |= {"seed": seed} if seed and n is not None else {}
     reference = spell("mean-estimation", written) + ("" if replacement or n is None else ",replacement=false")
     if n is not None:
-        if n < 1:
-            raise BadProblem(f"mean_estimation with n={n} has no numbers; give at least 1.")
+        if not (one_number(n, "n of mean_estimation") >= 1 and n == int(n)):
+            raise BadProblem(f"mean_estimation with n={n} has no numbers; give a whole number of at least 1.")
+        n = int(n)
         numbers = mu + sigma * numpy_generator(seed).standard_normal(n)
         return _of_data(numbers, w0, batch_size, replacement=replacement, reference=reference)
     variance = np.array([float(sigma) ** 2])

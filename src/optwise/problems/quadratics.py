@@ -18,6 +18,7 @@ from optwise.core.quadratic import Quadratic, semidefinite
 from optwise.core.sampler import Stream
 from optwise.numerics.finiteness import all_finite
 from optwise.numerics.rng import derive_seed, torch_generator
+from optwise.problems.numbers import one_number, real_tensor
 from optwise.problems.objectives import FunctionObjective
 from optwise.problems.targets import spell, with_target
 
@@ -118,7 +119,7 @@ def nqm(
     """
     h, c, w0, w_star = rotated("nqm", h, c, w0, w_star)
     diagonal = diagonal_of("nqm", h, d)
-    covariance = None if c is None or np.ndim(c) != 2 else semidefinite("nqm", "c", c, diagonal.numel())
+    covariance = None if c is None or np.ndim(c) != 2 else semidefinite("nqm", "c", _matrix(c, "nqm"), diagonal.numel())
     own = c if covariance is None else np.maximum(np.diag(covariance), 0.0)
     variance = diagonal if own is None else _vector("nqm", own, "c", like=diagonal)
     if bool((variance < 0).any()):
@@ -173,14 +174,14 @@ def rotated(
     """
     if h is None or np.ndim(h) != 2:
         return h, c, w0, w_star
-    matrix = semidefinite(name, "h", h)
+    matrix = semidefinite(name, "h", real_tensor(h, f"h of {name}").detach().cpu().numpy())
     values, Q = np.linalg.eigh(matrix)
     values = np.maximum(values, 0.0)
 
     def turned(vector: ArrayLike | None, part: str) -> ArrayLike | None:
         if vector is None:
             return None
-        own = np.asarray(vector, dtype=np.float64)
+        own = real_tensor(vector, f"{part} of {name}").detach().cpu().numpy().astype(np.float64)
         if own.shape != values.shape:
             raise BadProblem(
                 f"{name} has an h of shape {matrix.shape} but {part} of shape {own.shape}; make them agree."
@@ -192,7 +193,7 @@ def rotated(
     if np.ndim(c) == 1:
         turned(c, "c")
         c = np.diag(np.asarray(c, dtype=np.float64))
-    noise = Q.T @ semidefinite(name, "c", c, values.size) @ Q
+    noise = Q.T @ semidefinite(name, "c", _matrix(c, name), values.size) @ Q
     return values, (noise + noise.T) / 2, turned(w0, "w0"), turned(w_star, "w_star")
 
 
@@ -229,10 +230,12 @@ def diagonal_of(name: str, h: ArrayLike | None, d: int | None) -> Tensor:
             f"{name} needs either the Hessian's diagonal `h` or the dimension `d`, as in nqm:d=100; give one."
         )
     if d is not None:
-        if isinstance(d, bool) or d != int(d):
-            raise BadProblem(f"{name} with d={d} has no whole number of parameters; give one, as in d=100.")
-        if d < 1:
+        count = one_number(d, f"d of {name}", "give a whole number of at least 1")
+        if not count >= 1:
             raise BadProblem(f"{name} with d={d} has no parameters; give at least 1.")
+        if not float(count).is_integer():
+            raise BadProblem(f"{name} with d={d} has no whole number of parameters; round it.")
+        d = int(count)
         return 1.0 / torch.arange(1, d + 1, dtype=torch.float64)
     diagonal = _vector(name, h, "h")
     if bool((diagonal < 0).any()):
@@ -257,6 +260,7 @@ def start_of(
     Raises:
         BadProblem: A length other than that of ``diagonal``, numbers that are not finite, a negative second moment.
     """
+    second_moment = one_number(second_moment, f"second_moment of {name}")
     if not 0 <= second_moment < np.inf:
         raise BadProblem(f"{name} with second_moment={second_moment:g} has no start; give a finite number, at least 0.")
     fixed = None if w0 is None else _vector(name, w0, "w0", like=diagonal)
@@ -273,16 +277,18 @@ def start_of(
     return start, second
 
 
+def _matrix(c: ArrayLike, name: str) -> NDArray[np.float64]:
+    """A covariance as an array."""
+    return real_tensor(c, f"c of {name}").detach().cpu().numpy().astype(np.float64)
+
+
 def _vector(name: str, values: ArrayLike | None, part: str, *, like: Tensor | None = None) -> Tensor:
-    try:
-        vector = torch.tensor(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got {values!r:.60}.") from None
+    vector = real_tensor(values, f"{part} of {name}").detach().cpu().double().clone()
     if vector.ndim != 1 or vector.numel() == 0:
         raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got shape {tuple(vector.shape)}.")
     if not all_finite(vector):
-        broken = vector[~torch.isfinite(vector)]
-        raise BadProblem(f"{name} needs {part} as one finite number per coordinate; got {float(broken[0])} among them.")
+        i = int(torch.nonzero(~torch.isfinite(vector))[0, 0])
+        raise BadProblem(f"{name} needs {part} as one finite number per coordinate; {part}[{i}] is {vector[i].item()}.")
     if like is not None and vector.shape != like.shape:
         raise BadProblem(f"{name} has {like.numel()} entries in h but {vector.numel()} in {part}; make them equal.")
     return vector

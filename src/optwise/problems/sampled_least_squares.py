@@ -18,6 +18,7 @@ from optwise.core.problem import Optimum, Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.sampler import Shuffled, WithReplacement
 from optwise.numerics.rng import numpy_generator
+from optwise.problems.numbers import real_tensor
 from optwise.problems.targets import spell
 
 
@@ -105,12 +106,15 @@ def named_sampled_least_squares(
 def _of_data(
     x: ArrayLike, y: ArrayLike, w0: ArrayLike | None, batch_size: int, *, replacement: bool, reference: str
 ) -> Problem:
-    rows, labels = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    given = (("x", x), ("y", y), ("w0", () if w0 is None else w0))
+    rows, labels, start = (
+        real_tensor(part, f"{key} of sampled_least_squares").detach().cpu().double().numpy() for key, part in given
+    )
     if rows.ndim != 2 or rows.size == 0 or labels.shape != rows.shape[:1]:
         raise BadProblem(
             f"sampled_least_squares needs rows [n, d] and as many labels [n]; got {rows.shape} and {labels.shape}."
         )
-    start = np.zeros(rows.shape[1]) if w0 is None else np.asarray(w0, dtype=np.float64)
+    start = np.zeros(rows.shape[1]) if w0 is None else start
     if start.shape != rows.shape[1:]:
         raise BadProblem(
             f"sampled_least_squares has {rows.shape[1]} columns and w0 of shape {start.shape}; make them agree."

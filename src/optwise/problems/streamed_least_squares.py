@@ -16,6 +16,7 @@ from optwise.core.objective import Objective
 from optwise.core.problem import Optimum, Problem
 from optwise.core.quadratic import Noise, Quadratic
 from optwise.core.sampler import Stream
+from optwise.problems.numbers import one_number
 from optwise.problems.quadratics import center_of, diagonal_of, start_of
 from optwise.problems.targets import spell
 
@@ -94,6 +95,7 @@ def least_squares_sgd(
         >>> least_squares_sgd(h=[1.0, 0.5], w0=[1.0, 2.0]).quadratic.c
         array([1. , 0.5])
     """
+    noise = one_number(noise, "noise of least_squares_sgd")
     if not 0 <= noise < np.inf:
         raise BadProblem(f"least_squares_sgd with noise={noise:g} makes no labels; give a finite number, at least 0.")
     diagonal = diagonal_of("least_squares_sgd", h, d)

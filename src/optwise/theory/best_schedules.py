@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
+from optwise.core.counts import listed, real_numbers
 from optwise.core.errors import BadMethod, BadProtocol
 from optwise.core.method import Method
 from optwise.core.problem import Problem
@@ -20,7 +21,7 @@ from optwise.theory.affine_steps import affine_run, unit_of
 from optwise.theory.batches_in_time import Batches, batch_table
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.matrices import Floats
-from optwise.theory.models import closed, drawn_once, offset_of, quadratic_of
+from optwise.theory.models import closed, drawn_once, offset_of, opened, quadratic_of, refuse_far_units
 from optwise.theory.whole_runs import hold_in_a_run
 
 SCANNED = (1e-7, 16.0, 97)
@@ -102,7 +103,7 @@ def best_schedule(
         array([0.5   , 0.3333, 0.25  , 0.2   ])
     """
     problem_at, pieces = _cost(problem, method, steps, batch_size, goal), _pieces(steps, milestones)
-    low, high = bounds
+    low, high = _ends(bounds)
     if not 0 <= low <= high or low == math.inf:
         raise BadProtocol(f"Bounds ({low:g}, {high:g}) hold no learning rate; give a least and a largest, from 0 on.")
     search = _Search(problem_at, pieces, low, high)
@@ -112,11 +113,19 @@ def best_schedule(
     return BestSchedule(lrs, risk, constant_lr, constant_risk, _scheduled(method, lrs), largest, settled)
 
 
+def _ends(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The least and the largest learning rate."""
+    advice = "give a least and a largest learning rate, as (0.0, 1.0)"
+    ends = real_numbers(bounds, "Bounds", advice)
+    if ends.size != 2:
+        raise BadProtocol(f"{ends.size} bounds were given; {advice}.")
+    return float(ends[0]), float(ends[1])
+
+
 def _cost(problem: Problem, method: Method, steps: int, batch_size: Batches, goal: str) -> Cost:
     if goal not in ("end", "mean"):
         raise BadProtocol(f"goal is {goal!r}; give 'end' for the risk after the last step, or 'mean' for that of all.")
-    if isinstance(method, type):
-        method = method()
+    method = opened(method)
     if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
         raise BadProtocol(f"A schedule over {steps!r} steps has no learning rate; give a whole number, at least 1.")
     if "lr" not in {*method.values(), *method.space.fields}:
@@ -132,6 +141,7 @@ def _cost(problem: Problem, method: Method, steps: int, batch_size: Batches, goa
             f"{problem.name} has noise that looks at every row, and no best schedule is computed for that; model it by "
             "its curvatures, ow.problems.least_squares_sgd(h, noise), and predict its rows with what is found."
         )
+    refuse_far_units(problem.name, quadratic)
     at = Coordinates.of(quadratic, offset_of(problem))
     own = closed(method.close({"lr": unit_of(at.h)}))
     hold_in_a_run([replace(own, schedule=None)], quadratic)
@@ -150,7 +160,8 @@ def _cost(problem: Problem, method: Method, steps: int, batch_size: Batches, goa
 
 def _pieces(steps: int, milestones: Sequence[int]) -> np.ndarray:
     """The first step of each piece of constant learning rate."""
-    if not len(milestones):
+    milestones = listed(milestones, "Milestones", "give steps from which on another rate may hold, as [100]")
+    if not milestones:
         return np.arange(steps)
     for milestone in milestones:
         if isinstance(milestone, bool) or not isinstance(milestone, int | np.integer) or not 0 <= milestone < steps:
@@ -161,8 +172,7 @@ def _pieces(steps: int, milestones: Sequence[int]) -> np.ndarray:
 
 
 def _scheduled(method: Method, lrs: Floats) -> Method:
-    if isinstance(method, type):
-        method = method()
+    method = opened(method)
     peak = float(lrs.max())
     factors = lrs / peak if peak > 0 else np.ones_like(lrs)
     return replace(method.close({"lr": peak}), schedule=Table(tuple(float(factor) for factor in factors)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from optwise.core.errors import BadMethod, BadProblem, BadProtocol, CallerError
+from optwise.core.showing import brief
 from optwise.numerics.arrays import FloatArray
 
 Polynomial: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
@@ -58,6 +59,9 @@ class Constants:
     eps: float
 
     def __post_init__(self) -> None:
+        for name in ("dimension", "beta1", "eps"):
+            if as_numbers(getattr(self, name), name, BadProblem if name == "dimension" else BadMethod).ndim:
+                raise BadMethod(f"{name} is {brief(getattr(self, name))}; give one number.")
         if self.dimension < 1 or self.dimension != int(self.dimension):
             raise BadProblem(f"dimension is {self.dimension}; it counts parameters: give a whole number, at least 1.")
         for name in ("gradient_bound", "smoothness", "gap"):
@@ -170,7 +174,7 @@ def whole(steps: ArrayLike) -> FloatArray:
         >>> whole([10, 1e3])
         array([  10., 1000.])
     """
-    N = np.asarray(steps, dtype=np.float64)
+    N = as_numbers(steps, "steps", BadProtocol)
     wrong = ~(np.isfinite(N) & (N >= 1) & (np.floor(N) == N))
     if wrong.any():
         raise BadProtocol(f"steps is {N[wrong][0]:g}; give whole numbers of at least 1.")
@@ -184,11 +188,21 @@ def positive(numbers: ArrayLike, name: str, error: type[CallerError]) -> FloatAr
         >>> positive(0.1, "lr", BadMethod)
         array(0.1)
     """
-    array = np.asarray(numbers, dtype=np.float64)
+    array = as_numbers(numbers, name, error)
     wrong = ~(np.isfinite(array) & (array > 0))
     if wrong.any():
         raise error(f"{name} is {array[wrong][0]:g}; it must be finite and above 0.")
     return array
+
+
+def as_numbers(values: ArrayLike, name: str, error: type[CallerError]) -> FloatArray:
+    """One number or an array of them as an array."""
+    try:
+        if values is None:
+            raise TypeError
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as cause:
+        raise error(f"{name} is {brief(values)}, which is no number; give one, or an array of them.") from cause
 
 
 def _polynomial(*coefficients: FloatArray | float) -> Polynomial:

@@ -12,7 +12,7 @@ from optwise.core.errors import BadMethod, BadProtocol
 from optwise.core.showing import Terse
 from optwise.numerics.arrays import FloatArray
 from optwise.theory import bound_constants as words
-from optwise.theory.bound_constants import Constants, best_lr, evaluate, positive, whole
+from optwise.theory.bound_constants import Constants, as_numbers, best_lr, evaluate, positive, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ def adam_bound(
         momentum, the constants were derived again.
     """
     constants = Constants(dimension, gradient_bound, smoothness, gap, beta1, eps)
-    b2 = np.asarray(beta2, dtype=np.float64)
+    b2 = as_numbers(beta2, "beta2", BadMethod)
     wrong = ~((b2 > beta1) & (b2 < 1))
     if wrong.any():
         raise BadMethod(

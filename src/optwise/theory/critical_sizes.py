@@ -10,7 +10,7 @@ from optwise.core.method import Method
 from optwise.core.problem import Problem
 from optwise.theory.first_steps import additive, checked, noiseless_steps
 from optwise.theory.matrices import Floats
-from optwise.theory.models import drawn_once, nodes_of, offset_of, quadratic_of
+from optwise.theory.models import drawn_once, nodes_of, offset_of, opened, quadratic_of
 from optwise.theory.moving_moments import Whole
 from optwise.theory.searches import Asked, searched
 from optwise.theory.side_by_side import Side
@@ -63,13 +63,15 @@ def critical_batch_size(
         >>> round(critical_batch_size(nqm(d=100), SGD(lr=0.5), 0.02), 1)
         38.1
     """
-    method = method() if isinstance(method, type) else method
+    method = opened(method)
     once = drawn_once(problem)
     most = np.log2(max(quadratic_of(problem).examples, 1)) if once else 24
     sizes = increasing([2.0**i for i in range(int(most) + 1)] if batch_sizes is None else batch_sizes)
     _, methods = settings_of(method, points)
     if not additive(problem) and not once:
-        methods, sizes = checked(problem, methods, Asked(target, sizes, max_steps))
+        asked = Asked.of(target, sizes, max_steps)
+        target, max_steps = asked.target, asked.most
+        methods, sizes = checked(problem, methods, asked)
         side = Side.of(problem, methods, max_steps)
         if side is not None:
             return _Bracket(problem, methods, side, Asked(target, sizes, max_steps)).found()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optwise.core.counts import real_number, whole_number
 from optwise.core.errors import BadProblem, BadProtocol
 from optwise.core.method import Method
 from optwise.core.problem import Problem
@@ -17,6 +18,7 @@ from optwise.theory.batches_in_time import Batches, batch_table
 from optwise.theory.joint_moments import joint_moments
 from optwise.theory.matrices import Floats
 from optwise.theory.models import closed, quadratic_of
+from optwise.theory.searches import MOST_STEPS
 from optwise.theory.whole_runs import hold_in_a_run
 
 NOT_NORMAL = (
@@ -56,8 +58,9 @@ class Distribution(Terse):
             BadProblem: Noise that is not normal.
             BadProtocol: A probability outside of (0, 1).
         """
-        if not isinstance(probability, int | float | np.number) or not 0 < probability < 1:
-            raise BadProtocol(f"A quantile belongs to a probability between 0 and 1, not {probability!r}.")
+        probability = real_number(probability, "A probability", "give one between 0 and 1, as 0.9")
+        if not 0 < probability < 1:
+            raise BadProtocol(f"A quantile belongs to a probability between 0 and 1, not {probability:g}.")
         return np.array([law.quantile(probability) for law in self._laws()])
 
     def probability(self, excess: float) -> Floats:
@@ -67,9 +70,10 @@ class Distribution(Terse):
             BadProblem: Noise that is not normal.
             BadProtocol: An excess that is no number.
         """
-        if not isinstance(excess, int | float | np.number) or np.isnan(excess):
-            raise BadProtocol(f"A run's excess is compared with a number, not {excess!r}; give one.")
-        return np.array([law.below(float(excess)) for law in self._laws()])
+        excess = real_number(excess, "An excess", "give a number, as 0.01")
+        if np.isnan(excess):
+            raise BadProtocol("An excess of nan is below or above no other; give a number, as 0.01.")
+        return np.array([law.below(excess) for law in self._laws()])
 
     def _laws(self) -> tuple[SumOfSquares, ...]:
         if self.why_none:
@@ -116,9 +120,11 @@ def distribution(
     asked = np.atleast_1d(np.asarray(steps))
     if asked.ndim != 1 or not asked.size or asked.dtype.kind not in "iu" or (asked < 0).any():
         raise BadProtocol(f"Steps {steps!r} are none to look at; give whole numbers, at least 0.")
-    whole = max(int(asked.max()), 1) if horizon is None else horizon
+    whole = max(int(asked.max()), 1) if horizon is None else whole_number(horizon, "horizon", least=1)
     if whole < asked.max():
         raise BadProtocol(f"A run of {whole} steps has no step {asked.max()}; give a horizon of at least that.")
+    if whole > MOST_STEPS:
+        raise BadProtocol(f"A run of {whole} steps is too long to go through; give at most {MOST_STEPS} of them.")
     hold_in_a_run([method], quadratic)
     sizes = batch_table(problem, batch_size, whole)
     found = {}
@@ -132,13 +138,16 @@ def distribution(
     full = quadratic.covariance is not None or quadratic.noise is Noise.ROWS
     mean, cov = np.stack([joint.mean for joint in own]), np.stack([joint.covariance for joint in own])
     variance = np.diagonal(cov, axis1=1, axis2=2).copy() if full else cov
+    with np.errstate(over="ignore", invalid="ignore"):
+        risk = 0.5 * (mean**2 + variance) @ quadratic.h
+    risk = np.where(np.isnan(risk), np.inf, risk)  # out of an overflow
     laws = tuple(SumOfSquares.of_normal(joint.mean, joint.covariance, quadratic.h) for joint in own) if normal else ()
     return Distribution(
         steps=asked,
         mean=mean + quadratic.center,
         variance=variance,
         covariance=cov if full else None,
-        risk=_risk(mean, variance, quadratic.h),
+        risk=risk,
         deviation=np.array([law.deviation for law in laws]) if normal else None,
         laws=laws,
         why_none="" if normal else NOT_NORMAL.format(name=problem.name, noise=quadratic.noise.value),

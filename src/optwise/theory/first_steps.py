@@ -9,9 +9,17 @@ import numpy as np
 from optwise.core.errors import BadProtocol
 from optwise.core.method import Method
 from optwise.core.problem import Problem
-from optwise.theory.forecasting import MOST_STEPS, forecast
+from optwise.theory.forecasting import forecast
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, factors_of, nodes_of, offset_of, quadratic_of
+from optwise.theory.models import (
+    all_closed,
+    batches_of,
+    drawn_once,
+    factors_of,
+    nodes_of,
+    offset_of,
+    quadratic_of,
+)
 from optwise.theory.moments import Nodes
 from optwise.theory.row_noise import MOST_OPERATIONS
 from optwise.theory.searches import Asked, Found, searched
@@ -42,19 +50,9 @@ def found_steps(problem: Problem, methods: Sequence[Method], asked: Asked) -> Fo
 
 def checked(problem: Problem, methods: Sequence[Method], asked: Asked) -> tuple[list[Method], Floats]:
     """Closed linear methods and batch sizes that the problem has; a target and steps that mean something."""
-    if not methods:
-        raise BadProtocol("No setting was given; give at least one closed method.")
-    closed_ones, quadratic = [closed(method) for method in methods], quadratic_of(problem)
-    sizes = np.array([batch_of(problem, size) for size in asked.sizes])
-    if isinstance(asked.target, bool) or not isinstance(asked.target, int | float | np.number):
-        raise BadProtocol(f"A risk of {asked.target!r} is no number; give a target above the optimum, as in 0.01.")
+    quadratic, closed_ones, sizes = quadratic_of(problem), all_closed(methods), batches_of(problem, asked.sizes)
     if not asked.target > 0:
         raise BadProtocol(f"A risk of {asked.target:g} is never met; give a target above the optimum, as in 0.01.")
-    whole = isinstance(asked.most, int | np.integer) and not isinstance(asked.most, bool)
-    if not whole or not 1 <= asked.most <= MOST_STEPS:
-        raise BadProtocol(f"max_steps is {asked.most!r}; give a whole number from 1 to {MOST_STEPS}.")
-    if sizes.size == 0:
-        raise BadProtocol("A survey needs at least one batch size; give some, as in [1, 8, 64].")
     hold_in_a_run(closed_ones, quadratic)
     return closed_ones, sizes
 

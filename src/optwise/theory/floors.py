@@ -12,7 +12,7 @@ from optwise.core.quadratic import Noise
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.limits import limits
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, offset_of, quadratic_of
+from optwise.theory.models import all_closed, as_drawn, batch_of, batches_of, drawn_once, offset_of, quadratic_of
 from optwise.theory.outlooks import design_floors, outlook
 from optwise.theory.row_limits import noise_of
 from optwise.theory.settled_steps import few_at_once, settled
@@ -35,8 +35,8 @@ def floor(problem: Problem, method: Method, batch_size: float | None = None) -> 
         batch_size: B; ``None`` takes the problem's own.
 
     Returns:
-        Infinity where the risk grows without end; ``None`` where the step keeps changing, batches are drawn without
-        replacement, or the risk goes up and down for ever.
+        Infinity where the risk grows without end; ``None`` where the step keeps changing, batches of less than the
+        data set are drawn without replacement, or the risk goes up and down for ever.
 
     Example:
         >>> from optwise.problems import nqm
@@ -47,7 +47,8 @@ def floor(problem: Problem, method: Method, batch_size: float | None = None) -> 
         >>> round(floor(pulled, SGD(lr=0.1, weight_decay=0.5)), 9)  # it rests 3 / 1.5 from 0, at (3 - 2)^2 / 2
         0.5
     """
-    found = floors(problem, [method], [batch_of(problem, batch_size)])
+    batch = batch_of(problem, batch_size)
+    found = floors(as_drawn(problem, batch), [method], [batch])
     return None if found is None or np.isnan(found[0, 0]) else float(found[0, 0])
 
 
@@ -61,7 +62,7 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
 
     Returns:
         Infinity where the risk grows without end, not a number where it goes up and down for ever; ``None`` where the
-        step keeps changing, or batches are drawn without replacement.
+        step keeps changing, or batches of less than the data set are drawn without replacement.
 
     Example:
         >>> from optwise.problems import nqm
@@ -71,11 +72,13 @@ def floors(problem: Problem, methods: Sequence[Method], batch_sizes: Sequence[fl
                [0.5    , 0.125  ],
                [    inf,     inf]])
     """
-    quadratic, sizes = quadratic_of(problem), np.array([batch_of(problem, size) for size in batch_sizes])
-    methods = [closed(method) for method in methods]
+    quadratic, sizes, methods = quadratic_of(problem), batches_of(problem, batch_sizes), all_closed(methods)
     hold_in_a_run(methods, quadratic)
     if drawn_once(problem):
-        return None
+        whole = [as_drawn(problem, float(size)) for size in sizes]
+        if any(drawn_once(each) for each in whole):
+            return None
+        return floors(whole[0], methods, sizes.tolist())
     if quadratic.noise is Noise.ROWS:
         noise = noise_of(problem.name, quadratic, len(methods) * sizes.size) if np.any(quadratic.h) else None
         found = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optwise.core.counts import whole_number
 from optwise.core.errors import BadProtocol
 from optwise.core.forecast import Forecast
 from optwise.core.method import Method
@@ -25,15 +26,13 @@ from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadr
 from optwise.theory.moments import Nodes
 from optwise.theory.outlooks import outlook
 from optwise.theory.row_noise import refuse_minutes, row_moments
+from optwise.theory.searches import MOST_STEPS
 from optwise.theory.spreads import Spread, by_coordinate, spread_of
 from optwise.theory.whole_runs import hold_in_a_run
 from optwise.theory.without_replacement import epoch_noise
 
 FULL_CURVATURES = 4096
 """Up to this many distinct curvatures nothing is compressed."""
-
-MOST_STEPS = 20_000_000
-"""Steps of the longest forecast: its arrays then hold half a gigabyte."""
 
 
 def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches = None) -> Forecast:
@@ -57,8 +56,7 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
         ([0.0, 0.125, 0.1562, 0.0703, 0.0488], 2.5)
     """
     method, quadratic = closed(method), quadratic_of(problem)
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
-        raise BadProtocol(f"A forecast over {steps!r} steps cannot be given; give a whole number of them.")
+    steps = whole_number(steps, "steps")
     if not 1 <= steps <= MOST_STEPS:
         raise BadProtocol(
             f"A forecast over {steps} steps cannot be given: it holds every step, from 1 to {MOST_STEPS} of them; ask "
@@ -130,13 +128,16 @@ def _independent(problem: Problem, method: Method, steps: int, sizes: Floats) ->
     )
 
 
-def _with_spread(on_way: Course, problem: Problem, method: Method, steps: int) -> tuple[Course, Spread]:
-    """A course whose responses make up the variance, too."""
-    quadratic = quadratic_of(problem)
-    if on_way.nodes.lean is None:
-        return on_way, spread_of(quadratic, on_way.nodes)
-    nodes, spread = by_coordinate(quadratic, offset_of(problem))
-    return course(method, nodes, steps), spread
+def _with_spread(on_way: Course, problem: Problem, method: Method, steps: int) -> tuple[Course, Spread | None]:
+    """A course whose responses make up the variance, too, where the squares of the objective are numbers."""
+    quadratic, own = quadratic_of(problem), on_way
+    with np.errstate(over="ignore"):
+        if on_way.nodes.lean is None:
+            spread = spread_of(quadratic, on_way.nodes)
+        else:
+            nodes, spread = by_coordinate(quadratic, offset_of(problem))
+            own = course(method, nodes, steps)
+    return (own, spread) if spread.finite else (on_way, None)
 
 
 def _drawn_once(problem: Problem, method: Method, steps: int, sizes: Floats) -> _Parts:

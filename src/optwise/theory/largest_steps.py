@@ -16,7 +16,7 @@ from optwise.core.quadratic import Noise, Quadratic
 from optwise.theory.coordinates import Coordinates
 from optwise.theory.design_noise import stationary
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, quadratic_of
+from optwise.theory.models import batch_of, closed, drawn_once, opened, quadratic_of
 from optwise.theory.outlooks import rows_at
 from optwise.theory.roots import roots_of
 from optwise.theory.row_limits import noise_of
@@ -26,6 +26,9 @@ from optwise.theory.whole_runs import hold_in_a_run
 
 SPREAD = 512
 """Curvatures, evenly spread on a log scale, that stand for all where a direction's stability is its own affair."""
+
+LARGEST = 1e308
+"""The largest step size that is looked at, whatever the curvatures are."""
 
 SCANNED = (1e-6, 1e6, 241)
 """Ends and number of the step sizes, times 1 / h_max, among which the first unstable one is looked for."""
@@ -55,11 +58,13 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
         >>> round(max_lr(nqm(h=[4.0, 1.0]), Momentum(lr=1.0, momentum=0.9)), 9)
         0.95
     """
-    quadratic, batch = quadratic_of(problem), batch_of(problem, batch_size)
+    quadratic, batch, method = quadratic_of(problem), batch_of(problem, batch_size), opened(method)
     at = Coordinates.of(quadratic)
     if at.h.size == 0:
         return float("inf")
-    hold_in_a_run([closed(method.close({"lr": own / at.h[-1]})) for own in (SCANNED[0], 1.0)], quadratic)
+    scanned = _scanned(at)
+    looked_at = (float(scanned[0]), float(scanned[scanned.size // 2]))
+    hold_in_a_run([closed(method.close({"lr": lr})) for lr in looked_at], quadratic)
     if quadratic.noise is Noise.ROWS:
         if drawn_once(problem):
             raise BadProblem(
@@ -75,6 +80,13 @@ def max_lr(problem: Problem, method: Method, batch_size: float | None = None) ->
     return _first_unstable(method, at, None)
 
 
+def _scanned(at: Coordinates) -> Floats:
+    """The step sizes among which the first unstable one is looked for."""
+    low, high, count = SCANNED
+    with np.errstate(over="ignore"):
+        return np.unique(np.minimum(np.geomspace(low, high, count) / at.h[-1], LARGEST))
+
+
 def _first_unstable(method: Method, at: Coordinates, batch: float | None) -> float:
     """The step size above which the first of those that are scanned is unstable; without a batch, that of the mean."""
 
@@ -82,8 +94,7 @@ def _first_unstable(method: Method, at: Coordinates, batch: float | None) -> flo
         settings = [closed(method.close({"lr": float(lr)})) for lr in lrs]
         return np.concatenate([_unstable(few, at, batch) for few in few_at_once(settings, at.h.size)])
 
-    low, high, count = SCANNED
-    scanned = np.geomspace(low, high, count) / at.h[-1]
+    scanned = _scanned(at)
     found = np.flatnonzero(unstable(scanned))
     if found.size == 0:
         return float("inf")

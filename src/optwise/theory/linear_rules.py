@@ -268,6 +268,8 @@ class LinearRule:
         if any(not torch.equal(clock, clock[:, :1].expand_as(clock)) for clock in clocks):
             raise NotLinear(self.label, "keeps a number that depends on parameters or gradients")
         found = np.moveaxis(after.numpy(), 2, 0)  # [m, T, J, P]
+        if not np.all(np.isfinite(found[:, :, : m + 2])):
+            raise NotLinear(self.label, "makes inf or nan of parameters, state and gradients of 0 and 1")
         if not np.all(found[:, :, m + 1] == 0):
             raise NotLinear(self.label, "moves by itself where parameters and gradients are 0")
         basis = self._each_curvature(found[:, :, : m + 1], "steps")

@@ -84,6 +84,11 @@ def _radius_of_two(A: Floats) -> Floats:
         discriminant = ((A[0, 0] - A[1, 1]) / 2) ** 2 + A[0, 1] * A[1, 0]
         real = np.abs(half) + np.sqrt(np.maximum(discriminant, 0.0))
         found = np.where(discriminant >= 0, real, np.sqrt(np.maximum(determinant, 0.0)))
+        overflowed = ~np.isfinite(found) & np.isfinite(A).all((0, 1))
+        if overflowed.any():  # squares of numbers beyond 1e154
+            size = np.abs(A).max((0, 1)) + 1e-300
+            scaled = stacked_last(np.where(overflowed, A / size, 0.0))
+            found = np.where(overflowed, size * np.abs(np.linalg.eigvals(scaled)).max(-1), found)
     return np.asarray(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
 
 
@@ -103,13 +108,13 @@ def departures(E: Floats) -> NDArray[np.complex128]:
 
 def _departures_of_two(E: Floats) -> NDArray[np.complex128]:
     a, b, c, d = E[..., 0, 0], E[..., 0, 1], E[..., 1, 0], E[..., 1, 1]
-    half, apart, beside = (a + d) / 2, ((a - d) / 2) ** 2, b * c
-    discriminant = apart + beside
-    # a double root is one up to rounding: its square root would be 1e-8
-    size = apart + np.abs(beside) + np.finfo(np.float64).eps * half**2
-    root = np.sqrt(np.where(np.abs(discriminant) <= 8e-16 * size, 0.0, discriminant).astype(np.complex128))
-    large = np.where(half >= 0, half + root, half - root)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        half, apart, beside = (a + d) / 2, ((a - d) / 2) ** 2, b * c
+        discriminant = apart + beside
+        # a double root is one up to rounding: its square root would be 1e-8
+        size = apart + np.abs(beside) + np.finfo(np.float64).eps * half**2
+        root = np.sqrt(np.where(np.abs(discriminant) <= 8e-16 * size, 0.0, discriminant).astype(np.complex128))
+        large = np.where(half >= 0, half + root, half - root)
         small = np.where(large != 0, (a * d - beside) / large, 0.0)
-    real = discriminant > 0
-    return np.stack([large, np.where(real, small, np.where(half >= 0, half - root, half + root))], axis=-1)
+        other = np.where(half >= 0, half - root, half + root)
+    return np.stack([large, np.where(discriminant > 0, small, other)], axis=-1)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from optwise.core.errors import BadMethod, BadProblem
+from optwise.core.errors import BadMethod
 from optwise.core.method import Method
 from optwise.core.problem import Problem
-from optwise.core.quadratic import Noise
 from optwise.theory.matrices import Floats
-from optwise.theory.models import batch_of, closed, drawn_once, quadratic_of
+from optwise.theory.models import all_closed, as_drawn, batch_of, closed, quadratic_of, refuse_shuffled_rows
 from optwise.theory.outlooks import outlook
 from optwise.theory.roots import roots_of
 from optwise.theory.settled_steps import constant_step, few_at_once
@@ -53,8 +52,8 @@ def rates_of_each(problem: Problem, methods: Sequence[Method]) -> Floats | None:
         array([[0.5 , 0.95],
                [2.  , 0.7 ]])
     """
-    quadratic, methods = quadratic_of(problem), [closed(method) for method in methods]
-    _refuse_products(problem, problem.batch_size)
+    quadratic, methods = quadratic_of(problem), all_closed(methods)
+    refuse_shuffled_rows(problem)
     hold_in_a_run(methods, quadratic)
     h, places = np.unique(quadratic.h[quadratic.h > 0], return_inverse=True)
     parts = []
@@ -81,7 +80,7 @@ def rate(problem: Problem, method: Method, batch_size: float | None = None) -> f
 
     Raises:
         BadMethod: The step keeps changing (a schedule, Polyak's average), so that there is no one factor.
-        BadProblem: Rows of a data set in batches without replacement, whose products have no factor per step.
+        BadProblem: Rows of a data set that are drawn without replacement, in batches of less than all.
 
     Example:
         >>> from optwise.problems import least_squares_sgd, nqm
@@ -92,7 +91,8 @@ def rate(problem: Problem, method: Method, batch_size: float | None = None) -> f
         0.75
     """
     batch = batch_of(problem, batch_size)
-    _refuse_products(problem, batch)
+    problem = as_drawn(problem, batch)
+    refuse_shuffled_rows(problem)
     found = outlook(problem, closed(method), batch)
     if found is None:
         raise BadMethod(

@@ -22,6 +22,9 @@ EDGE = 2e-14
 NEAR_ONE = 1e-14
 """Roots this close to 1, relative to the size of the step, are those of a direction that hardly moves."""
 
+FAR = 1e100
+"""Roots beyond this lie outside without a look at their squares."""
+
 Truths = NDArray[np.bool_]
 
 
@@ -48,16 +51,19 @@ def roots_of(step: Step, h: Floats) -> Roots:
     E, A = step.departure(h), step.transition(h)
     finite = np.isfinite(E).all((0, 1))
     mu = departures(E)  # [T, N, m]
-    size = np.abs(E).sum((0, 1))[..., None]
-    gap, scale = 2 * mu.real - np.abs(mu) ** 2, 2 * np.abs(mu.real) + np.abs(mu) ** 2
-    still = np.abs(mu) <= NEAR_ONE * np.where(np.isfinite(size), size, 1.0)
+    # the largest root of the moduli: in whatever units each part of the state is, it is the same
+    size = spectral_radius(np.abs(E))[..., None]
+    far = ~(np.abs(mu) < FAR)  # so far out that its square may be no number
+    near = np.where(far, 0.0, mu)
+    gap, scale = 2 * near.real - np.abs(near) ** 2, 2 * np.abs(near.real) + np.abs(near) ** 2
+    still = ~far & (np.abs(mu) <= NEAR_ONE * np.where(np.isfinite(size), size, 1.0))
     # of larger matrices the roots are known to a few more roundings
     tolerance = EDGE * (scale if mu.shape[-1] <= 2 else 10 * np.maximum(scale, 1.0))
-    outside = ~finite | ((gap < -tolerance) & ~still).any(-1)
+    outside = ~finite | (far | ((gap < -tolerance) & ~still)).any(-1)
     edge = ~outside & ((np.abs(gap) <= tolerance) & ~still).any(-1)
     radius = spectral_radius(A)
     radius = np.where(outside, radius, np.where(edge, 1.0, np.minimum(radius, 1.0)))
-    nothing = np.abs(mu) <= (1e-15 * size if mu.shape[-1] > 2 else 0.0)
+    nothing = ~far & (np.abs(mu) <= (1e-15 * size if mu.shape[-1] > 2 else 0.0))
     return Roots(radius, ~outside & ~edge, edge, np.asarray(nothing.any(-1)))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from optwise.core.counts import real_number, real_numbers, whole_number
 from optwise.core.method import Method
 from optwise.theory.compression import ConstantRule, bounds_at, compressed_nodes
 from optwise.theory.first_hits import Search, first_hits
@@ -20,6 +22,9 @@ from optwise.theory.orders import WHOLE, needed_orders, octaves_of, order_by_oct
 from optwise.theory.spectrum import Order, sums
 from optwise.theory.steps import Step
 from optwise.theory.walks import constant_from, steps_of
+
+MOST_STEPS = 20_000_000
+"""Steps of the longest forecast: its arrays then hold half a gigabyte."""
 
 KEPT_CURVATURES = 256
 """Up to this many distinct curvatures a survey compresses nothing."""
@@ -59,6 +64,20 @@ class Asked:
     target: float
     sizes: Floats
     most: int
+
+    @classmethod
+    def of(cls, target: Any, sizes: Any, most: Any) -> Asked:
+        """What a caller gave, as numbers.
+
+        Raises:
+            BadProtocol: What are none; a horizon that no forecast has. Whether the problem has such batches is another
+                question.
+        """
+        return cls(
+            real_number(target, "A target", "give the excess over the optimum that is to be met, as 0.01"),
+            real_numbers(sizes, "Batch sizes", "give a list of numbers of at least 1, as [1, 8, 64]"),
+            whole_number(most, "max_steps", least=1, most=MOST_STEPS),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,12 @@ class Spread:
     across: Pairs
     beside: Pairs
 
+    @property
+    def finite(self) -> bool:
+        """Whether all weights are numbers, and none has overflowed."""
+        weights = (self.own, self.noisy, self.across.weights, self.beside.weights)
+        return all(bool(np.isfinite(part).all()) for part in weights)
+
     def of(self, F: Floats, G: Floats) -> Floats:
         """Variance [L] for responses ``F`` [L, Nb] of the start and ``G`` [L, Nn] of noise, for the batch at hand."""
         found = (G * G) @ self.noisy / 2 + self.across.of(F, G)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optwise.core.counts import real_number, real_numbers, whole_number
 from optwise.core.errors import BadMethod, BadProtocol, UnknownName
 from optwise.core.finding import Interval
 from optwise.core.method import Method
@@ -18,7 +19,7 @@ from optwise.core.space import Space
 from optwise.theory.courses import course
 from optwise.theory.first_steps import additive, found_steps, noiseless_steps
 from optwise.theory.matrices import Floats
-from optwise.theory.models import nodes_of, offset_of, quadratic_of
+from optwise.theory.models import nodes_of, offset_of, opened, quadratic_of
 from optwise.theory.searches import Asked
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def steps_to(
         array([[  inf, 1118., 1079.],
                [  inf,   inf,  108.]])
     """
-    return found_steps(problem, methods, Asked(target, sizes_of(batch_sizes), max_steps)).steps
+    return found_steps(problem, methods, Asked.of(target, batch_sizes, max_steps)).steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +166,7 @@ class Survey(Terse):
         return pd.concat(blocks, ignore_index=True)
 
     def _column(self, batch_size: float) -> Floats:
+        batch_size = real_number(batch_size, "Batch size", "give one of those surveyed")
         places = np.flatnonzero(self.batch_sizes == batch_size)
         if not places.size:
             known = ", ".join(f"{b:g}" for b in self.batch_sizes)
@@ -203,7 +205,8 @@ def survey(
         >>> found.least(), round(found.best(64)["lr"], 3)
         (array([544.,  94.]), 0.346)
     """
-    method = method() if isinstance(method, type) else method
+    quadratic_of(problem)
+    method = opened(method)
     if not method.space.fields:
         raise BadMethod(
             f"{method.label} has no open field to survey; leave one open, as in SGD(lr=LogUniform(1e-3, 2))."
@@ -244,14 +247,15 @@ def increasing(batch_sizes: Sequence[float]) -> Floats:
     Raises:
         BadProtocol: They do not increase.
     """
-    sizes = sizes_of(batch_sizes)
-    if sizes.size == 0 or sizes.ndim != 1 or not np.all(np.diff(sizes) > 0):
-        raise BadProtocol(f"Batch sizes {list(batch_sizes)} are not in increasing order; sort them and name each once.")
+    sizes = real_numbers(batch_sizes, "Batch sizes", "give a list of numbers of at least 1, as [1, 8, 64]")
+    if sizes.size == 0 or not np.all(np.diff(sizes) > 0):
+        raise BadProtocol(f"Batch sizes {sizes.tolist()} are not in increasing order; sort them and name each once.")
     return sizes
 
 
 def settings_of(method: Method, points: int) -> tuple[list[dict[str, Any]], list[Method]]:
     """The points of a grid over a method's open fields, and the method closed at each; one where none is open."""
+    points = whole_number(points, "points", least=1)
     settings = grid(method.space, points) if method.space.fields else [{}]
     return settings, [method.close(point) for point in settings]
 
@@ -259,6 +263,8 @@ def settings_of(method: Method, points: int) -> tuple[list[dict[str, Any]], list
 def surveyed(problem: Problem, method: Method, target: float, sizes: Floats, *, points: int, max_steps: int) -> Survey:
     """A survey of a method that need not be open."""
     settings, methods = settings_of(method, points)
+    whole = Asked.of(target, sizes, max_steps)
+    target, max_steps = whole.target, whole.most
     if additive(problem):
         asked = Asked(target, np.append(sizes, NO_NOISE), max_steps)
         found = found_steps(problem, methods, asked)

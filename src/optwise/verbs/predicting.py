@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from optwise.core.budget import Budget
+from optwise.core.counts import whole_number
 from optwise.core.errors import BadProtocol
 from optwise.core.finding import Finding, Grade, Interval
 from optwise.core.forecast import Floats, Forecast
@@ -62,6 +63,7 @@ def predict(
         (array([2.       , 0.53125  , 0.1640625]), False)
     """
     allowed = budget if isinstance(budget, Budget) else Budget.parse(str(budget))
+    evaluations = whole_number(evaluations, "evaluations")
     if evaluations < 2:
         raise BadProtocol(f"evaluations is {evaluations}; give at least 2, the start and the end.")
     steps = steps_within(allowed, problem, batch_size, closed(method).gradients_per_step)
