@@ -34,7 +34,7 @@ def test_the_whole_data_set_as_a_batch_is_gradient_descent():
 def test_a_whole_batch_of_numbers_has_a_floor():
     assert floor(NUMBERS, SGD(lr=0.1), 3) == 0.0
     np.testing.assert_allclose(rate(NUMBERS, SGD(lr=0.1), 3), 0.9, rtol=1e-14)
-    assert forecast(NUMBERS, SGD(lr=0.1), 9, 3).floor_words == "floor 0: no noise holds the risk up"
+    assert forecast(NUMBERS, SGD(lr=0.1), 9, 3).floor_words == "floor 0: nothing holds the risk up"
     assert floor(NUMBERS, SGD(lr=0.1), 1) is None
 
 
@@ -43,7 +43,7 @@ def test_constant_steps_on_shuffled_rows_are_not_said_to_change():
         rate(SHUFFLED, SGD(lr=0.1), 2)
     found = forecast(SHUFFLED, Momentum(lr=0.1, momentum=0.5), 20, 2)
     assert "changes its step" not in str(refused.value)
-    assert "without replacement" in found.floor_words
+    assert "epochs" in found.floor_words
     assert "keeps changing" not in found.floor_words
 
 

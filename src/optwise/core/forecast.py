@@ -124,8 +124,6 @@ class Forecast(Shown):
                 return "no floor: the step keeps changing"
             edge = "at the edge of stability the risk keeps what it has"
             return f"no floor: {edge if self.edge else 'the risk goes up and down with the epochs'}"
-        if self.floor == 0:
-            return "floor 0: no noise holds the risk up"
         line = f"floor {self.floor:.4g}: "
         if self.edge and np.isfinite(self.floor):
             return f"{line}what is left of the start at the edge of stability"

@@ -158,8 +158,6 @@ class SumOfSquares:
         if x == math.inf:
             return 1.0, 0.0
         unit = float(scales.max())
-        if x > BEYOND * max(unit, self.mean - self.least):
-            return 1.0, 0.0
         return _Inversion(scales / unit, masses / unit).tails(x / unit)
 
 

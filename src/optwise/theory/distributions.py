@@ -138,16 +138,13 @@ def distribution(
     full = quadratic.covariance is not None or quadratic.noise is Noise.ROWS
     mean, cov = np.stack([joint.mean for joint in own]), np.stack([joint.covariance for joint in own])
     variance = np.diagonal(cov, axis1=1, axis2=2).copy() if full else cov
-    with np.errstate(over="ignore", invalid="ignore"):
-        risk = 0.5 * (mean**2 + variance) @ quadratic.h
-    risk = np.where(np.isnan(risk), np.inf, risk)  # out of an overflow
     laws = tuple(SumOfSquares.of_normal(joint.mean, joint.covariance, quadratic.h) for joint in own) if normal else ()
     return Distribution(
         steps=asked,
         mean=mean + quadratic.center,
         variance=variance,
         covariance=cov if full else None,
-        risk=risk,
+        risk=_risk(mean, variance, quadratic.h),
         deviation=np.array([law.deviation for law in laws]) if normal else None,
         laws=laws,
         why_none="" if normal else NOT_NORMAL.format(name=problem.name, noise=quadratic.noise.value),

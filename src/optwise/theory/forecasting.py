@@ -22,7 +22,7 @@ from optwise.theory.courses import Course, course
 from optwise.theory.design_noise import total_risk
 from optwise.theory.joint_moments import correlated_variance
 from optwise.theory.matrices import Floats
-from optwise.theory.models import closed, drawn_once, nodes_of, offset_of, quadratic_of
+from optwise.theory.models import as_drawn, closed, drawn_once, nodes_of, offset_of, quadratic_of
 from optwise.theory.moments import Nodes
 from optwise.theory.outlooks import outlook
 from optwise.theory.row_noise import refuse_minutes, row_moments
@@ -67,7 +67,7 @@ def forecast(problem: Problem, method: Method, steps: int, batch_size: Batches =
     hold_in_a_run([method], quadratic)
     if quadratic.noise is Noise.ROWS and not drawn_once(problem):
         refuse_minutes(quadratic, steps)
-    ahead = outlook(problem, method, float(sizes[-1]), checked=True)
+    ahead = outlook(as_drawn(problem, float(sizes[-1])), method, float(sizes[-1]), checked=True)
     parts = ROUTES.get(quadratic.noise) or (_drawn_once if drawn_once(problem) else _independent)
     found = parts(problem, method, steps, sizes)
     return Forecast(

@@ -46,7 +46,7 @@ def quadratic_of(problem: Problem) -> Quadratic:
             "curvatures, ow.problems.nqm(h, c), h being the Hessian's eigenvalues and c the gradient variances along "
             "them, or use mean_estimation or least_squares_sgd."
         )
-    if problem.quadratic.noise.multiplies:
+    if problem.quadratic.noise is Noise.DESIGN:
         refuse_far_units(problem.name, problem.quadratic)
     return problem.quadratic
 

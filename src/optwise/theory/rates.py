@@ -99,12 +99,3 @@ def rate(problem: Problem, method: Method, batch_size: float | None = None) -> f
             f"{method.label} changes its step as it goes, so there is no one rate; read the risk of a forecast instead."
         )
     return found.rate
-
-
-def _refuse_products(problem: Problem, batch: float) -> None:
-    quadratic = quadratic_of(problem)
-    if quadratic.noise is Noise.ROWS and drawn_once(problem) and batch < quadratic.examples:
-        raise BadProblem(
-            f"{problem.name} draws its rows without replacement, and no factor per step is known for their products; "
-            "draw with replacement, or read the risk of a forecast."
-        )

@@ -229,18 +229,6 @@ def grid(space: Space, points: int) -> list[dict[str, Any]]:
     return [space.point(u) for u in itertools.product(axis, repeat=space.dimensions)]
 
 
-def sizes_of(batch_sizes: Sequence[float]) -> Floats:
-    """Batch sizes as numbers [B].
-
-    Raises:
-        BadProtocol: Something that is no list of numbers.
-    """
-    try:
-        return np.array(list(batch_sizes), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise BadProtocol(f"Batch sizes {batch_sizes!r} are no list of numbers; give some, as in [1, 8, 64].") from None
-
-
 def increasing(batch_sizes: Sequence[float]) -> Floats:
     """Batch sizes as an array.
 
