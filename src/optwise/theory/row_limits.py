@@ -96,7 +96,8 @@ class RowLimits:
 
     def rate(self) -> float:
         """The factor per step on the risk of labels without noise."""
-        alone = float(spectral_radius(self.A).max()) ** 2
+        radius = float(spectral_radius(self.A).max())
+        alone = radius**2 if radius < 1e150 else float("inf")  # its square would be no number
         if not np.isfinite(alone):
             return float("inf")
 
