@@ -25,7 +25,7 @@ from optwise.core.errors import BadMethod, NotLinear
 from optwise.core.method import Method, Rule
 from optwise.core.oracles import Oracle
 from optwise.theory.matrices import Floats
-from optwise.theory.probes import TOLERANCE, WIDTH, Probes, agree, expected_of, probes
+from optwise.theory.probes import TOLERANCE, WIDTH, Probes, agree, expected_of, few_probes, probes
 from optwise.theory.settings import Numbers, Settings, extremes, is_number, kind_of, sentences
 from optwise.theory.steps import Step
 
@@ -33,6 +33,9 @@ Tree: TypeAlias = Any
 
 LOOKED_AT_CURVATURES = 8
 """Curvatures at which later steps are compared with the one before."""
+
+CLOSELY = 1024
+"""Steps that are looked at from states of all sizes; of later ones a few states see what lasts."""
 
 NOT_LINEAR = (
     "is not linear: twice the state and gradient do not give twice the step in every coordinate by itself, so its "
@@ -171,15 +174,15 @@ class LinearRule:
     def takes(self, step: Step, later: Floats, ticks: Sequence[Tensor], rows: list[int]) -> bool:
         """Whether the settings at ``rows`` take one and the same ``step`` [at them] after each of the ``later`` steps.
 
-        Each of them is taken from states of all sizes: a step that is another one, or none of a linear rule any more,
-        makes something else of one of these.
+        Each of them is taken from states of all sizes, where it is none of the first from a few: a step that is another
+        one, or none of a linear rule any more, makes something else of one of these.
         """
         N = len(self.curvatures)
         seen = np.unique(np.linspace(0, N - 1, min(N, LOOKED_AT_CURVATURES)).astype(int))
         T, K = len(rows), len(later)
         numbers = {path: n[rows] for path, n in self._numbers.items()}
         columns = seen if self.looks else np.arange(self._width)
-        own = probes(self.m, len(columns))
+        own = (probes if later[0] < CLOSELY else few_probes)(self.m, len(columns))
         narrow = Settings(numbers, [], [leaf[rows][:, columns] for leaf in self._fixed])
         before, ticked = (self._clocks_at(at, ticks, rows) for at in (later, later + 1))
         with sentences(self.label):

@@ -72,6 +72,14 @@ def probes(m: int, width: int, *, random: bool = True) -> Probes:
     return Probes(both[:, :m].contiguous(), both[:, m].contiguous())
 
 
+@cache
+def few_probes(m: int, width: int) -> Probes:
+    """Three of the random ones: small, middling and large."""
+    own = probes(m, width)
+    chosen = [m + 2 + SCALES.index(size) for size in (1e-8, 1.0, 1e8)]
+    return Probes(own.states[chosen].contiguous(), own.gradients[chosen].contiguous())
+
+
 def of_all_sizes(m: int, width: int, *, shift: int) -> Iterator[tuple[Tensor, Tensor]]:
     """States [m, P] and gradients [P] of every second size of :data:`DECADES`; at last some of entries of all sizes.
 

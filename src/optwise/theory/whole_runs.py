@@ -76,7 +76,7 @@ class _OneRun:
             w, state = self.w, self.rule.start(self.w.clone(), self.h.clone())
             zeta = np.stack([part.numpy() for part in self._parts(torch.ones_like(w), self._started_at_one())])
             self._same(np.stack([part.numpy() for part in self._parts(w, state)]), zeta * w.numpy(), "starts")
-            steps = LATER if self.linear.clocks else STEPS
+            steps = LATER if all_sizes and self.linear.clocks else STEPS
             for k in range(steps):
                 w, state = self._nearer(w, state)
                 noise = torch.randn(w.shape, generator=self.generator, dtype=torch.float64)
