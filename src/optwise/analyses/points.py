@@ -13,6 +13,7 @@ from torch import Tensor
 
 from optwise.core.errors import BadProblem
 from optwise.core.layout import Layout
+from optwise.numerics.finiteness import all_finite
 
 SINGLE = "w"
 """What the only tensor is called where the caller gave no names."""
@@ -164,7 +165,7 @@ def _refuse_unfit(name: str, leaf: Any) -> None:
             f"{name} is {_type(leaf)}; a derivative needs real numbers, so give a floating point tensor such as "
             f"{name}.double()."
         )
-    if not bool(torch.isfinite(leaf).all()):
+    if not all_finite(leaf):
         raise BadProblem(f"{name} holds {float(leaf[~torch.isfinite(leaf)][0])}; give a finite point.")
 
 

@@ -174,7 +174,7 @@ class LinearRule:
     def takes(self, step: Step, later: Floats, ticks: Sequence[Tensor], rows: list[int]) -> bool:
         """Whether the settings at ``rows`` take one and the same ``step`` [at them] after each of the ``later`` steps.
 
-        Each of them is taken from states of all sizes, where it is none of the first from a few: a step that is another
+        Each of them is taken from states of all sizes, or from a few where none is early: a step that is another
         one, or none of a linear rule any more, makes something else of one of these.
         """
         N = len(self.curvatures)
@@ -182,7 +182,7 @@ class LinearRule:
         T, K = len(rows), len(later)
         numbers = {path: n[rows] for path, n in self._numbers.items()}
         columns = seen if self.looks else np.arange(self._width)
-        own = (probes if later[0] < CLOSELY else few_probes)(self.m, len(columns))
+        own = (probes if later.min() < CLOSELY else few_probes)(self.m, len(columns))
         narrow = Settings(numbers, [], [leaf[rows][:, columns] for leaf in self._fixed])
         before, ticked = (self._clocks_at(at, ticks, rows) for at in (later, later + 1))
         with sentences(self.label):

@@ -75,7 +75,7 @@ def automatic(formulated: Formulated, w: Tensor, tol: float) -> Run:
     if not tried:
         raise UnmetNeed(f"{explain_composite(formulated.problem, formulated.composite).nearest}.")
     best = _best(tried, tol)
-    said = [*_told(tried, best, tol), *_over(turns), *random_loss(formulated.composite, turns.again)]
+    said = [*_told(tried, best, tol), *_all_spent(turns), *random_loss(formulated.composite, turns.again)]
     ending = best if best.course.certificate.meets(tol) else _ending(formulated, tried)
     courses = [(turn.solver, turn.course) for turn in tried]
     return answer_of(formulated, courses, (best.solver, best.course), said, tol, ending=ending.course, random=random)
@@ -85,7 +85,7 @@ _FAILED = (Status.STALLED, Status.NOT_FINITE, Status.OUT_OF_MEMORY, Status.CRASH
 """Ends that are one method's own, the best word first: another may do better."""
 
 
-def _over(turns: Turns) -> list[str]:
+def _all_spent(turns: Turns) -> list[str]:
     """What there is to say where all the work is done that is done unasked."""
     if turns.left > 0:
         return []

@@ -93,7 +93,7 @@ class Turns:
 
     @property
     def spent(self) -> float:
-        """Work of all turns that were not the last of their method, in frozen seconds."""
+        """Work of the turns that were cut off, in frozen seconds; a method that stalled is not asked again."""
         return sum(self._spent.values())
 
     @property

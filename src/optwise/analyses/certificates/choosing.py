@@ -147,8 +147,15 @@ def certify(problem: Composite, w: Tensor, dual: Tensor | None = None, *, optimu
             remark = DOUBTFUL if factor is not None and factor.doubtful else ""
             remark = SEPARATED if value <= problem.tol and separated(at) else remark
             scale = max(scale, blur) if value > problem.tol else scale
-            optimal = partial(Certificate, CertificateKind.OPTIMALITY, objective=at.value, violation=violation)
-            return optimal(bound.name, value, scale, remark=remark)
+            return Certificate(
+                CertificateKind.OPTIMALITY,
+                bound.name,
+                value,
+                scale,
+                remark=remark,
+                objective=at.value,
+                violation=violation,
+            )
     if steepest > LARGEST:
         return stationary("none", math.inf, remark=TOO_LARGE)
     found = stationarity(at, dual)

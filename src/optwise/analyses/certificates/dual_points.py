@@ -17,6 +17,7 @@ from optwise.core.constraint import ConstraintSet
 from optwise.core.operator import LinearOperator
 from optwise.core.oracles import Oracle
 from optwise.core.penalty import Penalty
+from optwise.numerics.finiteness import all_finite
 from optwise.numerics.least_squares_krylov import lsmr
 
 SWEEPS = 200
@@ -94,7 +95,7 @@ def _within_domain(penalty: Penalty, v: Tensor, x: Tensor, lost: float) -> tuple
         lost: What its rounding makes of ``<v, x>``, where no formula tells, or no multiple of v is in the domain.
     """
     conjugate = float(penalty.conjugate(v)) if Oracle.CONJUGATE in penalty.oracles else math.nan
-    if math.isfinite(conjugate) or not bool(torch.isfinite(v).all()):
+    if math.isfinite(conjugate) or not all_finite(v):
         return v, conjugate
     most = penalty.dual_scale(v) if Oracle.CONJUGATE in penalty.oracles else 0.0
     if most > 0:
@@ -146,7 +147,7 @@ def least_squares(operator: LinearOperator, target: Tensor) -> Tensor:
         else:
             return v
     for found in lsmr(operator.adjoint, operator.forward, target):
-        if not bool(torch.isfinite(found.x).all()):
+        if not all_finite(found.x):
             break
         v = found.x
         if found.iterations >= ITERATIONS or found.residual_norm <= 1e-15 * length or found.ended:
@@ -197,7 +198,7 @@ class Ray(NamedTuple):
     def points(self, where: Evaluation) -> Iterator[tuple[float, DualPoint]]:
         """Factors t in (0, 1], largest first, with their dual points, those with finite conjugates only."""
         penalty, constraint = where.problem.penalty, where.problem.constraint
-        if not all(part is None or bool(torch.isfinite(part).all()) for part in (self.v, self.c)):
+        if not all(part is None or all_finite(part) for part in (self.v, self.c)):
             return
         most = 1.0
         if penalty is not None and self.v is not None and Oracle.CONJUGATE in penalty.oracles:

@@ -23,7 +23,7 @@ MOST = 4
 PART, ALIKE = 0.125, 0.1
 """Part of a direction over which its curvature is held against F, and how well they must agree to be a bowl."""
 RESOLVED = 1e3
-"""Rounding errors of F that a rise must have to be one."""
+"""Rounding errors of F that a rise or a fall must have to be one."""
 PROBES = 4
 """Sign patterns that see the curvature of coordinates whose Hessian is not formed."""
 

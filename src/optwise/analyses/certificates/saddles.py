@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from optwise.analyses.certificates.evaluation import Evaluation
-from optwise.analyses.certificates.flat_directions import FlatDirections
+from optwise.analyses.certificates.flat_directions import RESOLVED, FlatDirections
 from optwise.core.composite import DOUBLE
 from optwise.numerics.finiteness import all_finite
 
-RESOLVED = 1e3
-"""Rounding errors of F that a decrease must have to be one."""
 REACHES = 16
 """Lengths along a direction that are tried, each three times the last."""
 LOWER = 1e-4

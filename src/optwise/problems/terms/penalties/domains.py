@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from optwise.core.errors import BadProblem
+from optwise.numerics.finiteness import all_finite
 from optwise.problems.terms.arguments import keep_vector
 
 
@@ -32,7 +33,7 @@ def largest_scale(conjugate: Callable[[Tensor], Tensor], u: Tensor, bounds: Tens
     largest = float(ratios.min())
     t, margin = largest, torch.finfo(u.dtype).eps
     # what a sum, a root or a singular value rounds is seldom more than a few units, and never found out beforehand
-    while not bool(torch.isfinite(conjugate(t * u)).all()):
+    while not all_finite(conjugate(t * u)):
         t, margin = largest * max(0.0, 1 - margin), 4 * margin
     return t
 
